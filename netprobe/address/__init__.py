@@ -1,0 +1,1 @@
+"""What is this address: text in, records out; pure."""

@@ -1,0 +1,60 @@
+"""The error tree: what went wrong, why, what to do about it, and the exit status it ends in."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+__all__ = ["AddressError", "CannotRunError", "Exit", "InvalidInputError", "NetprobeError"]
+
+
+class Exit(IntEnum):
+    """The exit statuses of every netprobe command (netprobe(1), EXIT STATUS)."""
+
+    OK = 0  # ran, all good
+    NO = 1  # ran, the answer is no
+    USAGE = 2  # wrong usage or an invalid address
+    CANNOT_RUN = 3  # permission, no such vantage, port taken
+    INTERRUPTED = 130  # Ctrl-C: 128 + SIGINT
+
+
+class NetprobeError(Exception):
+    """Something the user should know about, told as ``what: why`` and an optional ``hint``.
+
+    ``what`` names the thing (an address, a port, a file), ``why`` says what is wrong with it in words,
+    ``hint`` says what to do. ``str(error)`` is ``what: why``, always one line.
+    """
+
+    exit_code: Exit = Exit.CANNOT_RUN
+
+    def __init__(self, what: str, why: str, hint: str | None = None) -> None:
+        self.what = one_line(what)
+        self.why = one_line(why)
+        self.hint = None if hint is None else one_line(hint)
+        super().__init__(f"{self.what}: {self.why}")
+
+    def as_record(self) -> dict[str, str | None]:
+        """The error as an entry of the ``errors`` list in JSON."""
+        return {"what": self.what, "why": self.why, "hint": self.hint}
+
+
+class InvalidInputError(NetprobeError):
+    """What the user gave cannot be used: exit status 2."""
+
+    exit_code = Exit.USAGE
+
+
+class AddressError(InvalidInputError, ValueError):
+    """A text that is not an address, prefix or range: exit status 2. Also a ``ValueError``."""
+
+
+class CannotRunError(NetprobeError):
+    """The machine does not let us: no permission, port taken, no such vantage. Exit status 3."""
+
+    exit_code = Exit.CANNOT_RUN
+
+
+def one_line(text: str) -> str:
+    """``text`` with every character that could break a line or steer a terminal written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,0 +1,1 @@
+"""Who can reach what I bind: plan, predict, listen, probe, matrix."""

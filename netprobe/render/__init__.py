@@ -1,0 +1,1 @@
+"""Records to screen: table, plain, json, ndjson, csv."""

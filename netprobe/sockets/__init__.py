@@ -1,0 +1,1 @@
+"""What a socket said, and what that means."""
