@@ -1,0 +1,164 @@
+"""The click group and the one error boundary: every way a run can end is turned into an exit status here."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import click
+
+from netprobe.commands.options import Group
+from netprobe.errors import Exit, NetprobeError
+from netprobe.version import __version__
+
+__all__ = ["netprobe", "run"]
+
+
+@click.group(
+    cls=Group,
+    examples=[
+        ("netprobe classify 172.20.1.5", "what is this address?"),
+        ("netprobe bindtest --addr 0.0.0.0", "who can reach what I bind?"),
+        ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),
+    ],
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "NETPROBE",
+        "show_default": True,
+    },
+)
+@click.version_option(__version__, "-V", "--version", message="netprobe %(version)s")
+def netprobe() -> None:
+    """Say what an address is, who can reach what you bind, and whether a peer echoes."""
+
+
+for _name in ("classify", "bindtest", "echo", "interfaces", "completion"):  # TODO: plain imports when all are in
+    import importlib
+    import importlib.util
+
+    if importlib.util.find_spec(f"netprobe.commands.{_name}"):
+        netprobe.add_command(getattr(importlib.import_module(f"netprobe.commands.{_name}"), _name))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return the exit status; nothing but that status leaves this function.
+
+    Statuses: 0 all good, 1 the answer is no, 2 wrong usage, 3 could not run, 130 Ctrl-C.
+    """
+    _tolerant_streams()
+    context = click.Context(netprobe)
+    try:
+        if "_NETPROBE_COMPLETE" in os.environ:
+            return _complete()
+        with netprobe.make_context("netprobe", list(argv)) as context:
+            status = netprobe.invoke(context)
+        sys.stdout.flush()
+        return int(status or 0)
+    except click.exceptions.Exit as end:
+        return _flushed(end.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        return _interrupted()
+    except BrokenPipeError:
+        return _reader_gone()
+    except click.exceptions.NoArgsIsHelpError as error:
+        return _complain(error.format_message(), Exit.USAGE)
+    except click.ClickException as error:
+        return _complain(_usage_lines(error), Exit.USAGE)
+    except NetprobeError as error:
+        from netprobe.render.output import error_lines
+
+        return _complain(error_lines(error), error.exit_code, context)
+    except OSError as error:
+        return _complain(_os_error_lines(error), Exit.CANNOT_RUN, context)
+    except Exception as error:
+        text = f"netprobe: internal error: {type(error).__name__}: {' '.join(str(error).split())}"
+        hint = "hint: this is a fault of netprobe; run it again with --debug to see where"
+        return _complain(f"{text}\n{hint}", Exit.CANNOT_RUN, context)
+
+
+def _tolerant_streams() -> None:
+    """Let no character of a foreign text end a run in a locale that cannot print it."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _complete() -> int:
+    from click.shell_completion import shell_complete
+
+    return shell_complete(netprobe, {}, "netprobe", "_NETPROBE_COMPLETE", os.environ["_NETPROBE_COMPLETE"])
+
+
+def _flushed(status: int) -> int:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_gone()
+    except OSError as error:
+        return _complain(_os_error_lines(error), Exit.CANNOT_RUN)
+    return status
+
+
+def _interrupted() -> int:
+    """One line; a second Ctrl-C from here on ends the process the plain way."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    status = _flushed(Exit.INTERRUPTED)
+    return _complain("netprobe: interrupted", Exit.INTERRUPTED) if status == Exit.INTERRUPTED else status
+
+
+def _reader_gone() -> int:
+    """The reader of our stdout has what it wanted (``| head -1``): end quietly, as good as all was until then."""
+    _drop_stdout()
+    return Exit.OK
+
+
+def _drop_stdout() -> None:
+    """Point stdout at the null device, so that the interpreter's last flush has nothing to trip over."""
+    try:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+    except (OSError, ValueError, AttributeError):
+        pass
+
+
+def _complain(text: str, status: Exit, context: click.Context | None = None) -> int:
+    """Print ``text`` on stderr, under --debug after the traceback of the exception at hand."""
+    try:
+        if context is not None and context.meta.get("netprobe.debug"):
+            import traceback
+
+            traceback.print_exc()
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):
+        pass
+    return status
+
+
+def _usage_lines(error: click.ClickException) -> str:
+    """click's own complaints in netprobe's form: ``netprobe: what: why`` and a hint."""
+    context: Any = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "netprobe"
+    what = path.removeprefix("netprobe").strip()
+    why = " ".join(error.format_message().split()).rstrip(".")
+    why = why[:1].lower() + why[1:]
+    head = f"netprobe: {what}: {why}" if what else f"netprobe: {why}"
+    return f"{head}\nhint: see '{path} --help'"
+
+
+def _os_error_lines(error: OSError) -> str:
+    """An operating system's refusal that no part of netprobe expected."""
+    why = error.strerror or str(error)
+    if error.filename is not None:
+        return f"netprobe: {error.filename}: {why}"
+    if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF):
+        _drop_stdout()
+        return f"netprobe: standard output: {why}\nhint: the output is not complete"
+    return f"netprobe: operating system: {why}\nhint: run it again with --debug to see where"

@@ -1,0 +1,30 @@
+"""``netprobe completion``: the script that completes netprobe's commands and options in a shell."""
+
+from __future__ import annotations
+
+import click
+
+from netprobe.commands.options import command
+from netprobe.errors import Exit
+
+__all__ = ["completion"]
+
+
+@command(
+    examples=[
+        ('eval "$(netprobe completion bash)"', "completion in this bash"),
+        ("netprobe completion fish > ~/.config/fish/completions/netprobe.fish", "completion in every fish"),
+    ]
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> Exit:
+    """Print the completion script for SHELL."""
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None, shell
+    root = click.get_current_context().find_root().command
+    # ShellComplete.source() of bash first runs bash to learn its version; the template itself needs no process.
+    script = kind(root, {}, "netprobe", "_NETPROBE_COMPLETE")
+    click.echo(script.source_template % script.source_vars())
+    return Exit.OK

@@ -1,0 +1,131 @@
+"""What all commands share: the output options, environment variables, and help that starts with an example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from netprobe.errors import InvalidInputError
+
+__all__ = ["Command", "Group", "command", "option", "output_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Example = tuple[str, str]  # a command line, and the question it answers
+
+
+class _WithExamples(click.Command):
+    """Help that starts with an example; usage and options follow."""
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = tuple(examples)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if self.examples:
+            with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
+                for line, question in self.examples:
+                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+                    formatter.indent()
+                    formatter.indent()
+                    formatter.write_text(question)
+                    formatter.dedent()
+                    formatter.dedent()
+            formatter.write_paragraph()
+        super().format_help(ctx, formatter)
+
+
+class Command(_WithExamples):
+    """A netprobe command."""
+
+
+class Group(_WithExamples, click.Group):
+    """A group of commands that knows what a mistyped one may have meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            raise InvalidInputError(args[0], "no such command", self._meant(ctx, args[0]))
+        return super().resolve_command(ctx, args)
+
+    def _meant(self, ctx: click.Context, name: str) -> str:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name.lower(), self.list_commands(ctx), n=1, cutoff=0.5)
+        if close:
+            return f"did you mean '{ctx.command_path} {close[0]}'?"
+        if ctx.parent is None and any(c.isdigit() for c in name) and any(c in ".:" for c in name):
+            return f"to ask what it is: netprobe classify {name}"
+        return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} --help'"
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order in which they were added
+
+
+def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command]:
+    """click.command whose help starts with ``examples``."""
+    return click.command(*args, **{"cls": Command, **kwargs})
+
+
+def option(*args: Any, **kwargs: Any) -> Callable[[F], F]:
+    """click.option with its environment variable (``NETPROBE_<COMMAND>_<OPTION>``) shown in the help."""
+    kwargs.setdefault("show_envvar", True)
+    return click.option(*args, **kwargs)
+
+
+def output_options(function: F) -> F:
+    """The options that every command has; the command receives them as one ``output`` argument."""
+
+    @option(
+        "--format",
+        "format_",
+        type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
+        help="Form of the results.  [default: table on a terminal, plain in a pipe]",
+    )
+    @option("--json", "json_", is_flag=True, help="Same as --format json.")
+    @option("-q", "--quiet", is_flag=True, help="Nothing but results and errors.")
+    @option("-v", "--verbose", count=True, help="More detail on stderr; twice for still more.")
+    @option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="Colour; auto obeys NO_COLOR and TERM=dumb.",
+    )
+    @option("--debug", is_flag=True, help="A traceback with an error.")
+    @click.pass_context
+    @wraps(function)
+    def with_output(ctx: click.Context, /, **kwargs: Any) -> Any:
+        from netprobe.render.output import Output
+        from netprobe.render.terminal import Terminal
+
+        debug = kwargs.pop("debug")
+        ctx.meta["netprobe.debug"] = debug
+        terminal = Terminal.detect(kwargs.pop("color"))
+        form = _format(ctx, kwargs.pop("format_"), kwargs.pop("json_"))
+        output = Output(
+            terminal=terminal,
+            format=form or ("table" if terminal.stdout_tty else "plain"),
+            quiet=kwargs.pop("quiet"),
+            verbose=kwargs.pop("verbose"),
+            debug=debug,
+        )
+        return function(output=output, **kwargs)
+
+    return with_output  # type: ignore[return-value]
+
+
+def _format(ctx: click.Context, form: str | None, json: bool) -> str | None:
+    """``--json`` and ``--format`` as one choice: a flag wins over the environment, contradicting flags are refused."""
+    from click.core import ParameterSource
+
+    if not json or form == "json":
+        return form
+    given = ctx.get_parameter_source("format_") is ParameterSource.COMMANDLINE
+    if form is None or not given:
+        return "json"
+    if ctx.get_parameter_source("json_") is not ParameterSource.COMMANDLINE:
+        return form
+    raise InvalidInputError(f"--json and --format {form}", "two forms at once", "leave one of them out")

@@ -1,0 +1,70 @@
+"""The facts about the terminal, found once and passed in: who is a tty, how wide, whether colour is wanted."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+__all__ = ["DEFAULT_WIDTH", "Terminal", "wants_colour"]
+
+DEFAULT_WIDTH = 80  # columns, where nobody says
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """What the three standard streams are, as one injected value.
+
+    ``width`` is in columns, at least 1. ``colour`` is the decision, not the wish: it is already the outcome of
+    ``--color``, ``NO_COLOR``, ``TERM`` and the tty.
+    """
+
+    stdin_tty: bool
+    stdout_tty: bool
+    stderr_tty: bool
+    width: int = DEFAULT_WIDTH
+    colour: bool = False
+
+    @classmethod
+    def detect(cls, color: str = "auto", environ: Mapping[str, str] | None = None) -> Terminal:
+        """Ask the process' own streams and environment; ``color`` is ``auto``, ``always`` or ``never``."""
+        env = os.environ if environ is None else environ
+        stdout_tty = _is_tty(sys.stdout)
+        return cls(
+            stdin_tty=_is_tty(sys.stdin),
+            stdout_tty=stdout_tty,
+            stderr_tty=_is_tty(sys.stderr),
+            width=_width(env),
+            colour=wants_colour(color, env, stdout_tty),
+        )
+
+
+def wants_colour(color: str, environ: Mapping[str, str], tty: bool) -> bool:
+    """Whether to colour: ``--color`` decides, then a non-empty ``NO_COLOR`` (no-color.org), ``TERM=dumb``, the tty."""
+    if color != "auto":
+        return color == "always"
+    return tty and not environ.get("NO_COLOR") and environ.get("TERM", "") != "dumb"
+
+
+def _is_tty(stream: TextIO | None) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except ValueError:  # closed
+        return False
+
+
+def _width(environ: Mapping[str, str]) -> int:
+    """``COLUMNS`` if it is a positive number, else what the terminal says, else 80."""
+    columns = environ.get("COLUMNS", "")
+    if columns.isascii() and columns.isdigit() and 0 < int(columns) < 100_000:
+        return int(columns)
+    for stream in (sys.stdout, sys.stderr, sys.stdin):
+        try:
+            width = os.get_terminal_size(stream.fileno()).columns
+        except (OSError, ValueError, AttributeError):
+            continue
+        if width > 0:
+            return width
+    return DEFAULT_WIDTH

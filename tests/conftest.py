@@ -1,0 +1,58 @@
+"""What every test may use: the console script as a process, run for real."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+NETPROBE = Path(sys.executable).with_name("netprobe")  # the installed console script
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """How one process ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def netprobe() -> Run:
+    """Run the installed ``netprobe`` with arguments, ``stdin`` text and extra environment; 60 s at most."""
+
+    def run(*args: str, stdin: str | None = None, env: Mapping[str, str] | None = None) -> Ran:
+        return run_process([str(NETPROBE), *args], stdin=stdin, env=env)
+
+    return run
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without anything that steers netprobe or the terminal, plus ``extra``."""
+    steering = ("NETPROBE_", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TERM")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(steering)}
+    return {**env, "TERM": "xterm-256color", **(extra or {})}
+
+
+def run_process(argv: Sequence[str], stdin: str | None = None, env: Mapping[str, str] | None = None) -> Ran:
+    """Run ``argv`` to its end (60 s at most), with an empty stdin where none is given."""
+    done = subprocess.run(
+        argv,
+        input=stdin or "",
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        env=clean_environment(env),
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)

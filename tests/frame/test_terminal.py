@@ -1,0 +1,37 @@
+"""Whether to colour, and how wide."""
+
+from __future__ import annotations
+
+import pytest
+
+from netprobe.render.terminal import Terminal, wants_colour
+
+
+@pytest.mark.parametrize(
+    ("color", "environ", "tty", "expected"),
+    [
+        ("auto", {}, True, True),
+        ("auto", {}, False, False),
+        ("auto", {"NO_COLOR": "1"}, True, False),
+        ("auto", {"NO_COLOR": ""}, True, True),
+        ("auto", {"TERM": "dumb"}, True, False),
+        ("always", {"NO_COLOR": "1", "TERM": "dumb"}, False, True),
+        ("never", {}, True, False),
+    ],
+)
+def test_colour_is_decided_by_the_flag_then_the_environment_then_the_tty(
+    color: str, environ: dict[str, str], tty: bool, expected: bool
+) -> None:
+    assert wants_colour(color, environ, tty) is expected
+
+
+@pytest.mark.parametrize(("columns", "width"), [("40", 40), ("0", 80), ("-3", 80), ("wide", 80), ("٣", 80)])
+def test_the_width_is_columns_when_that_is_a_positive_number(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.get_terminal_size", _no_terminal)
+    assert Terminal.detect(environ={"COLUMNS": columns}).width == width
+
+
+def _no_terminal(descriptor: int) -> None:
+    raise OSError(25, "Inappropriate ioctl for device")
