@@ -56,3 +56,35 @@ def run_process(argv: Sequence[str], stdin: str | None = None, env: Mapping[str,
         check=False,
     )
     return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def run_in_terminal(argv: Sequence[str], columns: int = 80, env: Mapping[str, str] | None = None) -> Ran:
+    """Run ``argv`` with stdin, stdout and stderr on a pseudo-terminal of ``columns`` x 24; stderr is in stdout."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        argv, stdin=theirs, stdout=theirs, stderr=theirs, env=clean_environment(env), start_new_session=True
+    )
+    os.close(theirs)
+    shown = bytearray()
+    try:
+        while chunk := _read_terminal(ours):
+            shown += chunk
+        status = process.wait(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    return Ran(status, shown.decode("utf-8").replace("\r\n", "\n"), "")
+
+
+def _read_terminal(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # EIO: the last process has closed its side
+        return b""

@@ -1,0 +1,146 @@
+"""Terminal manners that every command owes, tried on the installed console script."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from netprobe.cli import netprobe as root
+from netprobe.version import __version__
+from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
+
+
+def _walk(path: tuple[str, ...], command: click.Command) -> list[tuple[tuple[str, ...], click.Command]]:
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        for name, sub in command.commands.items():
+            found += _walk((*path, name), sub)
+    return found
+
+
+COMMANDS = _walk((), root)
+IDS = ["-".join(path) or "netprobe" for path, _ in COMMANDS]
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=IDS)
+def test_help_starts_with_an_example_and_is_the_same_for_both_spellings(
+    path: tuple[str, ...], command: click.Command, netprobe: Run
+) -> None:
+    short, long = netprobe(*path, "-h"), netprobe(*path, "--help")
+    assert short == long
+    assert (short.status, short.stderr) == (0, "")
+    assert short.stdout.startswith("Example")
+    assert max(map(len, short.stdout.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=IDS)
+def test_every_option_has_an_environment_variable_that_the_help_shows(
+    path: tuple[str, ...], command: click.Command, netprobe: Run
+) -> None:
+    text = "".join(netprobe(*path, "--help").stdout.split())
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and not parameter.is_eager and not parameter.hidden:
+            assert parameter.name is not None
+            variable = "_".join(("NETPROBE", *path, parameter.name.rstrip("_"))).upper().replace("-", "_")
+            assert variable in text, parameter.name
+
+
+def test_version_is_one_line(netprobe: Run) -> None:
+    assert netprobe("--version").stdout == netprobe("-V").stdout == f"netprobe {__version__}\n"
+
+
+def test_no_command_shows_the_help_and_is_wrong_usage(netprobe: Run) -> None:
+    ran = netprobe()
+    assert (ran.status, ran.stdout) == (2, "")
+    assert ran.stderr.startswith("Examples:")
+
+
+def test_a_mistyped_command_suggests_the_right_one(netprobe: Run) -> None:
+    ran = netprobe("completoin")
+    assert ran.status == 2
+    assert ran.stderr == "netprobe: completoin: no such command\nhint: did you mean 'netprobe completion'?\n"
+
+
+def test_an_address_in_place_of_a_command_suggests_classify(netprobe: Run) -> None:
+    assert "netprobe classify 10.0.0.1" in netprobe("10.0.0.1").stderr
+
+
+def test_wrong_usage_is_one_line_and_a_hint(netprobe: Run) -> None:
+    ran = netprobe("completion", "--bogus")
+    assert ran.status == 2
+    assert ran.stderr.splitlines() == [
+        "netprobe: completion: no such option '--bogus'",
+        "hint: see 'netprobe completion --help'",
+    ]
+
+
+@pytest.mark.parametrize("module", ["click", "netprobe.cli"])
+def test_ctrl_c_during_the_imports_is_one_line_and_130(module: str, tmp_path: Path) -> None:
+    hook = "import os, signal, sys\n" + (
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Finder())\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(hook)
+    done = subprocess.run(
+        [NETPROBE, "--version"],
+        capture_output=True,
+        text=True,
+        env=clean_environment({"PYTHONPATH": str(tmp_path)}),
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "netprobe: interrupted\n")
+
+
+def test_a_reader_that_goes_away_is_met_in_silence() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run([NETPROBE, "completion", "bash"], stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_is_told_and_is_not_success() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [NETPROBE, "completion", "bash"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 3
+    assert done.stderr.startswith("netprobe: standard output: No space left on device\n")
+
+
+def test_a_closed_stdout_is_no_traceback() -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"exec {NETPROBE} completion bash >&-"], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_help_in_a_narrow_terminal_fits_it() -> None:
+    shown = run_in_terminal([str(NETPROBE), "completion", "--help"], columns=40)
+    assert shown.status == 0
+    assert "\x1b" not in shown.stdout
+
+
+def test_python_dash_m_is_the_same_program(netprobe: Run) -> None:
+    done = subprocess.run([sys.executable, "-m", "netprobe", "--version"], capture_output=True, text=True, check=False)
+    assert done.stdout == netprobe("--version").stdout
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script_for_each_shell(shell: str, netprobe: Run) -> None:
+    ran = netprobe("completion", shell)
+    assert ran.status == 0
+    assert "_NETPROBE_COMPLETE" in ran.stdout
+
+
+def test_completion_completes_commands(netprobe: Run) -> None:
+    env = {"_NETPROBE_COMPLETE": "bash_complete", "COMP_WORDS": "netprobe comp", "COMP_CWORD": "1"}
+    assert netprobe(env=env).stdout == "plain,completion\n"
