@@ -51,7 +51,11 @@ def test_the_licence_and_the_python_are_declared(wheel: Path) -> None:
 
 
 def test_it_runs_out_of_a_zip(wheel: Path) -> None:
-    program = f"import sys; sys.path.insert(0, {str(wheel)!r}); import netprobe.__main__ as m; assert {str(wheel)!r} in m.__file__; sys.exit(m.main())"
+    program = (
+        f"import sys; sys.path.insert(0, {str(wheel)!r})\n"
+        f"import netprobe.__main__ as main; assert {str(wheel)!r} in main.__file__\n"
+        "sys.exit(main.main())"
+    )
     done = subprocess.run(
         [sys.executable, "-I", "-c", program, "--version"], capture_output=True, text=True, check=False
     )
