@@ -15,11 +15,12 @@ from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.reach.records import Question
 from netprobe.sockets import payload
 
-__all__ = ["LOCAL", "LocalSession", "Session", "ask", "request_for"]
+__all__ = ["LOCAL", "Lines", "LocalSession", "Session", "ask", "request_for"]
 
 LOCAL = "local"
 Line = Mapping[str, Any]
 Request = Mapping[str, Any]
+Lines = queue.SimpleQueue[tuple[str, Line]]
 
 RESERVED_DESCRIPTORS = 64  # for everything in this process that is neither a probe nor a listener's side of it
 
@@ -97,13 +98,12 @@ def request_for(
     }
 
 
-def ask(sessions: Sequence[tuple[Session, Request]]) -> Iterator[tuple[str, Line]]:
-    """Run all sessions at once and give their lines, with the vantage's name, as they come.
+def ask(sessions: Sequence[tuple[Session, Request]], lines: Lines) -> Iterator[tuple[str, Line]]:
+    """Run all sessions at once and give their lines, with the vantage's name, as they come through ``lines``.
 
     A session that fails gives ``{"failed": NetprobeError}``; each ends with ``{"end": True}``. Whatever ends the
     iteration (also Ctrl-C), the sessions are stopped and waited for.
     """
-    lines: queue.SimpleQueue[tuple[str, Line]] = queue.SimpleQueue()
     threads = [
         threading.Thread(target=_run, args=(session, request, lines), name=f"netprobe-{session.name}", daemon=True)
         for session, request in sessions
@@ -125,7 +125,7 @@ def ask(sessions: Sequence[tuple[Session, Request]]) -> Iterator[tuple[str, Line
                 thread.join(2.0)
 
 
-def _run(session: Session, request: Request, lines: queue.SimpleQueue[tuple[str, Line]]) -> None:
+def _run(session: Session, request: Request, lines: Lines) -> None:
     """A session's thread: its lines, its failure, its end."""
     name = session.name
     try:

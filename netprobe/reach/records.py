@@ -146,6 +146,7 @@ class HostFacts:
     links: tuple[Link, ...] = ()
     routes: Mapping[str, Route] | None = None
     ipv6: bool = True
+    stack: str | None = None
 
     @classmethod
     def from_hello(cls, hello: Mapping[str, Any]) -> HostFacts:
@@ -171,6 +172,7 @@ class HostFacts:
             links=links,
             routes=routes,
             ipv6=bool(hello.get("ipv6", True)),
+            stack=hello.get("stack"),
         )
 
     def has(self, ip: IPv4Address | IPv6Address | str, zone: str | None = None) -> bool:

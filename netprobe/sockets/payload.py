@@ -667,13 +667,22 @@ def hello(request: Dict[str, Any]) -> Dict[str, Any]:
         "release": platform.release(),
         "python": platform.python_version(),
         "host": socket.gethostname(),
-        "pid": os.getpid(),
+        "stack": stack(),
         "links": links,
         "addresses": addresses if addresses else resolved_addresses(),
         "routes": [dict(route(address, zone, None), destination=address, zone=zone) for address, zone in destinations],
         "ipv6": has_ipv6(),
         "error_queue": HAS_ERROR_QUEUE,
     }
+
+
+def stack() -> Optional[str]:
+    """Which network stack this is (Linux: boot and network namespace): two vantages with one stack are one host."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as boot:  # noqa: PTH123
+            return boot.read().strip() + " " + os.readlink("/proc/self/ns/net")  # noqa: PTH115
+    except OSError:
+        return None
 
 
 def has_ipv6() -> bool:
