@@ -52,6 +52,7 @@ class Bindtest:
         settings: Settings,
         sessions: Sequence[Session] | None = None,
         on_foreigner: Callable[[Arrival], None] | None = None,
+        on_arrival: Callable[[Arrival], None] | None = None,
     ) -> None:
         self.settings = settings
         self.sessions = list(sessions) if sessions is not None else [LocalSession()]
@@ -62,7 +63,7 @@ class Bindtest:
         self.questions: list[Question] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
-        self._listeners = Listeners(self.nonce, on_foreigner)
+        self._listeners = Listeners(self.nonce, on_foreigner, on_arrival)
         self._failed: dict[str, NetprobeError] = {}
         self._lines: Lines = queue.SimpleQueue()
 

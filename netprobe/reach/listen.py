@@ -62,11 +62,17 @@ class _Connection:
 class Listeners:
     """All listeners of a run: ``with Listeners(nonce) as listeners: listeners.open(…); listeners.start()``."""
 
-    def __init__(self, nonce: str, on_foreigner: Callable[[Arrival], None] | None = None) -> None:
+    def __init__(
+        self,
+        nonce: str,
+        on_foreigner: Callable[[Arrival], None] | None = None,
+        on_arrival: Callable[[Arrival], None] | None = None,
+    ) -> None:
         self.nonce = nonce
         self.arrivals: dict[str, Arrival] = {}  # by challenge
         self.foreigners: list[Arrival] = []
         self._on_foreigner = on_foreigner
+        self._on_arrival = on_arrival
         self._open: dict[Sock, Listening] = {}
         self._connections: dict[Sock, _Connection] = {}
         self._selector = selectors.DefaultSelector()
@@ -81,7 +87,7 @@ class Listeners:
         for bind in binds:
             port = options.port
             for protocol in protocols:
-                listening = self._open_one(f"{protocol[0]}{len(opened)}", bind, protocol, options, port)
+                listening = self._open_one(f"{protocol[0]}{len(opened)}@{bind}", bind, protocol, options, port)
                 opened.append(listening)
                 port = port or listening.port  # the other protocol's free port: the same number, if it is free
         return opened
@@ -213,7 +219,10 @@ class Listeners:
 
     def _answer(self, listening: Listening, challenge: str, peer: tuple[Any, ...], local: str) -> bytes:
         address, port = plain(peer)
-        self.arrivals[challenge] = Arrival(listening.id, listening.protocol, address, port, local, True)
+        arrival = Arrival(listening.id, listening.protocol, address, port, local, True)
+        if challenge not in self.arrivals and self._on_arrival is not None:
+            self._on_arrival(arrival)
+        self.arrivals[challenge] = arrival
         return payload.reply_line(self.nonce, challenge, listening.id, (address, port), local)
 
     def _drop(self, connection: _Connection) -> None:

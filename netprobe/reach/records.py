@@ -251,7 +251,7 @@ class Cell:
     ``expected`` is null where no rule knows (an address that neither side has).
     """
 
-    bind: str
+    bind: str | None
     port: int | None
     protocol: str
     destination: str
