@@ -216,6 +216,7 @@ class Bindtest:
             source=self.settings.source,
             listeners=self.listening,
             same_host=same,
+            timeout=self.settings.timeout,
         )
 
     def _judge(

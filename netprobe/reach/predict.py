@@ -25,6 +25,8 @@ __all__ = ["Prediction", "Situation", "predict"]
 Ip = IPv4Address | IPv6Address
 LOOPBACK4 = IPv4Address("127.0.0.1")
 LOOPBACK6 = IPv6Address("::1")
+ALL_HOSTS = frozenset({"224.0.0.1", "ff02::1"})  # RFC 1112 section 4, RFC 4291 section 2.7.1
+NEIGHBOUR_S = 3.3  # arp(7): three probes, one second apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Situation:
     source: Address | None = None
     listeners: Sequence[Listening] = ()
     same_host: bool = True
+    timeout: float = 2.0
     effective: Ip = LOOPBACK4
     own: bool = False
     rules: list[str] = field(default_factory=list)
@@ -151,6 +154,14 @@ def wildcard_destination(at: Situation) -> Prediction | None:
     return None
 
 
+def no_route(at: Situation) -> Prediction | None:
+    """The vantage's kernel has already said no."""
+    route = (at.vantage.routes or {}).get(str(at.destination))
+    if route is None or route.errno is None:
+        return None
+    return at.end(UNREACHABLE, f"the vantage has no way to {at.destination} ({route.errno})", "way-no-route")
+
+
 def group_destination(at: Situation) -> Prediction | None:
     """Broadcast and multicast."""
     text = str(at.effective)
@@ -162,6 +173,8 @@ def group_destination(at: Situation) -> Prediction | None:
         if at.listener.bind.is_group or at.listener.bind.text in at.host.broadcasts:
             rules.append("bind-group-tcp")
         return at.end(UNREACHABLE, f"TCP does not connect to {text}", *rules)
+    if text in ALL_HOSTS and at.listener.bind.text in (text, "0.0.0.0" if at.effective.version == 4 else "::"):
+        return at.end(REACHABLE, f"every host has joined {text}", "to-all-hosts-udp")
     if at.effective.is_multicast:
         return at.end(NO_ANSWER, f"nobody here has joined {text}", "bind-multicast-udp")
     if at.listener.bind.text == "0.0.0.0" or at.listener.bind.text == text:
@@ -181,9 +194,8 @@ def whose(at: Situation) -> Prediction | None:
         return at.end(REFUSED, f"the vantage has {ip} itself, and nothing should listen there", "to-own-elsewhere")
     if at.own:
         return None
-    route = (at.vantage.routes or {}).get(str(at.destination))
-    if route is not None and route.errno is not None:
-        return at.end(UNREACHABLE, f"the vantage has no way to {at.destination} ({route.errno})", "way-no-route")
+    if at.options.freebind and at.listener.bind.ip == ip and on_link(at.vantage, ip):
+        return no_neighbour(at, f"no interface has {ip} yet", "bind-freebind")
     if not at.host.has(ip) or at.same_host:
         return at.end(None, f"neither side has {ip}: what is in between decides", "to-unknown")
     return None
@@ -206,8 +218,26 @@ def way(at: Situation) -> Prediction | None:
         at.note(None, "way-weak-host")
     link = at.host.link(holder.interface) if holder else None
     if link is not None and not link.up and not link.loopback:
+        if not at.own and not crosses(at):
+            return no_neighbour(at, f"{link.name} is down, and {at.effective} is on it", "way-down-link")
         at.note(f"{link.name} is down, its IPv4 address stays", "way-down-link")
     return None
+
+
+def no_neighbour(at: Situation, because: str, *rules: str) -> Prediction:
+    """Nobody answers ARP or ND: the kernel says so after about 3 s, and a shorter time-out sees silence."""
+    verdict = UNREACHABLE if at.timeout > NEIGHBOUR_S else NO_ANSWER
+    return at.end(verdict, because, *rules, "way-no-neighbour")
+
+
+def on_link(host: HostFacts, ip: Ip) -> bool:
+    """Is it in a subnet that the host has an address in?"""
+    return any(
+        entry.prefix is not None
+        and entry.address.version == ip.version
+        and ip in ip_network(f"{entry.address.text}/{entry.prefix}", strict=False)
+        for entry in host.addresses
+    )
 
 
 def crosses(at: Situation) -> bool:
@@ -284,13 +314,13 @@ def device_takes(at: Situation) -> Prediction | None:
 
 def most_specific(at: Situation) -> Prediction | None:
     """Listeners of this run that share the port: the most specific one wins."""
-    if not (at.options.port and at.options.reuse_port):
+    if not at.options.port:
         return None
-    rivals = [x for x in at.listeners if x.is_open and x.protocol == at.listener.protocol and x.id != at.listener.id]
     mine = specificity(at.listener, at.effective)
-    for rival in rivals:
-        if specificity(rival, at.effective) > mine:
-            because = f"{rival.bind} is more specific and gets it"
+    for rival in at.listeners:
+        same_port = rival.is_open and rival.protocol == at.listener.protocol and rival.port == at.listener.port
+        if same_port and rival.id != at.listener.id and specificity(rival, at.effective) > mine:
+            because = f"the listener on {rival.bind} has that port too, and {at.effective} is its business"
             return at.end(WRONG_RESPONDER, because, "bind-most-specific")
     return None
 
@@ -314,12 +344,13 @@ STEPS: tuple[Callable[[Situation], Prediction | None], ...] = (
     free_port,
     family_there,
     wildcard_destination,
+    no_route,
     group_destination,
     whose,
     way,
+    most_specific,
     listener_takes,
     device_takes,
-    most_specific,
     answer,
 )
 

@@ -108,9 +108,8 @@ _ROWS = (
     ),
     Rule(
         "bind-most-specific",
-        "Where several listeners share a port with SO_REUSEPORT, the most specific one gets it.",
-        "socket(7) SO_REUSEPORT, measured",
-        ("linux",),
+        "Where several listeners have one port, the most specific one gets what is sent to its address.",
+        "RFC 9293 section 3.9.1.1, socket(7) SO_REUSEPORT, measured",
     ),
     Rule(
         "bind-device",
@@ -178,6 +177,13 @@ _ROWS = (
         "not even with an ICMP error.",
         "RFC 1122 section 3.2.2, RFC 919, measured",
     ),
+    Rule(
+        "to-all-hosts-udp",
+        "Every host has joined 224.0.0.1 and ff02::1: what is sent there reaches UDP listeners on the wildcard of that "
+        "family, or on the group.",
+        "RFC 1112 section 4, RFC 4291 section 2.7.1, measured",
+        ("linux",),
+    ),
     Rule("to-family", "Without IPv6 at the vantage no IPv6 destination can be reached.", "socket(2) EAFNOSUPPORT"),
     Rule("to-unknown", "Neither side has the destination: what is in between decides, and no rule knows.", "-"),
     # The way.
@@ -210,6 +216,12 @@ _ROWS = (
         "An IPv4 address stays with the host when its interface goes down; an IPv6 address vanishes.",
         "measured",
         ("linux",),
+    ),
+    Rule(
+        "way-no-neighbour",
+        "When nobody answers for an address on the link, the kernel says so after about 3 s; "
+        "a shorter time-out sees silence.",
+        "arp(7), RFC 4861 section 7.2.2, measured",
     ),
     # The answer.
     Rule(

@@ -141,10 +141,11 @@ class Evidence:
         offender = self.offender
         if offender is None or offender == self.destination:
             return DESTINATION
-        if is_loopback(offender) and (self.destination in ("0.0.0.0", "::") or is_loopback(self.destination)):
+        if is_loopback(offender) and is_loopback(self.destination):
             return DESTINATION
         if offender in self.own or is_loopback(offender):
-            return DESTINATION if self.destination in self.own else OWN
+            local = self.destination in self.own or self.destination in ("0.0.0.0", "::")
+            return DESTINATION if local else OWN
         return DESTINATION if offender in self.host else OTHER
 
     @property

@@ -37,7 +37,8 @@ PROTOCOL = "netprobe/1"
 REQUEST_VERSION = 1
 MARGIN_S = 5.0  # how much longer than its time-outs a travelling payload may live
 PATIENCE_S = 15.0  # how long closed UDP ports behind an ICMP rate limit are asked again, one a second
-PACE_S = 1.0  # Linux answers one ICMP error a second and peer (net.ipv4.icmp_ratelimit)
+PACE_S = 1.05  # Linux answers one ICMP error a second and peer (net.ipv4.icmp_ratelimit)
+PACE_GRACE_S = 0.25  # how long the answer to a paced question may take
 WRONG_ANSWER_GRACE_S = 0.25  # how long the right answer may still come after a wrong one (UDP)
 LINE_LIMIT = 512
 CHUNK = 65536
@@ -374,7 +375,7 @@ class UdpProbe(Probe):
         if self.sock is None:
             self.sock, self.target = self.open(socket.SOCK_DGRAM)
             self.prober.watch(self, selectors.EVENT_READ)
-        self.deadline = now + (PACE_S if self.paced else self.prober.timeout)
+        self.deadline = now + (PACE_S + PACE_GRACE_S if self.paced else self.prober.timeout)
         self.ask()
 
     def ask(self) -> None:
@@ -383,8 +384,10 @@ class UdpProbe(Probe):
         self.evidence["attempts"] += 1
         now = time.perf_counter()
         attempt = self.evidence["attempts"]
-        rest = self.deadline - now
-        self.prober.wake(self, now + rest / 3 if attempt < 3 and not self.paced else self.deadline)
+        if self.paced:
+            self.prober.wake(self, min(self.deadline, now + PACE_S))
+        else:
+            self.prober.wake(self, now + (self.deadline - now) / 3 if attempt < 3 else self.deadline)
         if attempt == 3 and not HAS_ERROR_QUEUE:
             # Without an error queue only a connected socket is told of a closed port.
             self.connected = self.sock.connect_ex(self.target) == 0
@@ -647,7 +650,7 @@ class Prober:
         """The source address that the routing table gives for the cell's destination."""
         key = "{}%{}".format(cell["address"], cell.get("zone"))
         if key not in self.sources:
-            self.sources[key] = route(cell["address"], cell.get("zone"), cell.get("device"))["source"]
+            self.sources[key] = route(cell)["source"]
         return self.sources[key]
 
 
@@ -656,10 +659,11 @@ class Prober:
 
 def hello(request: Dict[str, Any]) -> Dict[str, Any]:
     """Who and where this prober is: what ``predict`` needs to know of a vantage."""
-    destinations: List[Tuple[str, Optional[str]]] = []
+    routes: Dict[Tuple[str, Optional[str]], Dict[str, Any]] = {}
     for cell in request["cells"]:
-        if (cell["address"], cell.get("zone")) not in destinations:
-            destinations.append((cell["address"], cell.get("zone")))
+        key = (cell["address"], cell.get("zone"))
+        if key not in routes:
+            routes[key] = dict(route(cell), destination=key[0], zone=key[1])
     links, addresses = netlink_facts()
     return {
         "version": REQUEST_VERSION,
@@ -670,7 +674,7 @@ def hello(request: Dict[str, Any]) -> Dict[str, Any]:
         "stack": stack(),
         "links": links,
         "addresses": addresses if addresses else resolved_addresses(),
-        "routes": [dict(route(address, zone, None), destination=address, zone=zone) for address, zone in destinations],
+        "routes": list(routes.values()),
         "ipv6": has_ipv6(),
         "error_queue": HAS_ERROR_QUEUE,
     }
@@ -694,17 +698,21 @@ def has_ipv6() -> bool:
     return True
 
 
-def route(address: str, zone: Optional[str], device: Optional[str]) -> Dict[str, Any]:
-    """Which source address leads to ``address``: a connected UDP socket knows, and no packet is sent."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def route(cell: Dict[str, Any]) -> Dict[str, Any]:
+    """Which source address leads to a cell's destination: a connected UDP socket knows, and no packet is sent."""
+    family = socket.AF_INET6 if ":" in cell["address"] else socket.AF_INET
     try:
         sock = socket.socket(family, socket.SOCK_DGRAM)
     except OSError as error:
         return {"source": None, "errno": errno.errorcode.get(error.errno or 0)}
     try:
-        if device:
-            sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, device.encode() + b"\0")
-        sock.connect(socket_address(address, 9, zone))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if cell.get("source"):
+            try:
+                sock.bind(socket_address(cell["source"], 0, cell.get("source_zone") or cell.get("zone")))
+            except OSError:
+                return {"source": None, "errno": None}  # the cell itself will tell
+        sock.connect(socket_address(cell["address"], 9, cell.get("zone")))
         return {"source": sock.getsockname()[0].partition("%")[0], "errno": None}
     except OSError as error:
         return {"source": None, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
