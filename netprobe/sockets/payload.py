@@ -36,7 +36,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 PROTOCOL = "netprobe/1"
 REQUEST_VERSION = 1
 MARGIN_S = 5.0  # how much longer than its time-outs a travelling payload may live
-PATIENCE_S = 15.0  # how long closed UDP ports behind an ICMP rate limit are asked again, one a second
+PATIENCE_S = 15.0  # how long cells behind an ICMP rate limit are asked again, one a second
 PACE_S = 1.05  # Linux answers one ICMP error a second and peer (net.ipv4.icmp_ratelimit)
 PACE_GRACE_S = 0.25  # how long the answer to a paced question may take
 WRONG_ANSWER_GRACE_S = 0.25  # how long the right answer may still come after a wrong one (UDP)
@@ -129,6 +129,7 @@ class Probe:
         self.begun = 0.0
         self.sent_at = 0.0
         self.finished = False
+        self.paced = False
         self.received = b""
         self.payload = b""
         self.payload_sent = 0
@@ -209,6 +210,18 @@ class Probe:
         icmp = self.icmp
         return bool(icmp and icmp["origin"] in ("icmp", "icmp6") and icmp["offender"] not in self.prober.own)
 
+    def silence(self) -> None:
+        """No answer in time: say so, or ask again slowly if the other side is known to limit its ICMP errors."""
+        if self.stage in ("payload", "bind"):
+            self.end("timeout")
+        elif self.paced:
+            self.prober.silent_again(self)
+            self.end("timeout")
+        elif self.prober.is_rate_limited(self) and not self.evidence.get("connect_ms"):
+            self.prober.pace(self)
+        else:
+            self.end("timeout")
+
     def answered(self, reply: Dict[str, Any]) -> None:
         """Keep what the listener proved; the payload, if one is wanted, follows."""
         self.evidence["rtt_ms"] = round((time.perf_counter() - self.sent_at) * 1000, 3)
@@ -252,7 +265,11 @@ class TcpProbe(Probe):
         self.received = b""
         self.sock, target = self.open(socket.SOCK_STREAM)
         self.prober.watch(self, selectors.EVENT_WRITE)
-        self.prober.wake(self, self.begun + self.prober.timeout)
+        if self.paced:
+            # Long enough for the kernel's second SYN, a second after the first (RFC 6298 section 2).
+            self.prober.wake(self, time.perf_counter() + PACE_S + PACE_GRACE_S)
+        else:
+            self.prober.wake(self, self.begun + self.prober.timeout)
         code = self.sock.connect_ex(target)
         if code not in UNDER_WAY:
             self.fail(OSError(code, os.strerror(code)))
@@ -263,7 +280,7 @@ class TcpProbe(Probe):
         if code:
             self.fail(OSError(code, os.strerror(code)))
         else:
-            self.end("timeout")
+            self.silence()
 
     def ready(self, events: int) -> None:
         """Something happened on the socket."""
@@ -364,7 +381,6 @@ class UdpProbe(Probe):
 
     target: Address = ()
     deadline = 0.0
-    paced = False
     connected = False
     foreign: Optional[Dict[str, Any]] = None
 
@@ -429,12 +445,8 @@ class UdpProbe(Probe):
                 self.push()
             else:
                 self.ask()
-        elif self.stage != "payload" and not self.paced and self.prober.is_rate_limited(self):
-            self.prober.pace(self)
         else:
-            if self.paced:
-                self.prober.silent_again(self)
-            self.end("timeout")
+            self.silence()
 
     def ready(self, events: int) -> None:
         """A datagram or an error came."""
@@ -517,8 +529,8 @@ class Prober:
         self.timers: List[Tuple[float, int, Probe]] = []
         self.wakes: Dict[Probe, float] = {}
         self.sequence = 0
-        self.slow: Deque[UdpProbe] = collections.deque()
-        self.slow_now: Optional[UdpProbe] = None
+        self.slow: Deque[Probe] = collections.deque()
+        self.slow_now: Optional[Probe] = None
         self.slow_until = 0.0
         self.limiting: Set[str] = set()
         self.own = {entry["address"] for entry in netlink_facts()[1]}
@@ -625,13 +637,13 @@ class Prober:
         if probe.sock is not None:
             probe.sock.close()
 
-    # Closed UDP ports behind an ICMP rate limit are asked again one at a time, as long as that brings answers.
+    # Cells that may have fallen to an ICMP rate limit are asked again one at a time, as long as that brings answers.
 
-    def is_rate_limited(self, probe: UdpProbe) -> bool:
+    def is_rate_limited(self, probe: Probe) -> bool:
         """Did the address of this silent cell answer others with ICMP?"""
         return probe.cell["address"] in self.limiting
 
-    def pace(self, probe: UdpProbe) -> None:
+    def pace(self, probe: Probe) -> None:
         """Put the cell into the slow lane; its socket stays open for a late answer only when its turn comes."""
         if not self.slow_until:
             self.slow_until = time.perf_counter() + float(self.request.get("patience") or PATIENCE_S)
@@ -641,7 +653,7 @@ class Prober:
             probe.sock = None
         self.slow.append(probe)
 
-    def silent_again(self, probe: UdpProbe) -> None:
+    def silent_again(self, probe: Probe) -> None:
         """A lone, paced probe stayed silent: two of those, and the rest of that address is taken as silent."""
         address = probe.cell["address"]
         self.silences[address] = self.silences.get(address, 0) + 1
