@@ -92,7 +92,7 @@ def run(output: Output, options: Options) -> Exit:
         reported = len(test.errors)
         cells: list[Cell] = []
         try:
-            for cell in test.cells():
+            for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
                 cells.append(cell)
                 progress.clear()
                 add(document, cell)

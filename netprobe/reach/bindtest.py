@@ -17,7 +17,7 @@ from netprobe.reach.predict import Situation, predict
 from netprobe.reach.probe import LOCAL, Lines, LocalSession, Session, ask, request_for
 from netprobe.reach.records import Address, BindOptions, Cell, HostFacts, Listening, Protocol, Question
 from netprobe.sockets import payload
-from netprobe.sockets.failures import NOT_BINDABLE, NOT_TESTED, WRONG_RESPONDER, Evidence, Judgement, judge
+from netprobe.sockets.failures import NOT_BINDABLE, NOT_TESTED, REFUSED, WRONG_RESPONDER, Evidence, Judgement, judge
 
 __all__ = ["Bindtest", "Settings", "host_facts"]
 
@@ -99,8 +99,10 @@ class Bindtest:
         """Who came and did not."""
         return self._listeners.foreigners
 
-    def cells(self) -> Iterator[Cell]:
+    def cells(self, on_wait: Callable[[int, int], None] | None = None) -> Iterator[Cell]:
         """Every cell in the order of the plan, each as soon as it and all before it are known.
+
+        ``on_wait`` is told several times a second how many cells are known, and how many there are.
 
         Ctrl-C ends the asking: what is known until then is given, the rest as ``not-tested``, and the
         ``KeyboardInterrupt`` goes on after the last cell.
@@ -113,6 +115,8 @@ class Bindtest:
             for name, line in ask(self._requests(), self._lines):
                 if "interrupt" in line:
                     raise KeyboardInterrupt
+                if on_wait is not None:
+                    on_wait(position + len(answers), len(self.questions))
                 self._take(name, line, answers, ended)
                 while position < len(self.questions) and self._is_known(self.questions[position], answers, ended):
                     question = self.questions[position]
@@ -176,6 +180,8 @@ class Bindtest:
         observed = self._judge(situation, question, line, reason)
         line = line or {}
         differs = expected.verdict is not None and expected.verdict != observed.verdict
+        if line is not None and line.get("limited") and expected.verdict == REFUSED:
+            differs = False  # silence behind an ICMP rate limit does not contradict a closed port
         explanation = None
         if differs:
             arrival = self.arrivals.get(str(line.get("challenge")))

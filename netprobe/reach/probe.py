@@ -22,6 +22,7 @@ Line = Mapping[str, Any]
 Request = Mapping[str, Any]
 Lines = queue.SimpleQueue[tuple[str, Line]]
 
+TICK_S = 0.2
 RESERVED_DESCRIPTORS = 64  # for everything in this process that is neither a probe nor a listener's side of it
 
 
@@ -101,7 +102,7 @@ def request_for(
 def ask(sessions: Sequence[tuple[Session, Request]], lines: Lines) -> Iterator[tuple[str, Line]]:
     """Run all sessions at once and give their lines, with the vantage's name, as they come through ``lines``.
 
-    A session that fails gives ``{"failed": NetprobeError}``; each ends with ``{"end": True}``. Whatever ends the
+    Several times a second without a line gives ``{"tick": True}``. A session that fails gives ``{"failed": NetprobeError}``; each ends with ``{"end": True}``. Whatever ends the
     iteration (also Ctrl-C), the sessions are stopped and waited for.
     """
     threads = [
@@ -113,7 +114,11 @@ def ask(sessions: Sequence[tuple[Session, Request]], lines: Lines) -> Iterator[t
         for thread in threads:
             thread.start()
         while running:
-            name, line = lines.get()
+            try:
+                name, line = lines.get(timeout=TICK_S)
+            except queue.Empty:
+                yield "", {"tick": True}
+                continue
             if "end" in line:
                 running -= 1
             yield name, line
