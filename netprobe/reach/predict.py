@@ -240,6 +240,22 @@ def on_link(host: HostFacts, ip: Ip) -> bool:
     )
 
 
+def link_local_way(at: Situation) -> Prediction | None:
+    """From elsewhere, a link-local address is reached on its own link only."""
+    if at.same_host or at.own or not (at.effective.version == 6 and at.effective.is_link_local):
+        return None
+    holder = at.host.holder(at.effective)
+    link = holder.interface if holder else None
+    at.note(None, "to-link-local")
+    neighbours = [entry for entry in at.host.addresses if entry.interface == link and entry.prefix is not None]
+    for entry in neighbours:
+        network = ip_network(f"{entry.address.text}/{entry.prefix}", strict=False)
+        for there in at.vantage.addresses:
+            if there.address.version == network.version and there.address.ip in network and not network.is_link_local:
+                return None
+    return at.end(None, f"whether the vantage is on the link of {link} is not known")
+
+
 def crosses(at: Situation) -> bool:
     """Does the vantage's packet arrive on another interface than the destination's own?"""
     holder = at.host.holder(at.effective)
@@ -347,6 +363,7 @@ STEPS: tuple[Callable[[Situation], Prediction | None], ...] = (
     no_route,
     group_destination,
     whose,
+    link_local_way,
     way,
     most_specific,
     listener_takes,

@@ -84,7 +84,8 @@ def request_for(
             "port": question.listener.port,
         }
         if question.destination.zone:
-            cell["zone"] = question.destination.zone
+            # A zone is a name of this host's: elsewhere the payload tries every link there.
+            cell["zone"] = question.destination.zone if question.vantage == LOCAL else payload.ANY_ZONE
         if source is not None and (":" in source) == (question.destination.version == 6):
             cell["source"] = source
             if zone:
@@ -102,8 +103,9 @@ def request_for(
 def ask(sessions: Sequence[tuple[Session, Request]], lines: Lines) -> Iterator[tuple[str, Line]]:
     """Run all sessions at once and give their lines, with the vantage's name, as they come through ``lines``.
 
-    Several times a second without a line gives ``{"tick": True}``. A session that fails gives ``{"failed": NetprobeError}``; each ends with ``{"end": True}``. Whatever ends the
-    iteration (also Ctrl-C), the sessions are stopped and waited for.
+    Several times a second without a line gives ``{"tick": True}``. A session that fails gives
+    ``{"failed": NetprobeError}``; each ends with ``{"end": True}``. Whatever ends the iteration (also Ctrl-C), the
+    sessions are stopped and waited for.
     """
     threads = [
         threading.Thread(target=_run, args=(session, request, lines), name=f"netprobe-{session.name}", daemon=True)

@@ -185,6 +185,11 @@ _ROWS = (
         ("linux",),
     ),
     Rule("to-family", "Without IPv6 at the vantage no IPv6 destination can be reached.", "socket(2) EAFNOSUPPORT"),
+    Rule(
+        "to-link-local",
+        "A link-local address is reached on its own link only; a vantage uses its own zone for it.",
+        "RFC 4291 section 2.5.6, RFC 4007 section 6",
+    ),
     Rule("to-unknown", "Neither side has the destination: what is in between decides, and no rule knows.", "-"),
     # The way.
     Rule(

@@ -34,6 +34,7 @@ MARKS = {
     "not-tested": "-",
 }
 DIFFERS = "!"
+REMARK = "*"
 ASCII_TICK = "o"
 NOT_ASKED = ""
 EXPORT_WIDTH = 100
@@ -185,6 +186,8 @@ class View:
         text = cell.observed if self.wide else self.tick(cell.observed)
         if cell.differs:
             text += f"{DIFFERS} (expected {cell.expected})" if self.wide else DIFFERS
+        elif cell.observed == "reachable" and cell.cause:
+            text += REMARK
         return Text(text, style=style_of(cell))
 
     def tick(self, verdict: str) -> str:
@@ -220,7 +223,7 @@ class View:
                 said = cell.cause
             else:
                 continue
-            found.setdefault((DIFFERS if cell.differs else "*", said), []).append(cell)
+            found.setdefault((DIFFERS if cell.differs else REMARK, said), []).append(cell)
         lines: list[RenderableType] = [Text()] if found else []
         for (sign, said), same in sorted(found.items(), key=lambda item: item[0][0] != DIFFERS):
             style = "bold red" if sign == DIFFERS else "bold"

@@ -42,6 +42,7 @@ PACE_GRACE_S = 0.25  # how long the answer to a paced question may take
 WRONG_ANSWER_GRACE_S = 0.25  # how long the right answer may still come after a wrong one (UDP)
 LINE_LIMIT = 512
 CHUNK = 65536
+ANY_ZONE = "*"  # as a cell's zone: ask on every link, and report the best that came of it
 DATAGRAM_LIMIT = 60000  # bytes of payload in one UDP datagram
 
 IP_RECVERR = 11  # ip(7)
@@ -203,7 +204,7 @@ class Probe:
         if self.is_limited_answer():
             self.prober.limiting.add(self.cell["address"])
         self.prober.forget(self)
-        self.prober.emit(said)
+        self.prober.report(said)
 
     def is_limited_answer(self) -> bool:
         """Was the end an ICMP error of another machine? Those are sent at a limited rate (RFC 1812 section 4.3.2.8)."""
@@ -538,11 +539,15 @@ class Prober:
         self.full = False
         self.silences: Dict[str, int] = {}
         self.sources: Dict[str, Optional[str]] = {}
+        self.variants: Dict[Any, List[Any]] = {}  # by cell: how many are under way, the best until now
 
     def run(self) -> None:
         """Probe every cell; one report each."""
         for cell in self.request["cells"]:
-            self.waiting.append((UdpProbe if cell["protocol"] == "udp" else TcpProbe)(self, cell))
+            kind = UdpProbe if cell["protocol"] == "udp" else TcpProbe
+            zones = link_zones() if cell.get("zone") == ANY_ZONE else [cell.get("zone")]
+            self.variants[cell["id"]] = [len(zones), None]
+            self.waiting.extend(kind(self, dict(cell, zone=zone)) for zone in zones)
         try:
             while self.waiting or self.active or self.slow:
                 if self.stopped is not None and self.stopped():
@@ -626,6 +631,16 @@ class Prober:
         self.sequence += 1
         self.wakes[probe] = when
         heapq.heappush(self.timers, (when, self.sequence, probe))
+
+    def report(self, said: Dict[str, Any]) -> None:
+        """Hand out a cell's evidence; of a cell that was asked on several links, once, the best."""
+        state = self.variants[said["cell"]]
+        state[0] -= 1
+        if state[1] is None or rank(said) > rank(state[1]):
+            state[1] = said
+        if state[0] == 0 or (said["result"] == "proof" and state[0] > 0):
+            state[0] = -1 << 30  # what still comes is too late
+            self.emit(state[1])
 
     def forget(self, probe: Probe) -> None:
         """Close the probe's socket."""
@@ -712,6 +727,8 @@ def has_ipv6() -> bool:
 
 def route(cell: Dict[str, Any]) -> Dict[str, Any]:
     """Which source address leads to a cell's destination: a connected UDP socket knows, and no packet is sent."""
+    if cell.get("zone") == ANY_ZONE:
+        return {"source": None, "errno": None}
     family = socket.AF_INET6 if ":" in cell["address"] else socket.AF_INET
     try:
         sock = socket.socket(family, socket.SOCK_DGRAM)
@@ -868,6 +885,21 @@ def is_link_local(address: str) -> bool:
         and socket.inet_pton(socket.AF_INET6, address)[:1] == b"\xfe"
         and (socket.inet_pton(socket.AF_INET6, address)[1] & 0xC0 == 0x80)
     )
+
+
+def link_zones() -> List[Optional[str]]:
+    """The zones in which this host has a link-local address; [None] when there is none."""
+    links, addresses = netlink_facts()
+    with_one = {entry["index"] for entry in addresses if is_link_local(entry["address"])}
+    zones: List[Optional[str]] = [link["name"] for link in links if link["up"] and link["index"] in with_one]
+    return zones or [None]
+
+
+def rank(said: Dict[str, Any]) -> int:
+    """Which of several pieces of evidence says most: proof, any other answer, a refusal, an error, silence."""
+    if said["result"] == "error":
+        return 2 if said["errno"] == "ECONNREFUSED" else 1
+    return {"proof": 4, "timeout": 0}.get(said["result"], 3)
 
 
 def sample(data: bytes) -> Optional[str]:
