@@ -257,6 +257,7 @@ class TcpProbe(Probe):
     """connect, say the line, read the answer."""
 
     tries = 0
+    reset_by = 0  # the error that came with the end of the stream: what was sent before it is read first
 
     def start(self) -> None:
         """Begin to connect."""
@@ -290,6 +291,7 @@ class TcpProbe(Probe):
         if code and self.stage != "payload" and not (events & selectors.EVENT_READ and self.stage == "answer"):
             self.fail(OSError(code, os.strerror(code)))
             return
+        self.reset_by = code
         if self.stage == "connect" and events & selectors.EVENT_WRITE:
             self.connected()
         elif self.stage in ("answer", "payload"):
@@ -337,7 +339,9 @@ class TcpProbe(Probe):
         except OSError as error:
             self.fail(error)
             return
-        if not data:
+        if not data and self.reset_by:
+            self.fail(OSError(self.reset_by, os.strerror(self.reset_by)))
+        elif not data:
             self.end("closed", sample=sample(self.received))
         elif self.stage == "payload":
             self.take_payload(data)
@@ -539,15 +543,16 @@ class Prober:
         self.full = False
         self.silences: Dict[str, int] = {}
         self.sources: Dict[str, Optional[str]] = {}
-        self.variants: Dict[Any, List[Any]] = {}  # by cell: how many are under way, the best until now
+        self.variants: Dict[Any, Tuple[List[Probe], List[Dict[str, Any]]]] = {}  # by cell: probes, what they said
 
     def run(self) -> None:
         """Probe every cell; one report each."""
         for cell in self.request["cells"]:
             kind = UdpProbe if cell["protocol"] == "udp" else TcpProbe
             zones = link_zones() if cell.get("zone") == ANY_ZONE else [cell.get("zone")]
-            self.variants[cell["id"]] = [len(zones), None]
-            self.waiting.extend(kind(self, dict(cell, zone=zone)) for zone in zones)
+            probes: List[Probe] = [kind(self, dict(cell, zone=zone)) for zone in zones]
+            self.variants[cell["id"]] = (probes, [])
+            self.waiting.extend(probes)
         try:
             while self.waiting or self.active or self.slow:
                 if self.stopped is not None and self.stopped():
@@ -563,6 +568,8 @@ class Prober:
         """Start what waits, in bursts, so that answers are read (and timed) in between."""
         for _ in range(min(64, len(self.waiting), self.limit - len(self.active))):
             probe = self.waiting.popleft()
+            if probe.finished:
+                continue
             try:
                 probe.start()
             except OSError as error:
@@ -575,7 +582,9 @@ class Prober:
                 probe.fail(error)
         if self.slow and self.slow_now is None:
             self.slow_now = self.slow.popleft()
-            if time.perf_counter() > self.slow_until or self.silences.get(self.slow_now.cell["address"], 0) >= 2:
+            if self.slow_now.finished:
+                self.slow_now = None
+            elif time.perf_counter() > self.slow_until or self.silences.get(self.slow_now.cell["address"], 0) >= 2:
                 self.slow_now.end("timeout", limited=True)
             else:
                 self.slow_now.paced = True
@@ -634,13 +643,14 @@ class Prober:
 
     def report(self, said: Dict[str, Any]) -> None:
         """Hand out a cell's evidence; of a cell that was asked on several links, once, the best."""
-        state = self.variants[said["cell"]]
-        state[0] -= 1
-        if state[1] is None or rank(said) > rank(state[1]):
-            state[1] = said
-        if state[0] == 0 or (said["result"] == "proof" and state[0] > 0):
-            state[0] = -1 << 30  # what still comes is too late
-            self.emit(state[1])
+        probes, heard = self.variants[said["cell"]]
+        heard.append(said)
+        if rank(said) >= 2 or all(probe.finished for probe in probes):
+            for probe in probes:
+                if not probe.finished:
+                    probe.finished = True
+                    self.forget(probe)
+            self.emit(max(heard, key=rank))
 
     def forget(self, probe: Probe) -> None:
         """Close the probe's socket."""
