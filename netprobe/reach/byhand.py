@@ -13,7 +13,7 @@ from netprobe.reach.listen import Arrival
 from netprobe.reach.probe import LOCAL
 from netprobe.reach.records import Address, Cell, HostFacts, Listening, Protocol
 from netprobe.sockets import payload
-from netprobe.sockets.failures import REACHABLE, Evidence, judge
+from netprobe.sockets.failures import REACHABLE, WRONG_RESPONDER, Evidence, judge
 
 __all__ = ["Target", "Visit", "command_for", "connect", "offers", "target_of", "visit_of"]
 
@@ -158,6 +158,7 @@ def cell_of(target: Target, protocol: str, line: dict[str, object], facts: HostF
     cause = judged.cause
     if observed and source and observed != source:
         cause = f"the listener sees this host as {observed}: an address translation (NAT) is in between"
+    foreign = judged.verdict == WRONG_RESPONDER
     return Cell(
         bind=listener.partition("@")[2] or None,
         port=target.port,
@@ -173,7 +174,7 @@ def cell_of(target: Target, protocol: str, line: dict[str, object], facts: HostF
         replied_from=text_of(line, "replied_from"),
         rtt_ms=float(str(line["rtt_ms"])) if line.get("rtt_ms") is not None else None,
         differs=judged.verdict != REACHABLE,
-        difference=None,
+        difference="is the --nonce the one that --listen-only printed?" if foreign else None,
         icmp=judged.icmp,
         observed_source=observed,
         payload_bytes=int(str(line["payload_received"])) if "payload_received" in line else None,

@@ -27,7 +27,8 @@ from netprobe.sockets import constants, payload
 __all__ = ["Arrival", "Listeners", "listener_error", "listener_errors"]
 
 BACKLOG = 4096  # the kernel caps it (net.core.somaxconn): all cells may come at once
-IDLE_S = 5.0  # how long a peer may stay silent before it is taken for a foreigner
+SILENT_S = 1.0  # how long a peer may stay silent before it is reported as a foreigner
+IDLE_S = 5.0  # and before it is sent away
 CHUNK = 262144
 
 Sock = socket.socket
@@ -55,6 +56,7 @@ class _Connection:
     since: float
     line: bytearray = field(default_factory=bytearray)
     proven: bool = False
+    reported: bool = False
     to_read: int = 0
     owed: bytearray = field(default_factory=bytearray)
 
@@ -123,6 +125,8 @@ class Listeners:
             self._wake.send(b".")
             self._thread.join(2.0)
             self._thread = None
+        for connection in self._connections.values():
+            self._report(connection)
         for sock in [*self._open, *self._connections, self._waker, self._wake]:
             sock.close()
         self._open.clear()
@@ -149,8 +153,11 @@ class Listeners:
             now = time.monotonic()
             if now - swept >= 1.0:
                 swept = now
-                for connection in [c for c in self._connections.values() if now - c.since > IDLE_S]:
-                    self._drop(connection)
+                for connection in list(self._connections.values()):
+                    if now - connection.since > IDLE_S:
+                        self._drop(connection)
+                    elif not connection.proven and now - connection.since > SILENT_S:
+                        self._report(connection)
 
     def _woken(self, sock: Sock, events: int) -> None:
         """Close was called: the loop sees it."""
@@ -228,10 +235,14 @@ class Listeners:
     def _drop(self, connection: _Connection) -> None:
         self._selector.unregister(connection.sock)
         del self._connections[connection.sock]
-        if not connection.proven:
-            local = self._local(connection.sock)
-            self._foreign(connection.listener, connection.peer, local)
+        self._report(connection)
         connection.sock.close()
+
+    def _report(self, connection: _Connection) -> None:
+        """Once for each peer that has not proved to belong here."""
+        if not connection.proven and not connection.reported:
+            connection.reported = True
+            self._foreign(connection.listener, connection.peer, self._local(connection.sock))
 
     def _datagram(self, sock: Sock, events: int) -> None:
         for _ in range(256):
@@ -339,7 +350,7 @@ def listener_error(
     words = " and ".join(protocols or (failed.protocol,))
     what = f"{failed.bind} port {options.port} ({words})" if options.port else f"{failed.bind} ({words})"
     if failed.errno == "EADDRINUSE":
-        hint = "another port, or --port 0 for any free one; 'ss -tulpn' shows who has it"
+        hint = "another port, --port 0 for any free one, or --reuse-port; 'ss -tulpn' shows who has it"
         return CannotRunError(what, f"port {options.port} is already in use (EADDRINUSE)", hint)
     if failed.errno == "EADDRNOTAVAIL":
         there = ", ".join(dict.fromkeys(str(x.address) for x in host.addresses)) or "none"

@@ -274,7 +274,10 @@ class TcpProbe(Probe):
             self.prober.wake(self, self.begun + self.prober.timeout)
         code = self.sock.connect_ex(target)
         if code not in UNDER_WAY:
-            self.fail(OSError(code, os.strerror(code)))
+            if self.tries:
+                self.end("self")  # its port is taken by the first attempt's remains, and nobody else has it
+            else:
+                self.fail(OSError(code, os.strerror(code)))
 
     def due(self) -> None:
         """The time is up."""
