@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from socket import AF_INET, AF_INET6, inet_pton  # a conversion of text, no I/O
-
-__all__ = ["BITS", "address_text", "cidr_bounds", "host_mask", "net_mask", "reverse_name"]
+__all__ = ["BITS", "address_text", "host_mask", "net_mask", "reverse_name"]
 
 BITS = {4: 32, 6: 128}
 
@@ -17,14 +15,6 @@ def net_mask(version: int, prefix: int) -> int:
 def host_mask(version: int, prefix: int) -> int:
     """The mask of all but the first ``prefix`` bits."""
     return (1 << (BITS[version] - prefix)) - 1
-
-
-def cidr_bounds(cidr: str) -> tuple[int, int]:
-    """First and last number of a canonical ``address/prefix``."""
-    text, _, prefix = cidr.partition("/")
-    version = 6 if ":" in text else 4
-    first = int.from_bytes(inet_pton(AF_INET6 if version == 6 else AF_INET, text))
-    return first, first | host_mask(version, int(prefix))
 
 
 def address_text(version: int, number: int) -> str:

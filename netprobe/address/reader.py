@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netprobe.address.number import BITS
+from netprobe.address.number import BITS, host_mask
 from netprobe.errors import AddressError
 
-__all__ = ["Address", "Subject", "read_address", "read_subject"]
+__all__ = ["Address", "Subject", "block_bounds", "read_address", "read_subject"]
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 _DIGITS = frozenset("0123456789")
@@ -46,6 +46,14 @@ def read_subject(text: str) -> Subject:
 def read_address(text: str) -> Address:
     """One address. Raises AddressError with what is wrong."""
     return _read(text, text)
+
+
+def block_bounds(cidr: str) -> tuple[int, int]:
+    """First and last number of a canonical ``address/prefix``."""
+    subject = read_subject(cidr)
+    assert subject.prefix is not None, cidr
+    first = subject.address.number
+    return first, first | host_mask(subject.address.version, subject.prefix)
 
 
 def _read(body: str, text: str) -> Address:

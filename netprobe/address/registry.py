@@ -11,7 +11,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Literal
 
-from netprobe.address.number import cidr_bounds
+from netprobe.address.reader import block_bounds
 
 __all__ = ["IPV4_ROWS", "IPV6_ROWS", "PAGE_DATE", "SpecialBlock", "covering", "special_blocks"]
 
@@ -106,7 +106,7 @@ class _Index:
     """The rows of one family, sorted so that the most specific block around a number is found by bisection."""
 
     def __init__(self, rows: tuple[Row, ...]) -> None:
-        bounds = {row[0]: cidr_bounds(row[0]) for row in rows}
+        bounds = {row[0]: block_bounds(row[0]) for row in rows}
         self.blocks = {row[0]: SpecialBlock(*row, parents=_parents(bounds[row[0]], bounds)) for row in rows}
         cuts = {0} | {first for first, _ in bounds.values()} | {last + 1 for _, last in bounds.values()}
         self.starts = sorted(cuts)
