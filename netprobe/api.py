@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netprobe.address import classify
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from netprobe.interfaces import Interface
     from netprobe.reach.records import Cell
 
-__all__ = ["bindtest", "local_interfaces"]
+__all__ = ["bindtest", "classify", "local_interfaces"]
 
 
 def bindtest(
@@ -44,9 +46,12 @@ def bindtest(
         return tuple(test.cells())
 
 
-def local_interfaces() -> tuple[Interface, ...]:
-    """This host's interfaces in the kernel's order, each address with its prefix and ``kind``."""
+def local_interfaces(refused: Callable[[str], None] | None = None) -> tuple[Interface, ...]:
+    """This host's interfaces in the order of their index, each address with its prefix and ``kind``.
+
+    Where the kernel's netlink cannot be asked, ``refused`` is told why and the ``netifaces`` module answers.
+    """
     from netprobe.address import kind_of
     from netprobe.interfaces import local_interfaces as read
 
-    return read(kind_of=kind_of)
+    return read(kind_of=kind_of, refused=refused)
