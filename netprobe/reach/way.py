@@ -60,6 +60,8 @@ def no_route(at: Situation) -> Prediction | None:
     route = (at.vantage.routes or {}).get(str(at.destination))
     if route is None or route.errno is None:
         return None
+    if at.listener.protocol == "udp" and str(at.destination) == "0.0.0.0" and at.vantage.loopback_is_down:
+        return None  # connect() looks for a route to 127.0.0.1 and finds none, sendto() does not look
     return at.end(UNREACHABLE, f"the vantage has no way to {at.destination} ({route.errno})", "way-no-route")
 
 
