@@ -1,25 +1,58 @@
-"""One address, all that is known of it: the record of ``netprobe classify`` and how it is made."""
+"""One address, all that is known of it: the record of ``netprobe classify`` and how it is made.
+
+What only some addresses have (a multicast group, a Teredo client, a range) lives in modules of its own, which are
+loaded when such an address comes along: one plain answer should not pay for all of them at start-up.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from netprobe.address.classes import AddressClass, class_of
-from netprobe.address.embedded import embedded_ipv4
-from netprobe.address.kinds import kind_of_number
-from netprobe.address.number import BITS, address_text, reverse_name
+from netprobe.address.kinds import globally_reachable, kind_of_number
+from netprobe.address.number import BITS, address_text, net_mask, reverse_name
 from netprobe.address.prefix import Network, network_of
-from netprobe.address.reader import Address, read_address, read_subject
-from netprobe.address.registry import SpecialBlock, covering
-from netprobe.address.roles import Role, role_of
+from netprobe.address.reader import Address, Subject, read_address, read_subject
+from netprobe.address.registry import Property, SpecialBlock, covering
+from netprobe.address.roles import Role, roles_of
 from netprobe.errors import AddressError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netprobe.address.embedded import Nat64Prefix
+    from netprobe.address.here import Here
+    from netprobe.address.interface_id import Teredo, UniqueLocal
+    from netprobe.address.multicast import Multicast
+    from netprobe.address.ranges import Range
+    from netprobe.address.space import Space
+    from netprobe.address.spellings import Reading
+
 __all__ = ["Classification", "Embedded", "classify", "kind_of"]
+
+# Where the types of the fields are that are not loaded here (read by the CSV header).
+__lazy_types__ = {
+    "Here": "netprobe.address.here",
+    "Multicast": "netprobe.address.multicast",
+    "Range": "netprobe.address.ranges",
+    "Reading": "netprobe.address.spellings",
+    "Space": "netprobe.address.space",
+    "Teredo": "netprobe.address.interface_id",
+    "UniqueLocal": "netprobe.address.interface_id",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What an address is. ``class_`` and ``role`` are IPv4's, ``network`` needs a prefix, ``block`` a special block."""
+    """What an address is.
+
+    ``class_``, ``role`` and ``roles`` are IPv4's; ``network`` needs a prefix; ``block`` is the most specific special
+    block or None; ``embedded`` what is inside. ``globally_reachable`` is IANA's property, and what follows where no
+    block covers the address. ``range`` stands for a prefix or a range as a whole, ``spelling`` and ``readings`` for a
+    text that was read leniently, ``here`` for the address seen from this host. ``verdict`` is one line when the
+    inside disagrees with the outside.
+    """
 
     input: str
     address: str
@@ -33,31 +66,26 @@ class Classification:
     zone: str | None
     reverse_name: str
     integer: int
+    globally_reachable: Property = None
+    roles: tuple[Role, ...] = ()
+    verdict: str | None = None
+    range: Range | None = None
+    space: Space | None = None
+    multicast: Multicast | None = None
+    teredo: Teredo | None = None
+    unique_local: UniqueLocal | None = None
+    mac: str | None = None
+    solicited_node: str | None = None
+    spelling: str | None = None
+    readings: tuple[Reading, ...] = ()
+    here: Here | None = None
 
     @property
     def summary(self) -> str:
         """One sentence: ``class B, private (172.16.0.0/12, RFC 1918), a host of 172.20.0.0/16``."""
-        parts = [f"class {self.class_.letter}"] if self.class_ else [f"IPv{self.version}"]
-        if self.block is None:
-            parts.append(self.kind)
-        else:
-            parts.append(f"{self.kind} ({', '.join([self.block.cidr, *self.block.rfc])})")
-        place = self._place()
-        if place:
-            parts.append(place)
-        parts += [f"{inside.form} of {inside.address} ({inside.inside.kind})" for inside in self.embedded]
-        return ", ".join(parts)
+        from netprobe.address.sentence import sentence
 
-    def _place(self) -> str | None:
-        if self.network is not None:
-            name = "a host" if self.network.position else (self.role.name if self.role else "the subnet-router anycast")
-            return f"{name} of {self.network.network}"
-        if self.class_ is None or self.role is None or self.class_.natural_prefix is None:
-            return self.role.name if self.role and self.role.name not in self.kind.replace("-", " ") else None
-        if self.class_.network in ("0.0.0.0", "127.0.0.0"):
-            return self.role.name
-        name = {"{net,host}": "a host", "{net,0}": "the address"}.get(self.role.notation, "the broadcast")
-        return f"{name} of {self.class_.network}/{self.class_.natural_prefix}"
+        return sentence(self)
 
     def __str__(self) -> str:
         return f"{self.input}: {self.summary}"
@@ -65,23 +93,35 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """An address inside another: the ``form`` of the wrapping, and what the inner address is."""
+    """An address inside another: the ``form`` of the wrapping, where that is laid down, and what the inside is."""
 
     form: str
     address: str
+    rfc: str
     inside: Classification
 
 
-def classify(text: str, prefix: int | None = None) -> Classification:
-    """What is the address in ``text``: an address, ``address/prefix`` or ``address/netmask``.
+def classify(text: str, prefix: int | None = None, nat64: Iterable[str] = (), lenient: bool = False) -> Classification:
+    """What is the address, prefix or range in ``text``.
 
-    ``prefix`` (0 to 32 or 128 bits) is used where ``text`` names none. Raises AddressError, which is a ValueError.
+    ``text``: an address, ``address/prefix``, ``address/netmask``, ``address/wildcard mask``, a range ``a-b``, or a
+    reverse name (``5.1.20.172.in-addr.arpa``). ``prefix`` (0 to 32 or 128 bits) is used where ``text`` names none.
+    ``nat64``: translation prefixes of the network at hand (RFC 6052). ``lenient``: take the spellings that inet_aton(3)
+    takes. Raises AddressError, which is a ValueError.
     """
-    subject = read_subject(text)
+    prefixes: tuple[Nat64Prefix, ...] = ()
+    if nat64:
+        from netprobe.address.embedded import read_nat64_prefix
+
+        prefixes = tuple(read_nat64_prefix(entry) for entry in nat64)
+    if "-" in text and not _is_reverse_name(text) and (pair := _range_ends(text)) is not None:
+        return _of_range(text, *pair, prefixes)
+    subject, lenient_spelling = _read(text, lenient)
     version = subject.address.version
     if prefix is not None and not 0 <= prefix <= BITS[version]:
         raise AddressError(text, f"prefix {prefix} is out of range", f"IPv{version} prefixes are 0 to {BITS[version]}")
-    return _classified(text, subject.address, prefix if subject.prefix is None else subject.prefix)
+    bits = prefix if subject.prefix is None else subject.prefix
+    return _classified(text, subject.address, bits, prefixes, lenient_spelling)
 
 
 def kind_of(text: str) -> str:
@@ -90,25 +130,118 @@ def kind_of(text: str) -> str:
     return kind_of_number(address.version, address.number)
 
 
-def _classified(text: str, address: Address, prefix: int | None) -> Classification:
+def _read(text: str, lenient: bool) -> tuple[Subject, str | None]:
+    """The subject, and the spelling where it was a legacy one."""
+    if _is_reverse_name(text):
+        from netprobe.address.reverse import read_reverse_name
+
+        return Subject(text, read_reverse_name(text)), None
+    try:
+        return read_subject(text), None
+    except AddressError as error:
+        from netprobe.address.spellings import lenient_subject, with_readings
+
+        if lenient and (subject := lenient_subject(text)) is not None:
+            return subject, text
+        raise with_readings(error, text) from None
+
+
+def _is_reverse_name(text: str) -> bool:
+    return text[-6:].lower().endswith((".arpa", ".arpa."))
+
+
+def _range_ends(text: str) -> tuple[Address, Address] | None:
+    """The two ends of ``a-b``; None where the dash is part of something else."""
+    first, _, last = text.partition("-")
+    if "%" in first:
+        return None
+    one, two = (_read(end.strip(), lenient=False)[0] for end in (first, last))
+    if one.prefix is not None or two.prefix is not None:
+        raise AddressError(text, "a range has no prefix", "write the first and the last address: a-b")
+    if one.address.version != two.address.version:
+        raise AddressError(text, "the ends of the range are of two versions")
+    if one.address.number > two.address.number:
+        raise AddressError(text, "the range ends before it begins", f"write {last}-{first}")
+    return one.address, two.address
+
+
+def _of_range(text: str, first: Address, last: Address, nat64: tuple[Nat64Prefix, ...]) -> Classification:
+    """The first address of a range, with the range itself and its kind."""
+    from dataclasses import replace
+
+    from netprobe.address.ranges import range_of
+
+    whole = range_of(first.version, first.number, last.number)
+    return replace(
+        _classified(text, first, None, nat64, None),
+        kind=whole.kind,
+        globally_reachable=whole.globally_reachable,
+        range=whole,
+    )
+
+
+def _classified(
+    text: str, address: Address, prefix: int | None, nat64: tuple[Nat64Prefix, ...], spelling: str | None
+) -> Classification:
     version, number = address.version, address.number
-    ipv4 = version == 4
+    more: dict[str, Any] = {} if version == 4 else _ipv6_only(number, nat64)
+    if version == 6 or number >> 28 == 0xE:
+        from netprobe.address.multicast import multicast_of
+
+        more["multicast"] = multicast_of(version, number)
+    if spelling is not None:
+        from netprobe.address.spellings import readings_of
+
+        more |= {"spelling": spelling, "readings": readings_of(spelling.partition("/")[0])}
+    kind, reachable = kind_of_number(version, number), globally_reachable(version, number)
+    if prefix is not None and prefix < BITS[version]:
+        from netprobe.address.ranges import prefix_range
+
+        more["range"] = whole = prefix_range(version, number, prefix)
+        if number & net_mask(version, prefix) == number:  # no host bits: the prefix as a whole is meant
+            kind, reachable = whole.kind, whole.globally_reachable
+    roles = roles_of(number, prefix) if version == 4 else ()
     return Classification(
         input=text,
         address=address_text(version, number) + (f"%{address.zone}" if address.zone else ""),
         version=version,
-        kind=kind_of_number(version, number),
-        class_=class_of(number) if ipv4 else None,
+        kind=kind,
+        class_=class_of(number) if version == 4 else None,
         block=covering(version, number),
-        role=role_of(number, prefix) if ipv4 else None,
+        role=roles[0] if roles else None,
         network=None if prefix is None else network_of(version, number, prefix),
-        embedded=() if ipv4 else tuple(_inside(form, inner) for form, inner in embedded_ipv4(number)),
+        embedded=more.pop("embedded", ()),
         zone=address.zone,
         reverse_name=reverse_name(version, number),
         integer=number,
+        globally_reachable=reachable,
+        roles=roles,
+        **more,
     )
 
 
-def _inside(form: str, number: int) -> Embedded:
-    text = address_text(4, number)
-    return Embedded(form, text, _classified(text, Address(4, number), None))
+def _ipv6_only(number: int, nat64: tuple[Nat64Prefix, ...]) -> dict[str, Any]:
+    """The fields that only IPv6 addresses have, and what is inside of them."""
+    from netprobe.address.embedded import carried_by
+    from netprobe.address.interface_id import mac_of, solicited_node, teredo_of, unique_local_of
+    from netprobe.address.sentence import disagreement
+    from netprobe.address.space import space_of
+
+    embedded = tuple(
+        Embedded(
+            carried.form,
+            inner := address_text(4, carried.number),
+            carried.rfc,
+            _classified(inner, Address(4, carried.number), None, (), None),
+        )
+        for carried in carried_by(number, nat64)
+    )
+    return {
+        "embedded": embedded,
+        "verdict": disagreement(globally_reachable(6, number), embedded),
+        "space": space_of(number),
+        "teredo": teredo_of(number),
+        "unique_local": unique_local_of(number),
+        "mac": mac_of(number),
+        "solicited_node": solicited_node(number) if number > 1 and number >> 120 != 0xFF else None,
+    }

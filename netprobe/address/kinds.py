@@ -5,9 +5,22 @@ The word comes from the most specific special block, else from the multicast or 
 
 from __future__ import annotations
 
-from netprobe.address.registry import SpecialBlock, covering
+from bisect import bisect_right
+from functools import cache
+from typing import NamedTuple
 
-__all__ = ["KINDS", "kind_of_number"]
+from netprobe.address.number import BITS
+from netprobe.address.registry import Property, covering, cuts
+
+__all__ = ["KINDS", "Segment", "globally_reachable", "kind_of_number", "segments_of"]
+
+
+class Segment(NamedTuple):
+    """A run of addresses of one kind in one special block (None: in no special block)."""
+
+    kind: str
+    block: str | None
+
 
 KINDS: dict[str, str] = {
     "public": "unicast that the whole Internet may reach",
@@ -34,6 +47,7 @@ KINDS: dict[str, str] = {
     "segment-routing": "a segment identifier (RFC 9602)",
     "discard": "traffic to it is dropped (RFC 6666)",
     "reserved": "kept by the IETF, not in use",
+    "mixed": "a range of more than one kind; its pieces tell",
 }
 
 _BLOCK_KINDS = {
@@ -90,32 +104,54 @@ _BLOCK_KINDS = {
     "fe80::/10": "link-local",
 }
 
+# Where no special block stands: IPv4's multicast, and IANA's IPv6 address space (page of 2025-10-23).
+_PLAIN_IPV4 = [(0, "public"), (0xE0000000, "multicast"), (0xF0000000, "reserved")]
+_PLAIN_IPV6 = [
+    (0, "ipv4-compatible"),  # ::/96, but for :: and ::1
+    (1 << 32, "reserved"),
+    (0x2000 << 112, "public"),  # 2000::/3, the only space that is allocated
+    (0x4000 << 112, "reserved"),
+    (0xFEC0 << 112, "site-local"),
+    (0xFF00 << 112, "multicast"),
+]
+
 
 def kind_of_number(version: int, number: int) -> str:
     """The kind of an address; every answer is a key of ``KINDS``."""
+    starts, segments = segments_of(version)
+    return segments[bisect_right(starts, number) - 1].kind
+
+
+@cache
+def segments_of(version: int) -> tuple[list[int], list[Segment]]:
+    """The whole address space of a family as runs of one kind and one block: their starts, and what they are."""
+    plain = _PLAIN_IPV4 if version == 4 else _PLAIN_IPV6
+    owners = cuts(version)
+    starts = sorted({start for start, _ in owners} | {start for start, _ in plain})
+    found: list[Segment] = []
+    kept: list[int] = []
+    for start in starts:
+        if start >> BITS[version]:
+            continue
+        block = owners[bisect_right(owners, start, key=_first) - 1][1]
+        kind = plain[bisect_right(plain, start, key=_first) - 1][1] if block is None else _BLOCK_KINDS[block]
+        if not found or found[-1] != (kind, block):
+            kept.append(start)
+            found.append(Segment(kind, block))
+    return kept, found
+
+
+def _first(pair: tuple[int, object]) -> int:
+    return pair[0]
+
+
+def globally_reachable(version: int, number: int) -> Property:
+    """IANA's answer where a special block stands: True, False, "n/a" or None for a blank.
+
+    Elsewhere: True for IPv4 unicast and for 2000::/3, False for IPv6 space that the IETF reserves; a multicast group
+    answers by its scope.
+    """
     block = covering(version, number)
-    if block is not None:
-        return _BLOCK_KINDS[block.cidr]
-    if version == 4:
-        return "multicast" if number >> 28 == 0xE else "public"
-    return _plain_ipv6(number)
-
-
-def _plain_ipv6(number: int) -> str:
-    """IANA's IPv6 address space where no special block stands (page of 2025-10-23)."""
-    if number >> 120 == 0xFF:
-        return "multicast"
-    if number >> 125 == 0b001:  # 2000::/3, the only space that is allocated
-        return "public"
-    if number >> 118 == 0xFEC0 >> 6:
-        return "site-local"
-    if number >> 32 == 0:  # ::/96 but for :: and ::1
-        return "ipv4-compatible"
-    return "reserved"
-
-
-def globally_reachable(version: int, number: int, block: SpecialBlock | None) -> bool | str | None:
-    """IANA's answer, or what follows where no special block stands: multicast answers by its scope."""
     if block is not None:
         return block.globally_reachable
     kind = kind_of_number(version, number)

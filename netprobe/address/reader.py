@@ -5,19 +5,18 @@ What other parsers would make of a text is not guessed here: what is refused is 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netprobe.address.number import BITS, host_mask
 from netprobe.errors import AddressError
 
-__all__ = ["Address", "Subject", "block_bounds", "read_address", "read_subject"]
+__all__ = ["Address", "Subject", "block_bounds", "read_address", "read_prefix", "read_subject"]
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 _DIGITS = frozenset("0123456789")
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """An address as a number: ``version`` 4 or 6, ``zone`` only with IPv6 (RFC 4007 section 11)."""
 
     version: int
@@ -25,8 +24,7 @@ class Address:
     zone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """What an argument names: an address, and the prefix if one was given with it."""
 
     text: str
@@ -40,7 +38,7 @@ def read_subject(text: str) -> Subject:
     address = _read(body, text)
     if not slash:
         return Subject(text, address)
-    return Subject(text, address, _read_prefix(mask, address.version, text))
+    return Subject(text, address, read_prefix(mask, address.version, text))
 
 
 def read_address(text: str) -> Address:
@@ -83,7 +81,7 @@ def _read_ipv4(body: str, text: str) -> int:
     number = 0
     for octet in octets:
         if len(octet) > 1 and octet[0] == "0":
-            raise AddressError(text, f"octet {octet} has a leading zero", "some programs read it as octal")
+            raise AddressError(text, f"octet {octet} has a leading zero")
         if len(octet) > 3 or int(octet) > 255:
             raise AddressError(text, f"octet {octet} is out of range", "an octet is 0 to 255")
         number = number << 8 | int(octet)
@@ -158,7 +156,8 @@ def _groups(part: str, text: str) -> list[int]:
     return found
 
 
-def _read_prefix(mask: str, version: int, text: str) -> int:
+def read_prefix(mask: str, version: int, text: str) -> int:
+    """The bits of a prefix, a netmask or a wildcard mask behind the slash of ``text``. Raises AddressError."""
     if mask and _DIGITS.issuperset(mask):
         if len(mask) > 1 and mask[0] == "0":
             raise AddressError(text, f"prefix {mask} has a leading zero")

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 from netprobe.address.reader import block_bounds
 
-__all__ = ["IPV4_ROWS", "IPV6_ROWS", "PAGE_DATE", "SpecialBlock", "covering", "special_blocks"]
+__all__ = ["IPV4_ROWS", "IPV6_ROWS", "PAGE_DATE", "Property", "SpecialBlock", "covering", "cuts", "special_blocks"]
 
 PAGE_DATE = "2025-10-09"  # "Last Updated" of both registry pages
 
@@ -103,43 +104,68 @@ IPV6_ROWS: tuple[Row, ...] = (
 
 
 class _Index:
-    """The rows of one family, sorted so that the most specific block around a number is found by bisection."""
+    """The rows of one family, cut where one begins or ends, so that the most specific one is found by bisection."""
 
     def __init__(self, rows: tuple[Row, ...]) -> None:
-        bounds = {row[0]: block_bounds(row[0]) for row in rows}
-        self.blocks = {row[0]: SpecialBlock(*row, parents=_parents(bounds[row[0]], bounds)) for row in rows}
-        cuts = {0} | {first for first, _ in bounds.values()} | {last + 1 for _, last in bounds.values()}
-        self.starts = sorted(cuts)
-        self.owners = [_narrowest(start, bounds) for start in self.starts]
+        self.rows = {row[0]: row for row in rows}
+        self.bounds = {cidr: block_bounds(cidr) for cidr in self.rows}
+        self.starts, self.owners = [0], [None]  # type: list[int], list[str | None]
+        open_blocks: list[tuple[int, str]] = []  # last number and name of the blocks around the current start
+        for first, minus_last, cidr in sorted((first, -last, cidr) for cidr, (first, last) in self.bounds.items()):
+            self._close(open_blocks, first)
+            open_blocks.append((-minus_last, cidr))
+            self._cut(first, cidr)
+        self._close(open_blocks, None)
+        self._made: dict[str, SpecialBlock] = {}
 
     def find(self, number: int) -> SpecialBlock | None:
         owner = self.owners[bisect_right(self.starts, number) - 1]
-        return None if owner is None else self.blocks[owner]
+        return None if owner is None else self.block(owner)
+
+    def block(self, cidr: str) -> SpecialBlock:
+        made = self._made.get(cidr)
+        if made is None:
+            made = self._made[cidr] = SpecialBlock(*self.rows[cidr], parents=self._parents(cidr))
+        return made
+
+    def _close(self, open_blocks: list[tuple[int, str]], until: int | None) -> None:
+        """End the blocks that end before ``until``; what they stand in goes on behind them."""
+        while open_blocks and (until is None or open_blocks[-1][0] < until):
+            last, _ = open_blocks.pop()
+            if until is None or last + 1 < until or not open_blocks:
+                self._cut(last + 1, open_blocks[-1][1] if open_blocks else None)
+
+    def _cut(self, start: int, owner: str | None) -> None:
+        if self.starts[-1] == start:
+            self.owners[-1] = owner
+        else:
+            self.starts.append(start)
+            self.owners.append(owner)
+
+    def _parents(self, cidr: str) -> tuple[str, ...]:
+        """The blocks around a block, the nearest first."""
+        first, last = self.bounds[cidr]
+        around = [(b - a, name) for name, (a, b) in self.bounds.items() if a <= first and last <= b and name != cidr]
+        return tuple(name for _, name in sorted(around))
 
 
-def _narrowest(number: int, bounds: dict[str, tuple[int, int]]) -> str | None:
-    around = [(last - first, cidr) for cidr, (first, last) in bounds.items() if first <= number <= last]
-    return min(around)[1] if around else None
-
-
-def _parents(inner: tuple[int, int], bounds: dict[str, tuple[int, int]]) -> tuple[str, ...]:
-    """The blocks around ``inner``, the nearest first."""
-    around = [
-        (last - first, cidr)
-        for cidr, (first, last) in bounds.items()
-        if first <= inner[0] and inner[1] <= last and (first, last) != inner
-    ]
-    return tuple(cidr for _, cidr in sorted(around))
-
-
-_INDEX = {4: _Index(IPV4_ROWS), 6: _Index(IPV6_ROWS)}
+@cache
+def _index(version: int) -> _Index:
+    return _Index(IPV4_ROWS if version == 4 else IPV6_ROWS)
 
 
 def covering(version: int, number: int) -> SpecialBlock | None:
     """The most specific special block around an address; None where no row covers it."""
-    return _INDEX[version].find(number)
+    return _index(version).find(number)
 
 
 def special_blocks(version: int) -> tuple[SpecialBlock, ...]:
     """All rows of one family in the registry's order."""
-    return tuple(_INDEX[version].blocks.values())
+    index = _index(version)
+    return tuple(index.block(cidr) for cidr in index.rows)
+
+
+def cuts(version: int) -> list[tuple[int, str | None]]:
+    """Where blocks begin and end: each start with the most specific block from there on, or None."""
+    index = _index(version)
+    return list(zip(index.starts, index.owners, strict=True))

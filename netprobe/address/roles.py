@@ -15,22 +15,29 @@ __all__ = ["Role", "role_of", "roles_of"]
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role: may an address in it be a packet's source, its destination?"""
+    """A role: may an address in it be a packet's source, its destination? ``obsolete`` says by which RFC it ended."""
 
     notation: str
     name: str
     source: bool
     destination: bool
     rfc: str
+    obsolete: str | None = None
 
 
 THIS_HOST = Role("{0,0}", "this host on this network", True, False, "RFC 1122 section 3.2.1.3")
 HOST_HERE = Role("{0,host}", "a host on this network", True, False, "RFC 1122 section 3.2.1.3")
 LIMITED = Role("{-1,-1}", "limited broadcast", False, True, "RFC 919 section 7")
 LOOPBACK = Role("{127,any}", "loopback, never outside a host", False, False, "RFC 1122 section 3.2.1.3")
-NET_BROADCAST = Role("{net,-1}", "broadcast of the network", False, True, "RFC 1122 section 3.2.1.3")
-SUBNET_BROADCAST = Role("{net,subnet,-1}", "broadcast of the subnet", False, True, "RFC 1122 section 3.2.1.3")
-ALL_SUBNETS = Role("{net,-1,-1}", "broadcast of all subnets (obsolete)", False, True, "RFC 1812 section 5.3.5.3")
+# Directed broadcasts are still addresses, but routers do not forward them any more unless they are told to.
+OFF_BY_DEFAULT = "RFC 2644: routers drop it by default"
+NET_BROADCAST = Role("{net,-1}", "broadcast of the network", False, True, "RFC 1122 section 3.2.1.3", OFF_BY_DEFAULT)
+SUBNET_BROADCAST = Role(
+    "{net,subnet,-1}", "broadcast of the subnet", False, True, "RFC 1122 section 3.2.1.3", OFF_BY_DEFAULT
+)
+ALL_SUBNETS = Role(
+    "{net,-1,-1}", "broadcast of all subnets", False, True, "RFC 1122 section 3.2.1.3", "RFC 1812 section 5.3.5.3"
+)
 NET_ADDRESS = Role("{net,0}", "the network itself", False, False, "RFC 1812 section 4.2.3.1")
 SUBNET_ADDRESS = Role("{net,subnet,0}", "the subnet itself", False, False, "RFC 1812 section 4.2.3.1")
 MULTICAST = Role("{group}", "a multicast group", False, True, "RFC 1122 section 3.2.1.3")

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 __all__ = ["as_json", "cell_text", "key_of", "leaf_names", "read"]
@@ -39,13 +41,24 @@ def leaf_names(record_type: type) -> tuple[str, ...]:
 
 
 def _leaves(record_type: type) -> Iterator[str]:
-    hints = get_type_hints(record_type, localns=vars(sys.modules[record_type.__module__]))
+    hints = get_type_hints(record_type, localns=_Names(sys.modules[record_type.__module__]))
     for field in fields(record_type):
         nested = _record_in(hints[field.name])
         if nested is None:
             yield key_of(field.name)
         else:
             yield from (f"{key_of(field.name)}.{leaf}" for leaf in leaf_names(nested))
+
+
+class _Names(dict[str, Any]):
+    """A module's names, and those that its ``__lazy_types__`` says are elsewhere, which are loaded when asked for."""
+
+    def __init__(self, module: ModuleType) -> None:
+        super().__init__(vars(module))
+        self._elsewhere: dict[str, str] = getattr(module, "__lazy_types__", {})
+
+    def __missing__(self, name: str) -> Any:
+        return getattr(import_module(self._elsewhere[name]), name)
 
 
 def _record_in(hint: Any) -> type | None:

@@ -1,0 +1,97 @@
+"""A range or a prefix as a whole: the fewest prefixes that cover it, and the pieces where its nature changes."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from netprobe.address.kinds import globally_reachable, segments_of
+from netprobe.address.number import BITS, address_text, host_mask, net_mask
+from netprobe.address.registry import Property
+
+__all__ = ["Piece", "Range", "fewest_prefixes", "prefix_range", "range_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A run of addresses of one kind, in one special block or in none."""
+
+    first: str
+    last: str
+    prefixes: tuple[str, ...]
+    kind: str
+    block: str | None
+    globally_reachable: Property
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """``first`` to ``last``, both included; ``prefixes`` are the fewest that cover exactly these addresses."""
+
+    first: str
+    last: str
+    addresses: int
+    prefixes: tuple[str, ...]
+    kind: str
+    globally_reachable: Property
+    pieces: tuple[Piece, ...]
+
+
+def range_of(version: int, first: int, last: int) -> Range:
+    """The range from ``first`` to ``last``; its kind is ``mixed`` where its pieces differ."""
+    pieces = tuple(_pieces(version, first, last))
+    kinds = {piece.kind for piece in pieces}
+    reach = {piece.globally_reachable for piece in pieces}
+    return Range(
+        first=address_text(version, first),
+        last=address_text(version, last),
+        addresses=last - first + 1,
+        prefixes=tuple(fewest_prefixes(version, first, last)),
+        kind=kinds.pop() if len(kinds) == 1 else "mixed",
+        globally_reachable=reach.pop() if len(reach) == 1 else None,
+        pieces=pieces,
+    )
+
+
+def prefix_range(version: int, number: int, prefix: int) -> Range:
+    """The range that is the prefix around an address."""
+    first = number & net_mask(version, prefix)
+    return range_of(version, first, first | host_mask(version, prefix))
+
+
+def _pieces(version: int, first: int, last: int) -> Iterator[Piece]:
+    starts, segments = segments_of(version)
+    at = bisect_right(starts, first) - 1
+    while first <= last:
+        end = min(last, starts[at + 1] - 1) if at + 1 < len(starts) else last
+        yield Piece(
+            first=address_text(version, first),
+            last=address_text(version, end),
+            prefixes=tuple(fewest_prefixes(version, first, end)),
+            kind=segments[at].kind,
+            block=segments[at].block,
+            globally_reachable=_reach(version, first, end),
+        )
+        first, at = end + 1, at + 1
+
+
+def _reach(version: int, first: int, last: int) -> Property:
+    """One answer where both ends agree; multicast scopes may differ inside a piece, which is None."""
+    one, two = globally_reachable(version, first), globally_reachable(version, last)
+    if version == 6 and first >> 120 == 0xFF and first >> 112 != last >> 112:
+        return None
+    if version == 4 and first >> 28 == 0xE and first >> 24 != last >> 24:
+        return None
+    return one if one == two else None
+
+
+def fewest_prefixes(version: int, first: int, last: int) -> Iterator[str]:
+    """The shortest list of prefixes that covers exactly ``first`` to ``last``, in order."""
+    bits = BITS[version]
+    while first <= last:
+        by_start = (first & -first).bit_length() - 1 if first else bits
+        by_length = (last - first + 1).bit_length() - 1
+        host_bits = min(by_start, by_length)
+        yield f"{address_text(version, first)}/{bits - host_bits}"
+        first += 1 << host_bits
