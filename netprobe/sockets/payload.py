@@ -791,6 +791,9 @@ def netlink_facts() -> Tuple[List[Dict[str, Any]], List[Dict[str, Any]]]:
             family, prefix, _, scope, index = struct.unpack_from("=BBBBI", body)
             fields = attributes(body[8:])
             raw = fields.get(2) or fields.get(1)  # IFA_LOCAL, IFA_ADDRESS
+            flags = struct.unpack("=I", fields[8])[0] if 8 in fields else 0  # IFA_FLAGS
+            if flags & 0x40 and not flags & 0x04:  # tentative and not optimistic: nobody can use it yet (RFC 4862)
+                continue
             if raw and family in (socket.AF_INET, socket.AF_INET6):
                 text = socket.inet_ntop(family, raw)
                 addresses.append({"address": text, "prefix": prefix, "index": index, "scope": scope})
