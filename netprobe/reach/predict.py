@@ -44,6 +44,9 @@ def bindable(at: Situation) -> Prediction | None:
         return at.end(NOT_BINDABLE, f"{bind} is link-local and lacks a zone", "bind-zone")
     if bind.is_wildcard or bind.is_group or str(ip) in host.broadcasts:
         return None
+    device = host.link(at.options.device)
+    if bind.text == "::1" and device is not None and not device.loopback:
+        return at.end(NOT_BINDABLE, f"::1 is not on {device.name}", "bind-device-6")
     if host.has(ip, bind.zone):
         if ip.is_loopback and host.holder(ip) is None:
             at.note(None, "bind-loopback-net")
@@ -107,6 +110,9 @@ def device_takes(at: Situation) -> Prediction | None:
     """SO_BINDTODEVICE narrows a listener to an interface."""
     device = at.options.device
     if device is None:
+        return None
+    if at.listener.bind.is_link_local_6:
+        at.note(None, "bind-device-6")
         return None
     holder = at.host.holder(at.effective)
     at.note(None, "bind-device")
