@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 from netprobe.reach.records import Listening
 from netprobe.reach.situation import Ip, Prediction, Situation
-from netprobe.reach.way import DESTINATION_AND_WAY, source_at
+from netprobe.reach.way import DESTINATION_AND_WAY, crosses, source_at
 from netprobe.sockets.failures import (
     NOT_BINDABLE,
     REACHABLE,
@@ -116,7 +116,7 @@ def device_takes(at: Situation) -> Prediction | None:
         return None
     holder = at.host.holder(at.effective)
     at.note(None, "bind-device")
-    if holder is not None and holder.interface == device:
+    if holder is not None and holder.interface == device and (at.own or not crosses(at)):
         return None
     if not at.own:
         source = source_at(at)
