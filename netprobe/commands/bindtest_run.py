@@ -216,6 +216,8 @@ def by_hand_listen(output: Output, options: Options) -> Exit:
             document.error(error)
         for visit in offers(test.listening, test.host, test.nonce):
             document.add(visit)
+        if not any(listener.is_open for listener in test.listening):
+            return document.status
         deadline = time.monotonic() + (options["keep"] or LISTEN_ONLY_S)
         while (rest := deadline - time.monotonic()) > 0:
             try:

@@ -11,15 +11,25 @@ from typing import Any, Self
 
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.reach.explain import Seen, difference
-from netprobe.reach.listen import Arrival, Listeners, listener_error, listener_errors
+from netprobe.reach.host import host_facts
+from netprobe.reach.listen import Arrival, Listeners
+from netprobe.reach.opening import listener_error, listener_errors
 from netprobe.reach.plan import default_binds, questions_of
 from netprobe.reach.predict import Situation, predict
 from netprobe.reach.probe import LOCAL, Lines, LocalSession, Session, ask, request_for
-from netprobe.reach.records import Address, BindOptions, Cell, HostFacts, Listening, Protocol, Question
+from netprobe.reach.records import (
+    Address,
+    BindOptions,
+    Cell,
+    HostFacts,
+    Listening,
+    Protocol,
+    Question,
+)
 from netprobe.sockets import payload
 from netprobe.sockets.failures import NOT_BINDABLE, NOT_TESTED, REFUSED, WRONG_RESPONDER, Evidence, Judgement, judge
 
-__all__ = ["Bindtest", "Settings", "host_facts"]
+__all__ = ["Bindtest", "Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +44,6 @@ class Settings:
     payload_size: int = 0
     options: BindOptions = field(default_factory=BindOptions)
     nonce: str | None = None
-
-
-def host_facts() -> HostFacts:
-    """The facts of this host, as the prober sees them."""
-    return HostFacts.from_hello(payload.hello({"cells": []}))
 
 
 class Bindtest:
@@ -144,6 +149,7 @@ class Bindtest:
                 request_for(
                     [q for q in self.questions if q.vantage == session.name and q.listener.is_open],
                     self.nonce,
+                    self.host,
                     timeout=settings.timeout,
                     payload_size=settings.payload_size,
                     source=source.text if source else None,

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.reach.bindtest import host_facts
+from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival
 from netprobe.reach.probe import LOCAL
 from netprobe.reach.records import Address, Cell, HostFacts, Listening, Protocol

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from typing import Any, Literal
 
@@ -147,6 +147,12 @@ class HostFacts:
     routes: Mapping[str, Route] | None = None
     ipv6: bool = True
     stack: str | None = None
+    texts: frozenset[str] = field(init=False, repr=False, compare=False)  # the own addresses, without zones
+    broadcasts: frozenset[str] = field(init=False, repr=False, compare=False)  # of the subnets this host is in
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", frozenset(x.address.text for x in self.addresses))
+        object.__setattr__(self, "broadcasts", frozenset(x.broadcast for x in self.addresses if x.broadcast))
 
     @classmethod
     def from_hello(cls, hello: Mapping[str, Any]) -> HostFacts:
@@ -187,11 +193,6 @@ class HostFacts:
         return next((x for x in self.addresses if x.address.ip == ip), None)
 
     @property
-    def texts(self) -> frozenset[str]:
-        """The own addresses as texts without zones."""
-        return frozenset(x.address.text for x in self.addresses)
-
-    @property
     def loopback_is_down(self) -> bool:
         """Is there a loopback interface that is down?"""
         loopbacks = [link for link in self.links if link.loopback]
@@ -200,11 +201,6 @@ class HostFacts:
     def link(self, name: str | None) -> Link | None:
         """The interface of that name."""
         return next((link for link in self.links if link.name == name), None)
-
-    @property
-    def broadcasts(self) -> frozenset[str]:
-        """The broadcast addresses of the subnets this host is in."""
-        return frozenset(x.broadcast for x in self.addresses if x.broadcast)
 
 
 def system_name(system: str) -> str:

@@ -37,6 +37,7 @@ DIFFERS = "!"
 REMARK = "*"
 ASCII_TICK = "o"
 NOT_ASKED = ""
+NAMED = 3  # so many addresses are named in a remark, more are counted
 EXPORT_WIDTH = 100
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -220,7 +221,8 @@ class View:
                 said += f": {cell.cause}" if cell.cause else ""
                 said += f". Why: {cell.difference}" if cell.difference else ""
             elif cell.observed == "reachable" and cell.cause:
-                said = cell.cause
+                asked = destination_of(cell).partition("%")[0]
+                said = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
             else:
                 continue
             found.setdefault((DIFFERS if cell.differs else REMARK, said), []).append(cell)
@@ -233,11 +235,16 @@ class View:
 
 def where(cells: Sequence[Any]) -> str:
     """Which cells a remark is about."""
-    first = cells[0]
     protocols = "+".join(distinct(cells, lambda cell: cell.protocol))
-    text = f"{bind_of(first)} at {first.destination} from {first.vantage}"
-    others = len({(bind_of(c), c.destination, c.vantage) for c in cells}) - 1
-    return f"{protocols} {text}" + (f" (and {others} more)" if others else "")
+    binds, destinations, vantages = (listed(cells, key) for key in (bind_of, destination_of, vantage_of))
+    return f"{protocols} {binds} at {destinations} from {vantages}"
+
+
+def listed(cells: Sequence[Any], key: Callable[[Any], str]) -> str:
+    """The first few different values, and how many more there are."""
+    values = distinct(cells, key)
+    more = len(values) - NAMED
+    return ", ".join(values[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def folded(text: str, width: int, style: str = "", lead: str = "") -> Text:
