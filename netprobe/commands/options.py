@@ -67,7 +67,8 @@ class Group(_WithExamples, click.Group):
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command]:
     """click.command whose help starts with ``examples``."""
-    return click.command(*args, **{"cls": Command, **kwargs})
+    make: Callable[[Callable[..., Any]], Command] = click.command(*args, **{"cls": Command, **kwargs})
+    return make
 
 
 def option(*args: Any, **kwargs: Any) -> Callable[[F], F]:

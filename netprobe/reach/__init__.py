@@ -1,1 +1,1 @@
-"""Who can reach what I bind: plan, predict, listen, probe, matrix."""
+"""Who can reach what I bind: plan, predict, listen, probe, explain."""

@@ -121,6 +121,7 @@ class Evidence:
     limited: bool = False
     payload_size: int = 0
     payload_received: int = 0
+    broadcast: bool = False  # the vantage knows the destination as a broadcast address of its own subnet
 
     @property
     def icmp_key(self) -> tuple[str, int, int] | None:
@@ -136,13 +137,16 @@ class Evidence:
 
     @property
     def offender_is(self) -> str:
-        """``destination``, ``own`` or ``other``."""
+        """``destination``, ``own`` or ``other``. What is delivered locally is refused by the destination itself."""
         offender = self.offender
-        if offender is None or offender == self.destination or offender in self.host:
+        if offender is None or offender == self.destination:
             return DESTINATION
-        if offender in self.own or offender.startswith("127.") or offender == "::1":
-            return OWN
-        return OTHER
+        if is_loopback(offender) and is_loopback(self.destination):
+            return DESTINATION
+        if offender in self.own or is_loopback(offender):
+            local = self.destination in self.own or self.destination in ("0.0.0.0", "::")
+            return DESTINATION if local else OWN
+        return DESTINATION if offender in self.host else OTHER
 
     @property
     def ip(self) -> int:
@@ -193,7 +197,7 @@ class Failure:
             and (self.quick is None or (seen.elapsed_ms < NEIGHBOUR_MS) == self.quick)
             and (self.limited is None or seen.limited == self.limited)
             and (self.link_local is None or is_link_local(seen.destination) == self.link_local)
-            and (self.group is None or is_group(seen.destination) == self.group)
+            and (self.group is None or (seen.broadcast or is_group(seen.destination)) == self.group)
         )
 
 
@@ -219,6 +223,11 @@ def judge(seen: Evidence) -> Judgement:
 def is_link_local(address: str) -> bool:
     """fe80::/10 (RFC 4291 section 2.5.6), by its spelling."""
     return address[:3].lower() in ("fe8", "fe9", "fea", "feb") and ":" in address
+
+
+def is_loopback(address: str) -> bool:
+    """127.0.0.0/8 and ::1, by their spelling."""
+    return address.startswith("127.") or address == "::1"
 
 
 def is_group(address: str) -> bool:
@@ -442,6 +451,14 @@ FAILURES: tuple[Failure, ...] = (
         stages=BIND,
     ),
     Failure(
+        "to-wildcard",
+        UNREACHABLE,
+        "this system does not connect to {destination}",
+        errnos=frozenset({"WSAEADDRNOTAVAIL"}),
+        stages=ON_THE_WAY,
+        source="Microsoft Learn, Winsock connect()",
+    ),
+    Failure(
         "no-source-6",
         UNREACHABLE,
         "this vantage has no IPv6 source address for it (or no client port is left)",
@@ -496,7 +513,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "blackhole-route",
         UNREACHABLE,
-        "a route of type blackhole at this vantage",
+        "a route of type blackhole at this vantage (or a source address that cannot be used for it)",
         errnos=names("EINVAL"),
         source="ip-route(8)",
     ),

@@ -36,11 +36,13 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 PROTOCOL = "netprobe/1"
 REQUEST_VERSION = 1
 MARGIN_S = 5.0  # how much longer than its time-outs a travelling payload may live
-PATIENCE_S = 15.0  # how long closed UDP ports behind an ICMP rate limit are asked again, one a second
-PACE_S = 1.0  # Linux answers one ICMP error a second and peer (net.ipv4.icmp_ratelimit)
+PATIENCE_S = 15.0  # how long cells behind an ICMP rate limit are asked again, one a second
+PACE_S = 1.05  # Linux answers one ICMP error a second and peer (net.ipv4.icmp_ratelimit)
+PACE_GRACE_S = 0.25  # how long the answer to a paced question may take
 WRONG_ANSWER_GRACE_S = 0.25  # how long the right answer may still come after a wrong one (UDP)
 LINE_LIMIT = 512
 CHUNK = 65536
+ANY_ZONE = "*"  # as a cell's zone: ask on every link, and report the best that came of it
 DATAGRAM_LIMIT = 60000  # bytes of payload in one UDP datagram
 
 IP_RECVERR = 11  # ip(7)
@@ -128,6 +130,7 @@ class Probe:
         self.begun = 0.0
         self.sent_at = 0.0
         self.finished = False
+        self.paced = False
         self.received = b""
         self.payload = b""
         self.payload_sent = 0
@@ -201,12 +204,24 @@ class Probe:
         if self.is_limited_answer():
             self.prober.limiting.add(self.cell["address"])
         self.prober.forget(self)
-        self.prober.emit(said)
+        self.prober.report(said)
 
     def is_limited_answer(self) -> bool:
         """Was the end an ICMP error of another machine? Those are sent at a limited rate (RFC 1812 section 4.3.2.8)."""
         icmp = self.icmp
         return bool(icmp and icmp["origin"] in ("icmp", "icmp6") and icmp["offender"] not in self.prober.own)
+
+    def silence(self) -> None:
+        """No answer in time: say so, or ask again slowly if the other side is known to limit its ICMP errors."""
+        if self.stage in ("payload", "bind"):
+            self.end("timeout")
+        elif self.paced:
+            self.prober.silent_again(self)
+            self.end("timeout")
+        elif self.prober.is_rate_limited(self) and not self.evidence.get("connect_ms"):
+            self.prober.pace(self)
+        else:
+            self.end("timeout")
 
     def answered(self, reply: Dict[str, Any]) -> None:
         """Keep what the listener proved; the payload, if one is wanted, follows."""
@@ -242,6 +257,7 @@ class TcpProbe(Probe):
     """connect, say the line, read the answer."""
 
     tries = 0
+    reset_by = 0  # the error that came with the end of the stream: what was sent before it is read first
 
     def start(self) -> None:
         """Begin to connect."""
@@ -251,10 +267,17 @@ class TcpProbe(Probe):
         self.received = b""
         self.sock, target = self.open(socket.SOCK_STREAM)
         self.prober.watch(self, selectors.EVENT_WRITE)
-        self.prober.wake(self, self.begun + self.prober.timeout)
+        if self.paced:
+            # Long enough for the kernel's second SYN, a second after the first (RFC 6298 section 2).
+            self.prober.wake(self, time.perf_counter() + PACE_S + PACE_GRACE_S)
+        else:
+            self.prober.wake(self, self.begun + self.prober.timeout)
         code = self.sock.connect_ex(target)
         if code not in UNDER_WAY:
-            self.fail(OSError(code, os.strerror(code)))
+            if self.tries:
+                self.end("self")  # its port is taken by the first attempt's remains, and nobody else has it
+            else:
+                self.fail(OSError(code, os.strerror(code)))
 
     def due(self) -> None:
         """The time is up."""
@@ -262,7 +285,7 @@ class TcpProbe(Probe):
         if code:
             self.fail(OSError(code, os.strerror(code)))
         else:
-            self.end("timeout")
+            self.silence()
 
     def ready(self, events: int) -> None:
         """Something happened on the socket."""
@@ -271,6 +294,7 @@ class TcpProbe(Probe):
         if code and self.stage != "payload" and not (events & selectors.EVENT_READ and self.stage == "answer"):
             self.fail(OSError(code, os.strerror(code)))
             return
+        self.reset_by = code
         if self.stage == "connect" and events & selectors.EVENT_WRITE:
             self.connected()
         elif self.stage in ("answer", "payload"):
@@ -318,7 +342,9 @@ class TcpProbe(Probe):
         except OSError as error:
             self.fail(error)
             return
-        if not data:
+        if not data and self.reset_by:
+            self.fail(OSError(self.reset_by, os.strerror(self.reset_by)))
+        elif not data:
             self.end("closed", sample=sample(self.received))
         elif self.stage == "payload":
             self.take_payload(data)
@@ -363,7 +389,6 @@ class UdpProbe(Probe):
 
     target: Address = ()
     deadline = 0.0
-    paced = False
     connected = False
     foreign: Optional[Dict[str, Any]] = None
 
@@ -374,7 +399,7 @@ class UdpProbe(Probe):
         if self.sock is None:
             self.sock, self.target = self.open(socket.SOCK_DGRAM)
             self.prober.watch(self, selectors.EVENT_READ)
-        self.deadline = now + (PACE_S if self.paced else self.prober.timeout)
+        self.deadline = now + (PACE_S + PACE_GRACE_S if self.paced else self.prober.timeout)
         self.ask()
 
     def ask(self) -> None:
@@ -383,8 +408,10 @@ class UdpProbe(Probe):
         self.evidence["attempts"] += 1
         now = time.perf_counter()
         attempt = self.evidence["attempts"]
-        rest = self.deadline - now
-        self.prober.wake(self, now + rest / 3 if attempt < 3 and not self.paced else self.deadline)
+        if self.paced:
+            self.prober.wake(self, min(self.deadline, now + PACE_S))
+        else:
+            self.prober.wake(self, now + (self.deadline - now) / 3 if attempt < 3 else self.deadline)
         if attempt == 3 and not HAS_ERROR_QUEUE:
             # Without an error queue only a connected socket is told of a closed port.
             self.connected = self.sock.connect_ex(self.target) == 0
@@ -426,12 +453,8 @@ class UdpProbe(Probe):
                 self.push()
             else:
                 self.ask()
-        elif self.stage != "payload" and not self.paced and self.prober.is_rate_limited(self):
-            self.prober.pace(self)
         else:
-            if self.paced:
-                self.prober.silent_again(self)
-            self.end("timeout")
+            self.silence()
 
     def ready(self, events: int) -> None:
         """A datagram or an error came."""
@@ -514,8 +537,8 @@ class Prober:
         self.timers: List[Tuple[float, int, Probe]] = []
         self.wakes: Dict[Probe, float] = {}
         self.sequence = 0
-        self.slow: Deque[UdpProbe] = collections.deque()
-        self.slow_now: Optional[UdpProbe] = None
+        self.slow: Deque[Probe] = collections.deque()
+        self.slow_now: Optional[Probe] = None
         self.slow_until = 0.0
         self.limiting: Set[str] = set()
         self.own = {entry["address"] for entry in netlink_facts()[1]}
@@ -523,11 +546,16 @@ class Prober:
         self.full = False
         self.silences: Dict[str, int] = {}
         self.sources: Dict[str, Optional[str]] = {}
+        self.variants: Dict[Any, Tuple[List[Probe], List[Dict[str, Any]]]] = {}  # by cell: probes, what they said
 
     def run(self) -> None:
         """Probe every cell; one report each."""
         for cell in self.request["cells"]:
-            self.waiting.append((UdpProbe if cell["protocol"] == "udp" else TcpProbe)(self, cell))
+            kind = UdpProbe if cell["protocol"] == "udp" else TcpProbe
+            zones = link_zones() if cell.get("zone") == ANY_ZONE else [cell.get("zone")]
+            probes: List[Probe] = [kind(self, dict(cell, zone=zone)) for zone in zones]
+            self.variants[cell["id"]] = (probes, [])
+            self.waiting.extend(probes)
         try:
             while self.waiting or self.active or self.slow:
                 if self.stopped is not None and self.stopped():
@@ -543,6 +571,8 @@ class Prober:
         """Start what waits, in bursts, so that answers are read (and timed) in between."""
         for _ in range(min(64, len(self.waiting), self.limit - len(self.active))):
             probe = self.waiting.popleft()
+            if probe.finished:
+                continue
             try:
                 probe.start()
             except OSError as error:
@@ -555,7 +585,9 @@ class Prober:
                 probe.fail(error)
         if self.slow and self.slow_now is None:
             self.slow_now = self.slow.popleft()
-            if time.perf_counter() > self.slow_until or self.silences.get(self.slow_now.cell["address"], 0) >= 2:
+            if self.slow_now.finished:
+                self.slow_now = None
+            elif time.perf_counter() > self.slow_until or self.silences.get(self.slow_now.cell["address"], 0) >= 2:
                 self.slow_now.end("timeout", limited=True)
             else:
                 self.slow_now.paced = True
@@ -612,6 +644,17 @@ class Prober:
         self.wakes[probe] = when
         heapq.heappush(self.timers, (when, self.sequence, probe))
 
+    def report(self, said: Dict[str, Any]) -> None:
+        """Hand out a cell's evidence; of a cell that was asked on several links, once, the best."""
+        probes, heard = self.variants[said["cell"]]
+        heard.append(said)
+        if rank(said) >= 2 or all(probe.finished for probe in probes):
+            for probe in probes:
+                if not probe.finished:
+                    probe.finished = True
+                    self.forget(probe)
+            self.emit(max(heard, key=rank))
+
     def forget(self, probe: Probe) -> None:
         """Close the probe's socket."""
         self.unwatch(probe)
@@ -622,13 +665,13 @@ class Prober:
         if probe.sock is not None:
             probe.sock.close()
 
-    # Closed UDP ports behind an ICMP rate limit are asked again one at a time, as long as that brings answers.
+    # Cells that may have fallen to an ICMP rate limit are asked again one at a time, as long as that brings answers.
 
-    def is_rate_limited(self, probe: UdpProbe) -> bool:
+    def is_rate_limited(self, probe: Probe) -> bool:
         """Did the address of this silent cell answer others with ICMP?"""
         return probe.cell["address"] in self.limiting
 
-    def pace(self, probe: UdpProbe) -> None:
+    def pace(self, probe: Probe) -> None:
         """Put the cell into the slow lane; its socket stays open for a late answer only when its turn comes."""
         if not self.slow_until:
             self.slow_until = time.perf_counter() + float(self.request.get("patience") or PATIENCE_S)
@@ -638,7 +681,7 @@ class Prober:
             probe.sock = None
         self.slow.append(probe)
 
-    def silent_again(self, probe: UdpProbe) -> None:
+    def silent_again(self, probe: Probe) -> None:
         """A lone, paced probe stayed silent: two of those, and the rest of that address is taken as silent."""
         address = probe.cell["address"]
         self.silences[address] = self.silences.get(address, 0) + 1
@@ -647,7 +690,7 @@ class Prober:
         """The source address that the routing table gives for the cell's destination."""
         key = "{}%{}".format(cell["address"], cell.get("zone"))
         if key not in self.sources:
-            self.sources[key] = route(cell["address"], cell.get("zone"), cell.get("device"))["source"]
+            self.sources[key] = route(cell)["source"]
         return self.sources[key]
 
 
@@ -656,10 +699,11 @@ class Prober:
 
 def hello(request: Dict[str, Any]) -> Dict[str, Any]:
     """Who and where this prober is: what ``predict`` needs to know of a vantage."""
-    destinations: List[Tuple[str, Optional[str]]] = []
+    routes: Dict[Tuple[str, Optional[str]], Dict[str, Any]] = {}
     for cell in request["cells"]:
-        if (cell["address"], cell.get("zone")) not in destinations:
-            destinations.append((cell["address"], cell.get("zone")))
+        key = (cell["address"], cell.get("zone"))
+        if key not in routes:
+            routes[key] = dict(route(cell), destination=key[0], zone=key[1])
     links, addresses = netlink_facts()
     return {
         "version": REQUEST_VERSION,
@@ -667,13 +711,22 @@ def hello(request: Dict[str, Any]) -> Dict[str, Any]:
         "release": platform.release(),
         "python": platform.python_version(),
         "host": socket.gethostname(),
-        "pid": os.getpid(),
+        "stack": stack(),
         "links": links,
         "addresses": addresses if addresses else resolved_addresses(),
-        "routes": [dict(route(address, zone, None), destination=address, zone=zone) for address, zone in destinations],
+        "routes": list(routes.values()),
         "ipv6": has_ipv6(),
         "error_queue": HAS_ERROR_QUEUE,
     }
+
+
+def stack() -> Optional[str]:
+    """Which network stack this is (Linux: boot and network namespace): two vantages with one stack are one host."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id") as boot:  # noqa: PTH123
+            return boot.read().strip() + " " + os.readlink("/proc/self/ns/net")  # noqa: PTH115
+    except OSError:
+        return None
 
 
 def has_ipv6() -> bool:
@@ -685,17 +738,23 @@ def has_ipv6() -> bool:
     return True
 
 
-def route(address: str, zone: Optional[str], device: Optional[str]) -> Dict[str, Any]:
-    """Which source address leads to ``address``: a connected UDP socket knows, and no packet is sent."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+def route(cell: Dict[str, Any]) -> Dict[str, Any]:
+    """Which source address leads to a cell's destination: a connected UDP socket knows, and no packet is sent."""
+    if cell.get("zone") == ANY_ZONE:
+        return {"source": None, "errno": None}
+    family = socket.AF_INET6 if ":" in cell["address"] else socket.AF_INET
     try:
         sock = socket.socket(family, socket.SOCK_DGRAM)
     except OSError as error:
         return {"source": None, "errno": errno.errorcode.get(error.errno or 0)}
     try:
-        if device:
-            sock.setsockopt(socket.SOL_SOCKET, SO_BINDTODEVICE, device.encode() + b"\0")
-        sock.connect(socket_address(address, 9, zone))
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+        if cell.get("source"):
+            try:
+                sock.bind(socket_address(cell["source"], 0, cell.get("source_zone") or cell.get("zone")))
+            except OSError:
+                return {"source": None, "errno": None}  # the cell itself will tell
+        sock.connect(socket_address(cell["address"], 9, cell.get("zone")))
         return {"source": sock.getsockname()[0].partition("%")[0], "errno": None}
     except OSError as error:
         return {"source": None, "errno": errno.errorcode.get(error.errno or 0, str(error.errno))}
@@ -839,6 +898,21 @@ def is_link_local(address: str) -> bool:
         and socket.inet_pton(socket.AF_INET6, address)[:1] == b"\xfe"
         and (socket.inet_pton(socket.AF_INET6, address)[1] & 0xC0 == 0x80)
     )
+
+
+def link_zones() -> List[Optional[str]]:
+    """The zones in which this host has a link-local address; [None] when there is none."""
+    links, addresses = netlink_facts()
+    with_one = {entry["index"] for entry in addresses if is_link_local(entry["address"])}
+    zones: List[Optional[str]] = [link["name"] for link in links if link["up"] and link["index"] in with_one]
+    return zones or [None]
+
+
+def rank(said: Dict[str, Any]) -> int:
+    """Which of several pieces of evidence says most: proof, any other answer, a refusal, an error, silence."""
+    if said["result"] == "error":
+        return 2 if said["errno"] == "ECONNREFUSED" else 1
+    return {"proof": 4, "timeout": 0}.get(said["result"], 3)
 
 
 def sample(data: bytes) -> Optional[str]:

@@ -87,8 +87,7 @@ def pure(path: Path) -> bool:
 
 
 PURE_BUT = {
-    "address/reader.py": {"socket"},  # inet_pton: a conversion, no I/O
-    "address/bulk.py": {"socket"},
+    "address/bulk.py": {"socket"},  # inet_pton: a conversion, no I/O
 }
 
 

@@ -1,0 +1,64 @@
+"""netprobe bindtest: options in, cells out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netprobe.commands.options import command, option, output_options
+
+if TYPE_CHECKING:
+    from netprobe.errors import Exit
+    from netprobe.render.output import Output
+
+
+@command(
+    examples=[
+        ("netprobe bindtest --addr 0.0.0.0", "who on this host can reach what is bound to 0.0.0.0?"),
+        ("netprobe bindtest --explain", "every local address and both wildcards, with the rules behind it"),
+        ("netprobe bindtest --addr 0.0.0.0 --listen-only", "prints the command to run on another machine"),
+    ]
+)
+@option("--addr", multiple=True, metavar="ADDRESS", help="Bind address.  [default: every local one, both wildcards]")
+@option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; 0: any free one.")
+@option("--tcp", is_flag=True, help="TCP only (both by default).")
+@option("--udp", is_flag=True, help="UDP only (both by default).")
+@option("--to", multiple=True, metavar="ADDRESS", help="One more destination.")
+@option("--source", metavar="ADDRESS", help="Ask from this source address.")
+@option("--timeout", type=click.FloatRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
+@option(
+    "--payload",
+    type=click.IntRange(0, 64 << 20),
+    default=0,
+    metavar="BYTES",
+    help="Also push so many bytes through and back (UDP: one datagram of at most 60000).",
+)
+@option("--v6only/--dual-stack", default=None, help="IPV6_V6ONLY on or off.  [default: as the system has it]")
+@option("--device", metavar="IFACE", help="Bind listeners to an interface (SO_BINDTODEVICE).")
+@option("--reuse-port", is_flag=True, help="Let listeners share a port (SO_REUSEPORT).")
+@option("--freebind", is_flag=True, help="Bind addresses that no interface has (IP_FREEBIND).")
+@option(
+    "--keep",
+    type=click.FloatRange(0, 86400),
+    metavar="SECONDS",
+    help="Leave the listeners open for so long after the test, and report everybody who comes.",
+)
+@option("--listen-only", is_flag=True, help="Only listen (600 s, or --keep) and print the command for the other side.")
+@option("--connect", multiple=True, metavar="HOST:PORT", help="Only connect, to what --listen-only printed.")
+@option("--nonce", metavar="N", help="The secret of the run that --connect belongs to.")
+@option("--wide", is_flag=True, help="Words in the place of marks.")
+@option("--explain", is_flag=True, help="Print the rules that applied.")
+@option("--svg", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as SVG.")
+@option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as HTML.")
+@output_options
+def bindtest(output: Output, **options: Any) -> Exit:
+    """Bind, connect, and say who can reach it: expected, observed, and why."""
+    from netprobe.commands.bindtest_run import by_hand_connect, by_hand_listen, check, run
+
+    check(options)
+    if options["connect"]:
+        return by_hand_connect(output, options)
+    if options["listen_only"]:
+        return by_hand_listen(output, options)
+    return run(output, options)

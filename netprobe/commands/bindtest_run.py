@@ -1,0 +1,259 @@
+"""What the bindtest command does with its options: a run, or one half of a run by hand."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from netprobe.errors import Exit, InvalidInputError
+from netprobe.reach.bindtest import Bindtest, Settings
+from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
+from netprobe.reach.conclude import conclude
+from netprobe.reach.listen import Arrival
+from netprobe.reach.records import Address, BindOptions, Cell, Protocol
+from netprobe.reach.rules import RULES, Rule
+from netprobe.render.output import Document, Output
+from netprobe.render.view import Column
+
+__all__ = ["by_hand_connect", "by_hand_listen", "check", "run"]
+
+Options = Mapping[str, Any]
+LISTEN_ONLY_S = 600.0
+
+COLUMNS = (
+    Column("protocol", "proto"),
+    Column("bind", "bound to", whole=True),
+    Column("port", "port", align="right"),
+    Column("destination", "to", whole=True),
+    Column("vantage", "from"),
+    Column("expected", "expected"),
+    Column("observed", "observed"),
+    Column("because", "because"),
+    Column("cause", "cause"),
+    Column("difference", "difference"),
+)
+
+
+def check(options: Options) -> None:
+    """Options that contradict each other."""
+    if options["connect"] and not options["nonce"]:
+        raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
+    if options["connect"] and options["listen_only"]:
+        raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
+
+
+def settings_of(options: Options) -> Settings:
+    """The options as what the core takes."""
+    return Settings(
+        binds=tuple(dict.fromkeys(Address.parse(text) for text in options["addr"])),
+        protocols=protocols_of(options),
+        to=tuple(Address.parse(text) for text in options["to"]),
+        source=Address.parse(options["source"]) if options["source"] else None,
+        timeout=options["timeout"],
+        payload_size=options["payload"],
+        options=BindOptions(
+            port=options["port"],
+            v6only=options["v6only"],
+            device=options["device"],
+            reuse_port=options["reuse_port"],
+            freebind=options["freebind"],
+        ),
+        nonce=options["nonce"],
+    )
+
+
+def protocols_of(options: Options) -> tuple[Protocol, ...]:
+    """``--tcp``, ``--udp``, or both."""
+    if options["tcp"] == options["udp"]:
+        return ("tcp", "udp")
+    return ("tcp",) if options["tcp"] else ("udp",)
+
+
+def run(output: Output, options: Options) -> Exit:
+    """The whole test on this host."""
+    foreigners = Foreigners(output)
+    document = cells_document(output, options)
+    with (
+        document,
+        Bindtest(settings_of(options), on_foreigner=foreigners) as test,
+        interruptible(test.interrupt),
+        output.progress() as progress,
+    ):
+        foreigners.ports = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
+        for error in test.errors:
+            document.error(error)
+        reported = len(test.errors)
+        cells: list[Cell] = []
+        try:
+            for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
+                cells.append(cell)
+                progress.clear()
+                add(document, cell)
+        finally:
+            progress.clear()
+            for error in test.errors[reported:]:
+                document.error(error)
+            summarize(document, output, cells, options)
+        if options["keep"]:
+            document.finish()
+            keep(output, options["keep"], [f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open])
+    return document.status
+
+
+def cells_document(output: Output, options: Options) -> Document:
+    """The document of the cells, with the matrix as its table."""
+
+    def view(document: Document) -> None:
+        from netprobe.render.matrix import print_matrix
+
+        print_matrix(
+            document.records,
+            output.terminal,
+            conclusions=[entry["text"] for entry in document.head.get("conclusions", ())],
+            rules=rules_of(document.records) if options["explain"] else (),
+            wide=options["wide"],
+        )
+
+    return output.document("bindtest", Cell, columns=COLUMNS, view=view)
+
+
+def add(document: Document, cell: Cell) -> None:
+    """A cell, and what it means for the exit status."""
+    document.add(cell)
+    if cell.differs:
+        document.answer(Exit.NO)
+
+
+def summarize(document: Document, output: Output, cells: Sequence[Cell], options: Options) -> None:
+    """Conclusions, rules and files, after the last cell."""
+    conclusions = conclude(cells)
+    document.head["conclusions"] = [{"bind": x.bind, "text": x.text} for x in conclusions]
+    rules = rules_of(cells)
+    if options["explain"]:
+        document.head["rules"] = [{"id": rule.id, "text": rule.text, "source": rule.source} for rule in rules]
+    if output.format in ("plain", "csv", "ndjson"):
+        for conclusion in conclusions:
+            output.say(conclusion.text)
+        if options["explain"]:
+            for rule in rules:
+                output.say(f"{rule.id}: {rule.text} [{rule.source}]")
+    for key in ("svg", "html"):
+        if options[key]:
+            from netprobe.render.matrix import export
+
+            path = Path(options[key])
+            export(
+                path,
+                cells,
+                as_svg=key == "svg",
+                conclusions=[x.text for x in conclusions],
+                rules=rules if options["explain"] else (),
+                wide=options["wide"],
+            )
+
+
+def rules_of(cells: Sequence[Cell]) -> list[Rule]:
+    """The rules that had a say, each once."""
+    return [RULES[name] for name in dict.fromkeys(name for cell in cells for name in cell.rules)]
+
+
+class Foreigners:
+    """Reports everybody who comes to a listener and does not know the nonce."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.ports: dict[str, str] = {}
+
+    def __call__(self, arrival: Arrival) -> None:
+        where = self.ports.get(arrival.listener, arrival.local)
+        who = f"{arrival.peer} port {arrival.peer_port}"
+        self._output.say(f"netprobe: {where} ({arrival.protocol}): a foreign peer came from {who}")
+
+
+def keep(output: Output, seconds: float, names: Sequence[str]) -> None:
+    """Leave the listeners open; Ctrl-C ends it early, as an end that was wished."""
+    output.say(f"netprobe: still listening for {seconds:g} s on {', '.join(names)}; Ctrl-C ends it")
+    ended = threading.Event()
+    with interruptible(ended.set):
+        ended.wait(seconds)
+
+
+@contextmanager
+def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C call ``interrupt``; a second one is a KeyboardInterrupt at once."""
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        interrupt()
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def by_hand_listen(output: Output, options: Options) -> Exit:
+    """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, as wished."""
+    arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+    document = output.document("bindtest listen", Visit, line=visit_line, plain=visit_line)
+    with (
+        document,
+        Bindtest(settings_of(options), sessions=(), on_foreigner=arrivals.put, on_arrival=arrivals.put) as test,
+        interruptible(lambda: arrivals.put(None)),
+    ):
+        for error in test.errors:
+            document.error(error)
+        for visit in offers(test.listening, test.host, test.nonce):
+            document.add(visit)
+        deadline = time.monotonic() + (options["keep"] or LISTEN_ONLY_S)
+        while (rest := deadline - time.monotonic()) > 0:
+            try:
+                arrival = arrivals.get(timeout=rest)
+            except queue.Empty:
+                break
+            if arrival is None:
+                break
+            document.add(visit_of(arrival, test.listening))
+    return document.status
+
+
+def visit_line(visit: Visit) -> str:
+    """A visit as a person reads it."""
+    if visit.event == "command":
+        return f"on the other machine: {visit.command}"
+    where = f"{visit.bind} port {visit.port}/{visit.protocol}"
+    if visit.event == "listening":
+        return f"listening on {where}"
+    who = "the other side" if visit.event == "arrival" else "a foreign peer"
+    return f"{where}: {who} came from {visit.peer} port {visit.peer_port}"
+
+
+def by_hand_connect(output: Output, options: Options) -> Exit:
+    """``--connect``: the connecting half."""
+    document = cells_document(output, options)
+    with document, output.progress() as progress:
+        progress.show("connecting")
+        cells = []
+        for cell in connect(
+            [target_of(text) for text in options["connect"]],
+            protocols_of(options),
+            options["nonce"],
+            timeout=options["timeout"],
+            payload_size=options["payload"],
+            source=Address.parse(options["source"]) if options["source"] else None,
+        ):
+            cells.append(cell)
+            add(document, cell)
+        summarize(document, output, cells, options)
+    return document.status

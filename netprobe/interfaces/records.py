@@ -1,0 +1,51 @@
+"""What is known of an interface and its addresses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["DefaultRoute", "Interface", "InterfaceAddress"]
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceAddress:
+    """One address of an interface. ``prefix`` in bits; ``scope`` is ``global``, ``link``, ``host`` or ``site``.
+
+    ``broadcast`` is only what is set, never what could be computed; ``peer`` is the far end of a point-to-point link.
+    ``flags``: ``secondary``, ``deprecated``, ``tentative``, ``dadfailed``, ``temporary``, ``dynamic``.
+    """
+
+    address: str
+    version: int
+    prefix: int | None
+    kind: str
+    broadcast: str | None = None
+    peer: str | None = None
+    scope: str | None = None
+    zone: str | None = None
+    label: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultRoute:
+    """A default route through this interface: ``gateway`` is None where the whole world is on-link."""
+
+    version: int
+    gateway: str | None
+    metric: int | None = None
+    table: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """One interface. ``index`` is the kernel's, ``mtu`` in bytes, ``state`` is ``up``, ``down`` or ``unknown``."""
+
+    name: str
+    index: int | None
+    kind: str
+    state: str
+    mtu: int | None
+    mac: str | None
+    addresses: tuple[InterfaceAddress, ...]
+    default_routes: tuple[DefaultRoute, ...] = ()

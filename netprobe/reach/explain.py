@@ -1,0 +1,137 @@
+"""Why a cell differs from its expectation: the likeliest causes, each named by what was seen. Pure.
+
+Nothing here is stated as a fact that was not observed: silence has many causes, and they are listed as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netprobe.reach.predict import Prediction, Situation
+from netprobe.sockets.failures import (
+    NO_ANSWER,
+    NOT_BINDABLE,
+    NOT_TESTED,
+    REACHABLE,
+    REFUSED,
+    REJECTED,
+    UNREACHABLE,
+    WRONG_RESPONDER,
+    Judgement,
+)
+
+__all__ = ["Seen", "difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What else is known of a cell: did its question arrive at the listener, and what changed in mid-run."""
+
+    evidence: Mapping[str, Any]
+    arrived_from: str | None = None
+    changes: tuple[str, ...] = ()
+
+
+def difference(at: Situation, expected: Prediction, observed: Judgement, seen: Seen) -> str:
+    """One or two sentences about a cell whose observed verdict is not the expected one."""
+    parts = list(seen.changes)
+    explained = EXPLANATIONS.get((expected.verdict, observed.verdict)) or EXPLANATIONS.get((None, observed.verdict))
+    if explained is not None:
+        parts.append(explained(at, seen))
+    return "; ".join(part for part in parts if part) or (observed.cause or "")
+
+
+def silent(at: Situation, seen: Seen) -> str:
+    """Expected an answer, heard nothing."""
+    if seen.evidence.get("stage") == "payload":
+        return "small packets pass and large ones do not: a smaller MTU on the way whose ICMP errors are lost"
+    if seen.arrived_from is not None:
+        way = f"the question arrived (from {seen.arrived_from}) and was answered; the answer was lost on the way back"
+        return f"{way}: a firewall or another route in that direction"
+    if seen.changes:
+        return ""
+    if at.own:
+        return "the question never arrived, and a packet to an own address does not leave the host: dropped here"
+    return "the question never arrived: dropped by the vantage, on the way, or before the listener"
+
+
+def refused_instead(at: Situation, seen: Seen) -> str:
+    """Expected an answer, got a reset."""
+    if seen.changes:
+        return ""
+    if at.listener.protocol == "udp":
+        return "the port was reported closed although the listener is open: a firewall, or another host at that address"
+    return "the listener is open: a firewall resets, or another host has that address"
+
+
+def rejected_instead(at: Situation, seen: Seen) -> str:
+    """Expected an answer, got an ICMP error."""
+    icmp = seen.evidence.get("icmp") or {}
+    offender = icmp.get("offender")
+    if offender is None:
+        return "the vantage's own firewall"
+    return f"a firewall rule at {offender}"
+
+
+def unreachable_instead(at: Situation, seen: Seen) -> str:
+    """Expected an answer, there is no way."""
+    icmp = seen.evidence.get("icmp") or {}
+    if icmp.get("offender"):
+        return f"look at the routes of {icmp['offender']}"
+    return "" if seen.changes else "look at the routes of the vantage"
+
+
+def wrong_instead(at: Situation, seen: Seen) -> str:
+    """Somebody else answered."""
+    where = seen.evidence.get("replied_from") or at.destination
+    if at.own and not at.same_host:
+        return f"something at the vantage itself listens on port {at.listener.port}"
+    return f"something else has port {at.listener.port} at {where}: a port proxy, a redirect, or another service"
+
+
+def reached_instead(at: Situation, seen: Seen) -> str:
+    """The listener proved itself although the rules say that it cannot be reached there."""
+    local = seen.evidence.get("local")
+    if local and local not in (at.destination.text, str(at.effective), at.listener.bind.text):
+        return f"the listener was asked at {local}: an address translation on the way"
+    return "the listener did answer: an address translation on the way, or a rule that netprobe does not know"
+
+
+def silent_instead_of_refused(at: Situation, seen: Seen) -> str:
+    """Expected a refusal, heard nothing."""
+    if seen.evidence.get("limited"):
+        return "the host limits its ICMP errors; slower probing would tell"
+    return "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
+
+
+def rejected_instead_of_refused(at: Situation, seen: Seen) -> str:
+    """Expected a reset, got an ICMP error."""
+    return rejected_instead(at, seen)
+
+
+def not_bindable_instead(at: Situation, seen: Seen) -> str:
+    """The listener could not be opened."""
+    return "the listener could not be opened"
+
+
+def not_tested(at: Situation, seen: Seen) -> str:
+    """Nothing was asked."""
+    return ""
+
+
+EXPLANATIONS = {
+    (REACHABLE, NO_ANSWER): silent,
+    (REACHABLE, REFUSED): refused_instead,
+    (REFUSED, NO_ANSWER): silent_instead_of_refused,
+    (REFUSED, REJECTED): rejected_instead_of_refused,
+    (None, NO_ANSWER): silent,
+    (None, REFUSED): refused_instead,
+    (None, REJECTED): rejected_instead,
+    (None, UNREACHABLE): unreachable_instead,
+    (None, WRONG_RESPONDER): wrong_instead,
+    (None, REACHABLE): reached_instead,
+    (None, NOT_BINDABLE): not_bindable_instead,
+    (None, NOT_TESTED): not_tested,
+}

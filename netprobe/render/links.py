@@ -1,0 +1,61 @@
+"""Interfaces as cards for a person, and as one line an address for a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from netprobe.render.fields import cell_text
+
+__all__ = ["plain_lines", "print_interfaces"]
+
+
+def print_interfaces(document: Any) -> None:
+    """Print every interface with its addresses below it."""
+    from netprobe.render.card import print_cards
+
+    cards = [(link.name, f"{link.kind}, {link.state}", list(_lines(link))) for link in document.records]
+    print_cards(cards, document.output.terminal)
+
+
+def plain_lines(link: Any) -> str:
+    """``name kind state address/prefix kind``, a line an address; one line with ``-`` where there is none."""
+    rows = [(_cidr(address), address.kind) for address in link.addresses] or [("", "")]
+    return "\n".join(
+        "\t".join(cell_text(cell, absent="-") for cell in (link.name, link.kind, link.state, *row)) for row in rows
+    )
+
+
+def _lines(link: Any) -> Iterator[tuple[str, str]]:
+    if link.mac:
+        yield "mac", link.mac
+    if link.mtu:
+        yield "mtu", f"{link.mtu} bytes"
+    for address in link.addresses:
+        yield f"inet{'6' if address.version == 6 else ''}", ", ".join(_words(address))
+    for route in link.default_routes:
+        yield f"default{'6' if route.version == 6 else ''}", " ".join(_route(route))
+
+
+def _words(address: Any) -> Iterator[str]:
+    yield f"{_cidr(address)} {address.kind}"
+    if address.peer:
+        yield f"peer {address.peer}"
+    if address.broadcast:
+        yield f"broadcast {address.broadcast}"
+    if address.label:
+        yield f"label {address.label}"
+    yield from address.flags
+
+
+def _route(route: Any) -> Iterator[str]:
+    yield f"via {route.gateway}" if route.gateway else "on-link"
+    if route.metric:
+        yield f"metric {route.metric}"
+    if route.table not in (None, "main"):
+        yield f"table {route.table}"
+
+
+def _cidr(address: Any) -> str:
+    zone = f"%{address.zone}" if address.zone else ""
+    return f"{address.address}{zone}" + ("" if address.prefix is None else f"/{address.prefix}")

@@ -1,0 +1,31 @@
+"""The lab as a fixture: ``lab("pc1-pc2")`` builds ``networks/pc1-pc2.toml`` and takes it down after the test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from functools import cache
+from typing import Any
+
+import pytest
+
+from tests.lab.network import Lab, describe, why_not
+
+BuildLab = Callable[[str | Mapping[str, Any]], Lab]
+
+
+@cache
+def _reason() -> str | None:
+    return why_not()
+
+
+@pytest.fixture
+def lab() -> Iterator[BuildLab]:
+    """Build networks by name or from a description; in CI a lab that cannot be built is a failure, not a skip."""
+    reason = _reason()
+    if reason is not None:
+        assert not os.environ.get("CI"), f"no lab: {reason}"
+        pytest.skip(f"no lab: {reason}")
+    with ExitStack() as stack:
+        yield lambda wanted: stack.enter_context(Lab(describe(wanted) if isinstance(wanted, str) else wanted))
