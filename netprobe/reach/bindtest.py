@@ -11,7 +11,8 @@ from typing import Any, Self
 
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.reach.explain import Seen, difference
-from netprobe.reach.listen import Arrival, Listeners, listener_error, listener_errors
+from netprobe.reach.listen import Arrival, Listeners
+from netprobe.reach.opening import listener_error, listener_errors
 from netprobe.reach.plan import default_binds, questions_of
 from netprobe.reach.predict import Situation, predict
 from netprobe.reach.probe import LOCAL, Lines, LocalSession, Session, ask, request_for

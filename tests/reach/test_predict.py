@@ -1,0 +1,323 @@
+"""The prediction, rule by rule: pure, so every operating system is predicted on any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from netprobe.reach.predict import predict
+from netprobe.reach.records import Address, BindOptions, HostAddress, HostFacts, Link, Listening, Route
+from netprobe.reach.rules import RULES
+from netprobe.reach.situation import Prediction, Situation
+
+YES, NO, SILENT, NEVER = "reachable", "refused", "no-answer", "unreachable"
+
+
+def facts(*addresses: str, **more: Any) -> HostFacts:
+    """A host from ``interface address/prefix`` texts."""
+    entries = []
+    for text in addresses:
+        interface, _, rest = text.partition(" ")
+        address, _, prefix = rest.partition("/")
+        zone = f"%{interface}" if address.startswith("fe80") else ""
+        entries.append(HostAddress(Address.parse(address + zone), int(prefix), interface))
+    names = dict.fromkeys(["lo", *(entry.interface or "" for entry in entries)])
+    links = tuple(Link(name, number, True, name == "lo") for number, name in enumerate(names, 1))
+    return HostFacts(**{"addresses": tuple(entries), "links": links, **more})
+
+
+PC1 = facts(
+    "lo 127.0.0.1/8", "e0 192.168.0.1/24", "e1 10.10.152.8/24", "lo ::1/128", "e0 fd00:a::1/64", "e0 fe80::a/64",
+    "e1 fe80::b/64",
+)  # fmt: skip
+PC2 = facts(
+    "lo 127.0.0.1/8", "n0 192.168.0.2/24", "n1 10.10.152.9/24", "lo ::1/128", "n0 fd00:a::2/64", "n0 fe80::c/64"
+)
+HIT: set[str] = set()
+
+
+def expect(
+    bind: str,
+    destination: str,
+    *,
+    vantage: HostFacts | None = None,
+    protocol: str = "tcp",
+    v6only: bool | None = None,
+    system: str = "linux",
+    release: str = "",
+    host: HostFacts = PC1,
+    **more: Any,
+) -> Prediction:
+    """The prediction for a destination asked from the host itself, or from ``vantage``."""
+    address = Address.parse(bind)
+    if address.version == 6 and v6only is None:
+        v6only = False
+    listener = Listening("t0", address, "udp" if protocol == "udp" else "tcp", 4000, v6only=v6only)
+    host = replace(host, system=system, release=release)
+    there = host if vantage is None else replace(vantage, system=system)
+    known: dict[str, Any] = {"listeners": (listener,), "same_host": vantage is None, **more}
+    prediction = predict(Situation(listener, Address.parse(destination), host, there, **known))
+    HIT.update(prediction.rules)
+    assert prediction.because
+    assert set(prediction.rules) <= set(RULES)
+    return prediction
+
+
+PC1_COLUMNS = ("127.0.0.1", "192.168.0.1", "10.10.152.8", "0.0.0.0")
+TABLE = {
+    "127.0.0.1": (YES, NO, NO, YES, NO, NO),
+    "192.168.0.1": (NO, YES, NO, NO, YES, NO),
+    "10.10.152.8": (NO, NO, YES, NO, NO, YES),
+    "0.0.0.0": (YES, YES, YES, YES, YES, YES),
+    "127.0.0.2": (NO, NO, NO, NO, NO, NO),
+}
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("bind", TABLE)
+def test_the_table_of_pc1_and_pc2(bind: str, protocol: str) -> None:
+    local = [expect(bind, there, protocol=protocol).verdict for there in PC1_COLUMNS]
+    remote = [expect(bind, there, protocol=protocol, vantage=PC2).verdict for there in PC1_COLUMNS[1:3]]
+    assert (*local, *remote) == TABLE[bind]
+
+
+def test_from_elsewhere_loopback_and_wildcard_are_that_place_itself() -> None:
+    for destination in ("127.0.0.1", "0.0.0.0", "127.0.0.2"):
+        assert expect("0.0.0.0", destination, vantage=PC2).verdict == NO
+    for destination in ("::1", "::"):
+        assert expect("::", destination, vantage=PC2).verdict == NO
+    same = facts("lo 127.0.0.1/8", "n0 10.10.152.8/24")
+    assert "to-own-elsewhere" in expect("0.0.0.0", "10.10.152.8", vantage=same).rules
+
+
+def test_another_loopback_address_answers_at_itself() -> None:
+    assert expect("127.0.0.2", "127.0.0.2").verdict == YES
+    assert expect("0.0.0.0", "127.0.0.2").verdict == YES
+
+
+# What 0.0.0.0 and :: mean as a destination.
+
+
+def test_the_two_cells_in_which_the_tutorials_are_wrong() -> None:
+    wrong = expect("192.168.0.1", "0.0.0.0")
+    assert wrong.verdict == NO
+    assert "to-any4-loopback" in wrong.rules
+    assert "127.0.0.1" in wrong.because
+
+
+def test_they_hold_when_the_client_bound_its_source() -> None:
+    prediction = expect("192.168.0.1", "0.0.0.0", source=Address.parse("192.168.0.1"))
+    assert prediction.verdict == YES
+    assert "to-any-source" in prediction.rules
+
+
+def test_the_ipv6_wildcard_means_loopback() -> None:
+    assert expect("::1", "::").verdict == YES
+    assert expect("fd00:a::1", "::").verdict == NO
+
+
+@pytest.mark.parametrize(
+    ("system", "release", "verdict", "rule"),
+    [
+        ("linux", "6.18", YES, "to-any4-loopback"),
+        ("macos", "24.1", YES, "to-any-first"),
+        ("freebsd", "14.1-RELEASE", YES, "to-any-first"),
+        ("freebsd", "15.0-RELEASE", NEVER, "to-any-off"),
+        ("windows", "10", NEVER, "to-any-refused"),
+    ],
+)
+def test_each_system_has_its_own_idea_of_the_wildcard(system: str, release: str, verdict: str, rule: str) -> None:
+    prediction = expect("127.0.0.1", "0.0.0.0", system=system, release=release)
+    assert prediction.verdict == verdict
+    assert rule in prediction.rules
+
+
+# IPv6.
+
+
+def test_a_dual_stack_wildcard_serves_ipv4_and_an_ipv6_only_one_does_not() -> None:
+    assert expect("::", "192.168.0.1").verdict == YES
+    assert expect("::", "192.168.0.1", v6only=True).verdict == NO
+    assert expect("::", "fd00:a::1", v6only=True).verdict == YES
+    assert "bind-v6only-always" in expect("::", "192.168.0.1", system="openbsd").rules
+    assert expect("0.0.0.0", "fd00:a::1").verdict == NO
+
+
+def test_a_mapped_address_serves_ipv4_only() -> None:
+    assert expect("::ffff:192.168.0.1", "192.168.0.1").verdict == YES
+    assert expect("::ffff:192.168.0.1", "10.10.152.8").verdict == NO
+    assert expect("::ffff:192.168.0.1", "fd00:a::1").verdict == NO
+    assert expect("192.168.0.1", "::ffff:192.168.0.1").verdict == YES
+    assert expect("192.168.0.1", "fd00:a::1").verdict == NO
+
+
+def test_a_link_local_address_needs_its_zone() -> None:
+    assert expect("fe80::a", "::1").verdict == "not-bindable"
+    assert expect("fe80::a%e1", "::1").verdict == "not-bindable"
+    assert expect("::", "fe80::a").verdict == NEVER
+    assert expect("fe80::a%e0", "fe80::a%e0").verdict == YES
+    assert expect("fe80::a%e0", "fe80::b%e1").verdict == NO
+
+
+def test_a_link_local_address_is_reached_from_its_own_link() -> None:
+    assert expect("::", "fe80::a%e0", vantage=PC2).verdict == YES
+    apart = facts("lo 127.0.0.1/8", "x 203.0.113.7/24", "x fe80::9/64")
+    assert expect("::", "fe80::a%e0", vantage=apart).verdict is None
+
+
+def test_without_ipv6_nothing_of_it_works() -> None:
+    none = replace(PC2, ipv6=False)
+    assert expect("::", "fd00:a::1", vantage=none).verdict == NEVER
+    assert expect("::1", "::1", host=replace(PC1, ipv6=False)).verdict == "not-bindable"
+
+
+# Bind options.
+
+
+def test_an_address_that_no_interface_has() -> None:
+    assert expect("192.168.0.77", "127.0.0.1").verdict == "not-bindable"
+    free = BindOptions(freebind=True)
+    assert expect("192.168.0.77", "127.0.0.1", options=free).verdict == NO
+    assert expect("192.168.0.77", "192.168.0.77", options=free).verdict == SILENT
+    assert expect("192.168.0.77", "192.168.0.77", options=free, timeout=5.0).verdict == NEVER
+    assert expect("192.168.0.77", "192.168.0.77", options=free, vantage=PC2).verdict == SILENT
+
+
+def test_elsewhere_than_on_linux_127_0_0_2_has_to_be_configured() -> None:
+    prediction = expect("127.0.0.2", "127.0.0.2", system="macos")
+    assert prediction.verdict == "not-bindable"
+    assert "bind-loopback-one" in prediction.rules
+    assert expect("127.0.0.2", "127.0.0.2", system="windows").verdict == YES
+
+
+def test_a_device_narrows_a_listener() -> None:
+    e0 = BindOptions(device="e0")
+    assert expect("0.0.0.0", "192.168.0.1", options=e0).verdict == YES
+    assert expect("0.0.0.0", "127.0.0.1", options=e0).verdict == NO
+    assert expect("0.0.0.0", "10.10.152.8", options=e0).verdict == NO
+    through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+    assert expect("0.0.0.0", "10.10.152.8", options=e0, vantage=through_e0).verdict == YES
+
+
+def test_of_listeners_on_one_port_the_most_specific_one_answers() -> None:
+    options = BindOptions(port=4000, reuse_port=True)
+    rows = [
+        Listening("0", Address.parse("0.0.0.0"), "tcp", 4000),
+        Listening("1", Address.parse("192.168.0.1"), "tcp", 4000),
+        Listening("2", Address.parse("::"), "tcp", 4000, v6only=False),
+    ]
+
+    def verdict(number: int, destination: str) -> str | None:
+        situation = Situation(rows[number], Address.parse(destination), PC1, PC1, options=options, listeners=rows)
+        prediction = predict(situation)
+        HIT.update(prediction.rules)
+        return prediction.verdict
+
+    assert verdict(0, "192.168.0.1") == "wrong-responder"
+    assert verdict(0, "10.10.152.8") == YES
+    assert verdict(1, "192.168.0.1") == YES
+    assert verdict(1, "10.10.152.8") == "wrong-responder"
+    assert verdict(2, "10.10.152.8") == "wrong-responder"
+    assert verdict(2, "fd00:a::1") == YES
+
+
+def test_a_wildcard_and_a_specific_address_cannot_share_a_port() -> None:
+    rows = [
+        Listening("0", Address.parse("0.0.0.0"), "tcp", 4000),
+        Listening("1", Address.parse("192.168.0.1"), "tcp", 4000, errno="EADDRINUSE"),
+        Listening("2", Address.parse("::"), "tcp", 4000, errno="EADDRINUSE"),
+        Listening("3", Address.parse("fd00:a::1"), "tcp", 4000),
+    ]
+    for number, verdict in ((0, YES), (1, "not-bindable"), (2, "not-bindable")):
+        options = BindOptions(port=4000)
+        at = Situation(rows[number], Address.parse("127.0.0.1"), PC1, PC1, options=options, listeners=rows)
+        prediction = predict(at)
+        HIT.update(prediction.rules)
+        assert prediction.verdict == verdict
+
+
+# Broadcast and multicast.
+
+
+def test_tcp_has_no_groups() -> None:
+    for group in ("192.168.0.255", "255.255.255.255", "224.0.0.5", "ff02::5%e0"):
+        assert expect("0.0.0.0", group).verdict == NEVER
+    assert "bind-group-tcp" in expect("192.168.0.255", "192.168.0.255").rules
+    assert expect("192.168.0.255", "192.168.0.1").verdict == NO
+
+
+def test_a_broadcast_reaches_the_wildcard_and_its_own_address() -> None:
+    for vantage in (None, PC2):
+        assert expect("0.0.0.0", "192.168.0.255", protocol="udp", vantage=vantage).verdict == YES
+        assert expect("::", "192.168.0.255", protocol="udp", vantage=vantage).verdict == YES
+        assert expect("192.168.0.255", "192.168.0.255", protocol="udp", vantage=vantage).verdict == YES
+        assert expect("192.168.0.1", "192.168.0.255", protocol="udp", vantage=vantage).verdict == SILENT
+        assert expect("192.168.0.255", "192.168.0.1", protocol="udp", vantage=vantage).verdict == NO
+
+
+def test_only_joined_groups_are_heard() -> None:
+    assert expect("0.0.0.0", "224.0.0.5", protocol="udp").verdict == SILENT
+    assert expect("0.0.0.0", "224.0.0.1", protocol="udp").verdict == YES
+    assert expect("::", "ff02::1%e0", protocol="udp").verdict == YES
+    assert expect("192.168.0.1", "224.0.0.1", protocol="udp").verdict == SILENT
+
+
+# The way.
+
+
+def test_no_route_is_unreachable_whatever_listens() -> None:
+    lost = replace(PC2, routes={"10.10.152.8": Route(None, "ENETUNREACH")})
+    prediction = expect("0.0.0.0", "10.10.152.8", vantage=lost)
+    assert prediction.verdict == NEVER
+    assert prediction.rules == ("way-no-route",)
+
+
+def test_weak_and_strong_host() -> None:
+    through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+    weak = expect("0.0.0.0", "10.10.152.8", vantage=through_e0)
+    assert weak.verdict == YES
+    assert "way-weak-host" in weak.rules
+    strong = expect("0.0.0.0", "10.10.152.8", vantage=through_e0, system="windows")
+    assert strong.verdict == SILENT
+    assert "way-strong-host" in strong.rules
+
+
+def test_with_lo_down_own_addresses_are_silent() -> None:
+    dead = replace(PC1, links=tuple(replace(link, up=not link.loopback) for link in PC1.links))
+    assert expect("0.0.0.0", "192.168.0.1", host=dead).verdict == SILENT
+
+
+def test_an_address_on_a_link_that_is_down() -> None:
+    down = replace(PC1, links=tuple(replace(link, up=link.name != "e1") for link in PC1.links))
+    assert expect("0.0.0.0", "10.10.152.8", host=down).verdict == YES
+    assert expect("0.0.0.0", "10.10.152.8", host=down, vantage=PC2).verdict == SILENT
+    through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+    assert expect("0.0.0.0", "10.10.152.8", host=down, vantage=through_e0).verdict == YES
+
+
+def test_what_neither_side_has_is_not_guessed() -> None:
+    assert expect("0.0.0.0", "203.0.113.9", vantage=PC2).verdict is None
+
+
+def test_a_wildcard_udp_listener_may_answer_from_elsewhere() -> None:
+    assert "answer-udp-source" in expect("0.0.0.0", "127.0.0.2", protocol="udp").rules
+    assert "answer-udp-source" not in expect("0.0.0.0", "127.0.0.2").rules
+
+
+# The rows.
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_rule_has_a_case() -> Iterator[None]:
+    yield
+    if len(HIT) > 30:  # the whole module ran
+        assert set(RULES) - HIT == set()
+
+
+def test_every_rule_has_a_source() -> None:
+    for rule in RULES.values():
+        assert rule.text.endswith(".")
+        assert rule.source

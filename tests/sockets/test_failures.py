@@ -1,0 +1,124 @@
+"""Every row of the table of failures: what a failed probe looks like, and what it is called."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from netprobe.sockets.failures import FAILURES, ICMP_WORDS, VERDICTS, Evidence, judge
+
+OWN = frozenset({"192.168.0.2", "fd00::2"})
+HOST = frozenset({"192.168.0.1", "10.10.152.8", "fd00::1"})
+SERVER, ROUTER, ME = "192.168.0.1", "192.168.0.254", "192.168.0.2"
+
+
+def icmp(kind: int, code: int, offender: str, origin: str = "icmp") -> dict[str, Any]:
+    return {"origin": origin, "type": kind, "code": code, "offender": offender, "errno": "E", "number": 0}
+
+
+def seen(errno: str | None, said: dict[str, Any] | None = None, **more: Any) -> Evidence:
+    known: dict[str, Any] = {
+        "result": "error" if errno else "timeout",
+        "destination": SERVER,
+        "errno": errno,
+        "icmp": said,
+        "own": OWN,
+        "host": HOST,
+    }
+    return Evidence(**{**known, **more})
+
+
+# cause in the facts, evidence, verdict, words of the cause
+ROWS: list[tuple[str, Evidence, str, str]] = [
+    ("open", seen(None, result="proof"), "reachable", ""),
+    ("no listener", seen("ECONNREFUSED"), "refused", "nothing listens"),
+    ("reject, default", seen("ECONNREFUSED", icmp(3, 3, SERVER)), "rejected", SERVER),
+    (
+        "reject, default, v6",
+        seen("ECONNREFUSED", icmp(1, 4, "fd00::1", "icmp6"), destination="fd00::1"),
+        "rejected",
+        "port unreachable, says fd00::1",
+    ),
+    ("admin", seen("EHOSTUNREACH", icmp(3, 13, ROUTER)), "rejected", "administratively prohibited by 192.168.0.254"),
+    (
+        "admin, v6",
+        seen("EACCES", icmp(1, 1, "fd00::1", "icmp6"), destination="fd00::1"),
+        "rejected",
+        "administratively prohibited by fd00::1",
+    ),
+    ("reject host-unreachable", seen("EHOSTUNREACH", icmp(3, 1, SERVER)), "rejected", "host unreachable"),
+    ("reject net-unreachable", seen("ENETUNREACH", icmp(3, 0, SERVER)), "rejected", "network unreachable"),
+    ("host-prohibited", seen("EHOSTUNREACH", icmp(3, 10, SERVER)), "rejected", "host administratively prohibited"),
+    ("net-prohibited", seen("ENETUNREACH", icmp(3, 9, SERVER)), "rejected", "network administratively prohibited"),
+    ("protocol unreachable", seen("ENOPROTOOPT", icmp(3, 2, SERVER)), "rejected", "protocol unreachable"),
+    ("drop", seen(None, elapsed_ms=2000.0), "no-answer", "silence for 2 s"),
+    ("own reject", seen("ECONNREFUSED", icmp(3, 3, ME), elapsed_ms=1.0), "rejected", "own firewall"),
+    ("own reject, UDP", seen("EPERM", icmp(3, 3, ME), protocol="udp"), "rejected", "own firewall"),
+    ("own drop, UDP", seen("EPERM", protocol="udp"), "rejected", "own firewall drops"),
+    ("dead host", seen("EHOSTUNREACH", icmp(3, 1, ME), elapsed_ms=3100.0), "unreachable", "no neighbour"),
+    ("dead behind router", seen("EHOSTUNREACH", icmp(3, 1, ROUTER), elapsed_ms=3100.0), "unreachable", ROUTER),
+    ("router has no route", seen("ENETUNREACH", icmp(3, 0, ROUTER)), "unreachable", "192.168.0.254 has no route"),
+    ("no route here", seen("ENETUNREACH"), "unreachable", "no route at this vantage"),
+    ("unreachable route", seen("EHOSTUNREACH"), "unreachable", "type unreachable"),
+    ("prohibit route", seen("EACCES"), "unreachable", "type prohibit"),
+    ("blackhole route", seen("EINVAL"), "unreachable", "type blackhole"),
+    ("broadcast", seen("ENETUNREACH", destination="255.255.255.255"), "unreachable", "no broadcast"),
+    ("subnet broadcast", seen("ENETUNREACH", broadcast=True), "unreachable", "no broadcast"),
+    ("multicast", seen("ENETUNREACH", destination="ff02::5"), "unreachable", "no multicast"),
+    ("no zone", seen("EINVAL", destination="fe80::1"), "unreachable", "fe80::1%eth0"),
+    ("UDP closed", seen("ECONNREFUSED", icmp(3, 3, SERVER), protocol="udp"), "refused", "closed"),
+    ("UDP closed, other NIC", seen("ECONNREFUSED", icmp(3, 3, "10.10.152.8"), protocol="udp"), "refused", "closed"),
+    ("UDP rejected on the way", seen("ECONNREFUSED", icmp(3, 3, ROUTER), protocol="udp"), "rejected", ROUTER),
+    ("UDP net", seen("ENETUNREACH", icmp(3, 0, ROUTER), protocol="udp"), "unreachable", ROUTER),
+    ("UDP, Windows", seen("WSAECONNRESET", protocol="udp"), "refused", "closed"),
+    ("closed to itself", seen(None, result="self"), "refused", "met itself"),
+    ("no client port", seen("EADDRNOTAVAIL"), "not-tested", "no client port"),
+    ("no client port, bound", seen("EADDRINUSE", stage="bind"), "not-tested", "no client port"),
+    ("0.0.0.0 on Windows", seen("WSAEADDRNOTAVAIL", destination="0.0.0.0"), "unreachable", "does not connect"),
+    ("no v6 source", seen("EADDRNOTAVAIL", destination="fd00::1"), "unreachable", "source address"),
+    ("no descriptors", seen("EMFILE", stage="socket"), "not-tested", "descriptors"),
+    ("no such source", seen("EADDRNOTAVAIL", stage="bind"), "not-tested", "source address does not exist"),
+    ("port 70000", seen("", error="port must be 0-65535.", result="error"), "not-tested", "0-65535"),
+    ("foreign", seen(None, result="foreign", sample="SSH-2.0"), "wrong-responder", "SSH-2.0"),
+    ("proxy", seen(None, result="closed", stage="answer"), "wrong-responder", "accepted, then closed"),
+    ("reset", seen("ECONNRESET", stage="answer"), "wrong-responder", "accepted, then reset"),
+    ("mute", seen(None, stage="answer"), "no-answer", "accepted, then silence"),
+    ("mtu", seen(None, stage="payload", payload_size=20000), "no-answer", "0 of 20000 bytes"),
+    ("limit", seen(None, protocol="udp", stage="answer", limited=True), "no-answer", "limits its ICMP"),
+    ("unheard of", seen("EWHATEVER"), "not-tested", "EWHATEVER"),
+]
+
+
+@pytest.mark.parametrize(("name", "evidence", "verdict", "words"), ROWS, ids=[row[0] for row in ROWS])
+def test_each_failure_has_its_name(name: str, evidence: Evidence, verdict: str, words: str) -> None:
+    judged = judge(evidence)
+    assert judged.verdict == verdict
+    assert words in (judged.cause or "")
+
+
+def test_every_row_of_the_table_is_reached_by_a_case_or_needs_no_case() -> None:
+    hit = {judge(evidence).row for _, evidence, _, _ in ROWS}
+    rest = {row.id for row in FAILURES} - hit
+    assert rest <= {
+        "corrupt", "closed-in-payload", "reset-in-payload", "ttl", "other-icmp", "no-family", "no-device", "no-right",
+        "source-without-zone", "protocol", "net-down", "timed-out", "unreachable-rejected-here",
+    }  # fmt: skip
+
+
+def test_ids_are_unique_and_verdicts_are_words_of_the_design() -> None:
+    assert len({row.id for row in FAILURES}) == len(FAILURES)
+    assert {row.verdict for row in FAILURES} <= set(VERDICTS)
+
+
+def test_silence_is_never_called_filtered() -> None:
+    assert not any("filter" in row.cause for row in FAILURES)
+
+
+def test_every_icmp_error_has_a_verdict() -> None:
+    for origin, kind, code in ICMP_WORDS:
+        for offender in (SERVER, ROUTER, ME):
+            judged = judge(seen("EHOSTUNREACH", icmp(kind, code, offender, origin)))
+            assert judged.verdict in ("rejected", "unreachable")
+            assert judged.icmp is not None
+            assert judged.icmp.offender == offender

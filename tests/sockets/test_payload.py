@@ -1,0 +1,291 @@
+"""The prober that travels: its wire format, what it says of odd peers, and where it runs."""
+
+from __future__ import annotations
+
+import ast
+import json
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from netprobe.sockets import payload
+
+SOURCE = Path(payload.__file__)
+OLD_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
+Handler = Callable[[socket.socket], None]
+
+
+def ask(port: int, protocol: str = "tcp", *, address: str = "127.0.0.1", timeout: float = 1.0) -> dict[str, Any]:
+    """Probe one port with the nonce ``secret``."""
+    cell = {"id": 0, "protocol": protocol, "address": address, "port": port}
+    return next(line for line in run([cell], timeout) if "cell" in line)
+
+
+def run(cells: list[dict[str, Any]], timeout: float, **more: Any) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = []
+    payload.run({"nonce": "secret", "timeout": timeout, "cells": cells, **more}, lines.append)
+    return lines
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., int]]:
+    """Start a peer of one's own making on loopback; its port."""
+    with ExitStack() as stack:
+
+        def start(handle: Handler, kind: int = socket.SOCK_STREAM) -> int:
+            sock = stack.enter_context(socket.socket(socket.AF_INET, kind))
+            sock.bind(("127.0.0.1", 0))
+            if kind == socket.SOCK_STREAM:
+                sock.listen()
+
+            def loop() -> None:
+                try:
+                    if kind == socket.SOCK_DGRAM:
+                        handle(sock)
+                    else:
+                        peer = stack.enter_context(sock.accept()[0])
+                        handle(peer)
+                except OSError:
+                    pass  # the test is over
+
+            threading.Thread(target=loop, daemon=True).start()
+            return int(sock.getsockname()[1])
+
+        yield start
+
+
+def close(peer: socket.socket) -> None:
+    peer.recv(1000)
+    peer.close()
+
+
+def reset(peer: socket.socket) -> None:
+    peer.recv(1000)
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def echo(peer: socket.socket) -> None:
+    peer.sendall(peer.recv(1000))
+    peer.recv(1000)
+
+
+def mute(peer: socket.socket) -> None:
+    peer.recv(1000)
+    peer.recv(1000)
+
+
+def echo_datagrams(sock: socket.socket) -> None:
+    while True:
+        sock.sendto(*sock.recvfrom(2000))
+
+
+def replay(peer: socket.socket) -> None:
+    """Answer with a reply that is right but for the challenge."""
+    peer.recv(1000)
+    peer.sendall(payload.reply_line("secret", "0" * 32, "t0", ("127.0.0.1", 1), "127.0.0.1"))
+    peer.recv(1000)
+
+
+@pytest.mark.parametrize(
+    ("handle", "result", "stage"),
+    [
+        (close, "closed", "answer"),
+        (reset, "error", "answer"),
+        (echo, "foreign", "answer"),
+        (replay, "foreign", "answer"),
+        (mute, "timeout", "answer"),
+    ],
+)
+def test_connected_is_not_reached(serve: Callable[..., int], handle: Handler, result: str, stage: str) -> None:
+    said = ask(serve(handle), timeout=0.3)
+    assert (said["result"], said["stage"]) == (result, stage)
+
+
+def test_an_udp_echo_server_is_a_foreigner(serve: Callable[..., int]) -> None:
+    said = ask(serve(echo_datagrams, socket.SOCK_DGRAM), "udp", timeout=0.3)
+    assert said["result"] == "foreign"
+    assert said["replied_from"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_closed_port_is_refused_at_once(protocol: str, address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM) as sock:
+        sock.bind((address, 0))
+        port = sock.getsockname()[1]
+    said = ask(port, protocol, address=address, timeout=5.0)
+    assert said["errno"] == "ECONNREFUSED"
+    assert said["elapsed_ms"] < 1000
+    if protocol == "udp":
+        assert said["icmp"]["offender"] == address
+
+
+def test_a_port_out_of_range_is_an_error_of_that_cell_alone() -> None:
+    lines = run(
+        [{"id": n, "protocol": "tcp", "address": "127.0.0.1", "port": p} for n, p in enumerate((70000, 1))], 1.0
+    )
+    first = next(line for line in lines if line.get("cell") == 0)
+    assert first["errno"] is None
+    assert "0-65535" in first["error"]
+    assert sum("cell" in line for line in lines) == 2
+
+
+def test_a_link_local_address_without_a_zone_is_an_error_for_udp_too() -> None:
+    for protocol in ("tcp", "udp"):
+        assert ask(9, protocol, address="fe80::1")["errno"] == "EINVAL"
+
+
+def test_only_who_knows_the_nonce_can_read_and_write_a_proof() -> None:
+    line = payload.probe_line("secret", "ab" * 16, 0)
+    assert payload.read_probe("secret", line) == ("ab" * 16, 0)
+    assert payload.read_probe("other", line) is None
+    reply = payload.reply_line("secret", "ab" * 16, "t0@::1", ("192.0.2.1", 5), "192.0.2.2")
+    known = payload.read_reply("secret", "ab" * 16, reply)
+    assert known is not None
+    assert (known["listener"], known["observed"], known["observed_port"]) == ("t0@::1", "192.0.2.1", 5)
+    assert payload.read_reply("other", "ab" * 16, reply) is None
+    assert payload.read_reply("secret", "cd" * 16, reply) is None
+    assert payload.read_reply("secret", "ab" * 16, reply.replace(b"192.0.2.1", b"192.0.2.9")) is None
+    assert b"secret" not in line + reply
+
+
+@pytest.mark.parametrize(
+    "garbage", [b"", b"\n", b"\xff" * 40, b"netprobe/1 probe a b -1", b"netprobe/1 probe \xe9 b 1"]
+)
+def test_garbage_is_nobodys_line(garbage: bytes) -> None:
+    assert payload.read_probe("secret", garbage) is None
+    assert payload.read_reply("secret", "a", garbage) is None
+
+
+def program(request: dict[str, Any]) -> bytes:
+    return (SOURCE.read_text("utf-8") + f"\nmain({json.dumps(request)!r})\n").encode()
+
+
+def travel(python: str, request: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+    done = subprocess.run([python, "-"], input=program(request), capture_output=True, timeout=30, check=True, **more)
+    assert done.stderr == b""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_the_syntax_is_that_of_python_3_6() -> None:
+    ast.parse(SOURCE.read_text("utf-8"), feature_version=(3, 6))
+
+
+def test_nothing_but_the_standard_library_is_imported() -> None:
+    for node in ast.walk(ast.parse(SOURCE.read_text("utf-8"))):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert set(names) <= sys.stdlib_module_names
+
+
+@pytest.mark.parametrize("python", OLD_PYTHONS or [sys.executable], ids=lambda path: str(path).split("/")[-3])
+def test_it_travels_to_every_python_there_is(python: Path) -> None:
+    cells = [
+        {"id": n, "protocol": protocol, "address": address, "port": 1}
+        for n, (protocol, address) in enumerate((p, a) for p in ("tcp", "udp") for a in ("127.0.0.1", "::1", "0.0.0.0"))
+    ]
+    lines = travel(str(python), {"nonce": "secret", "timeout": 1.0, "cells": cells})
+    assert lines[0]["hello"]["version"] == payload.REQUEST_VERSION
+    assert {line["cell"]: line["errno"] for line in lines if "cell" in line} == dict.fromkeys(range(6), "ECONNREFUSED")
+    assert lines[-1] == {"done": True}
+
+
+def test_a_crash_is_told_as_a_line() -> None:
+    lines = travel(sys.executable, {"nonce": "secret"})
+    assert "Traceback" in lines[-1]["crash"]
+
+
+def test_few_descriptors_mean_batches_not_failures(serve: Callable[..., int]) -> None:
+    port = serve(mute)
+    cells = [{"id": n, "protocol": "tcp", "address": "127.0.0.1", "port": port} for n in range(100)]
+    request = {"nonce": "secret", "timeout": 0.3, "cells": cells}
+    command = ["bash", "-c", f"ulimit -n 94; exec {sys.executable} -"]
+    done = subprocess.run(command, input=program(request), capture_output=True, timeout=30, check=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(line.get("result") == "timeout" for line in lines) == 100
+
+
+def test_it_ends_by_itself_when_nobody_waits_for_it(serve: Callable[..., int]) -> None:
+    port = serve(mute)
+    cell = {"id": 0, "protocol": "tcp", "address": "127.0.0.1", "port": port}
+    request = {"nonce": "secret", "timeout": 60.0, "life": 0.3, "cells": [cell]}
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-"], input=program(request), capture_output=True, timeout=30, check=False)
+    assert done.returncode == -14  # SIGALRM
+    assert time.monotonic() - began < 5
+
+
+def test_all_silent_cells_wait_together() -> None:
+    with socket.socket() as full, ExitStack() as stack:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        for _ in range(3):  # fill the accept queue: the next handshakes get no answer
+            client = stack.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(full.getsockname())
+        port = full.getsockname()[1]
+        began = time.monotonic()
+        cells = [{"id": n, "protocol": "tcp", "address": "127.0.0.1", "port": port} for n in range(1000)]
+        lines = run(cells, 1.0)
+        took = time.monotonic() - began
+    assert sum(line.get("result") == "timeout" for line in lines) == 1000
+    assert took < 1.5
+
+
+def test_it_can_be_stopped() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        sock.listen()
+        cell = {"id": 0, "protocol": "tcp", "address": "127.0.0.1", "port": sock.getsockname()[1]}
+        began = time.monotonic()
+        payload.run({"nonce": "s", "timeout": 60.0, "cells": [cell]}, lambda line: None, lambda: True)
+        assert time.monotonic() - began < 1
+
+
+def test_without_an_error_queue_a_closed_udp_port_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload, "HAS_ERROR_QUEUE", False)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    said = ask(port, "udp", timeout=0.6)
+    assert said["errno"] == "ECONNREFUSED"
+    assert said["icmp"] is None
+
+
+LACKING = ["SO_BINDTODEVICE", "MSG_ERRQUEUE", "AF_NETLINK", "SO_REUSEPORT", "IPV6_V6ONLY", "IP_RECVERR", "IPV6_RECVERR"]
+
+
+def test_the_modules_import_where_the_constants_lack() -> None:
+    code = f"""
+import socket, signal, sys
+for name in {LACKING!r}:
+    if hasattr(socket, name): delattr(socket, name)
+for name in ("SIGALRM", "setitimer", "ITIMER_REAL"):
+    delattr(signal, name)
+sys.modules["resource"] = None
+sys.platform = "win32"
+import netprobe.sockets.payload as p, netprobe.sockets.constants as c, netprobe.reach.listen
+assert c.SYSTEM == "windows" and c.SO_BINDTODEVICE is None and not p.HAS_ERROR_QUEUE
+p.run({{"nonce": "a", "timeout": 0.2, "cells": [dict(id=0, protocol="tcp", address="127.0.0.1", port=1)]}}, print)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ECONNREFUSED" in done.stdout
+
+
+def test_no_descriptor_stays_open(serve: Callable[..., int]) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    ask(1)
+    ask(1, "udp")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
