@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-
 import click
 
+from netprobe.commands.echo_ping import ping
+from netprobe.commands.echo_send import send
 from netprobe.commands.echo_serve import serve
 from netprobe.commands.options import Group
 
@@ -24,7 +23,5 @@ def echo() -> None:
     """Serve echoes, and ask others for theirs: does it echo, how fast, who do I look like from there."""
 
 
-echo.add_command(serve)
-for _name in ("send", "ping", "load"):  # TODO: plain imports when all are in
-    if importlib.util.find_spec(f"netprobe.commands.echo_{_name}"):
-        echo.add_command(getattr(importlib.import_module(f"netprobe.commands.echo_{_name}"), _name))
+for _command in (serve, send, ping):
+    echo.add_command(_command)
