@@ -25,7 +25,7 @@ def arguments(output: Output, addresses: Sequence[str], options: Mapping[str, An
         raise click.UsageError("no address", click.get_current_context())
     question_of(options)
     relate = _relation() if options["here"] else None
-    silent = bool(options["is_"]) and (output.quiet or output.format in ("plain", "table"))
+    silent = bool(options["is"]) and (output.quiet or output.format in ("plain", "table"))
     view = None if silent else lambda document: _view(document, options["bits"])
     with output.document("classify", Classification, plain=_plain, view=view) as document:
         found = [f for f in (_one(text, options, document) for text in addresses) if f is not None]
@@ -34,14 +34,14 @@ def arguments(output: Output, addresses: Sequence[str], options: Mapping[str, An
         for record in found:
             if _stays(record, options) and not silent:
                 document.add(_with_here(record, relate))
-            if options["is_"]:
-                _answer(record, options["is_"], output, document)
+            if options["is"]:
+                _answer(record, options["is"], output, document)
     return document.status
 
 
 def question_of(options: Mapping[str, Any]) -> None:
     """Check the words of ``--is``, ``--only`` and ``--not``. Raises InvalidInputError."""
-    words = [*options["only"], *options["not_"], *([options["is_"]] if options["is_"] else [])]
+    words = [*options["only"], *options["not"], *([options["is"]] if options["is"] else [])]
     if words:
         from netprobe.address.predicates import check_predicate
 
@@ -63,12 +63,12 @@ def _prefix(text: str, prefix: int | None) -> int | None:
 
 
 def _stays(record: Classification, options: Mapping[str, Any]) -> bool:
-    if not options["only"] and not options["not_"]:
+    if not options["only"] and not options["not"]:
         return True
     from netprobe.address.predicates import matches
 
     stays = not options["only"] or any(matches(record, word) for word in options["only"])
-    return stays and not any(matches(record, word) for word in options["not_"])
+    return stays and not any(matches(record, word) for word in options["not"])
 
 
 def _answer(record: Classification, word: str, output: Output, document: Document) -> None:

@@ -33,9 +33,9 @@ def stream(output: Output, addresses: Sequence[str], options: Mapping[str, Any])
     plan = Plan(
         field=options["field"],
         delimiter=options["delimiter"],
-        asked=options["is_"],
+        asked=options["is"],
         only=options["only"],
-        excluded=options["not_"],
+        excluded=options["not"],
         counting=options["count"],
         lenient=options["lenient"],
         nat64=options["nat64"],

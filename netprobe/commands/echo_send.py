@@ -17,17 +17,17 @@ __all__ = ["send"]
 
 @command(examples=[('netprobe echo send "Hello, world"', "does it come back?")])
 @click.argument("text")
-@option("--to", "destination", metavar="HOST[:PORT]", default="127.0.0.1:65432", help="The echo server.")
+@option("--to", metavar="HOST[:PORT]", default="127.0.0.1:65432", help="The echo server.")
 @option("--timeout", type=click.FloatRange(0, min_open=True), default=5.0, help="Longest silence, in seconds.")
 @output_options
-def send(output: Output, text: str, destination: str, timeout: float) -> Exit:
+def send(output: Output, text: str, to: str, timeout: float) -> Exit:
     """Send TEXT to an echo server, half-close, and print what comes back, whole."""
     from netprobe.echo.destination import place, read_destination
     from netprobe.echo.send import echo_back
     from netprobe.echo.sent import Sent
     from netprobe.errors import Exit
 
-    host, port = read_destination(destination)
+    host, port = read_destination(to)
     message = text.encode("utf-8", "surrogateescape")
     with output.document("echo send", Sent, plain=lambda r: r.received, line=lambda r: r.received) as document:
         back = b"".join(echo_back([message], host, port, timeout))
