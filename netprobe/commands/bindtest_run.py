@@ -89,22 +89,30 @@ def run(output: Output, options: Options) -> Exit:
         foreigners.ports = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         for error in test.errors:
             document.error(error)
-        reported = len(test.errors)
+        test.errors.clear()
         cells: list[Cell] = []
         try:
             for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
                 cells.append(cell)
                 progress.clear()
                 add(document, cell)
-        finally:
+        except KeyboardInterrupt:
             progress.clear()
-            for error in test.errors[reported:]:
-                document.error(error)
-            summarize(document, output, cells, options)
+            conclude_run(document, output, test, cells, options)
+            raise
+        progress.clear()
+        conclude_run(document, output, test, cells, options)
         if options["keep"]:
             document.finish()
             keep(output, options["keep"], [f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open])
     return document.status
+
+
+def conclude_run(document: Document, output: Output, test: Bindtest, cells: Sequence[Cell], options: Options) -> None:
+    """What there is to say after the last cell, also when Ctrl-C has made it the last one."""
+    for error in test.errors:  # of vantages; those of listeners were told before
+        document.error(error)
+    summarize(document, output, cells, options)
 
 
 def cells_document(output: Output, options: Options) -> Document:
@@ -140,7 +148,7 @@ def summarize(document: Document, output: Output, cells: Sequence[Cell], options
         document.head["rules"] = [{"id": rule.id, "text": rule.text, "source": rule.source} for rule in rules]
     if output.format in ("plain", "csv", "ndjson"):
         for conclusion in conclusions:
-            output.say(conclusion.text)
+            output.detail(conclusion.text)
         if options["explain"]:
             for rule in rules:
                 output.say(f"{rule.id}: {rule.text} [{rule.source}]")
