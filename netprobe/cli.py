@@ -10,11 +10,6 @@ from typing import Any
 
 import click
 
-from netprobe.commands.bindtest import bindtest
-from netprobe.commands.classify import classify
-from netprobe.commands.completion import completion
-from netprobe.commands.echo import echo
-from netprobe.commands.interfaces import interfaces
 from netprobe.commands.options import Group
 from netprobe.errors import Exit, NetprobeError
 from netprobe.version import __version__
@@ -24,6 +19,13 @@ __all__ = ["netprobe", "run"]
 
 @click.group(
     cls=Group,
+    lazy={
+        "classify": "netprobe.commands.classify",
+        "bindtest": "netprobe.commands.bindtest",
+        "echo": "netprobe.commands.echo",
+        "interfaces": "netprobe.commands.interfaces",
+        "completion": "netprobe.commands.completion",
+    },
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),
         ("netprobe bindtest --addr 0.0.0.0", "who can reach what I bind?"),
@@ -38,10 +40,6 @@ __all__ = ["netprobe", "run"]
 @click.version_option(__version__, "-V", "--version", message="netprobe %(version)s")
 def netprobe() -> None:
     """Say what an address is, who can reach what you bind, and whether a peer echoes."""
-
-
-for _command in (classify, bindtest, echo, interfaces, completion):
-    netprobe.add_command(_command)
 
 
 def run(argv: Sequence[str]) -> int:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netprobe.address.classification import Classification, Embedded, classify, kind_of
+from netprobe.address.classification import Classification, classify, kind_of
 from netprobe.errors import AddressError
 
-__all__ = ["Classification", "Embedded", "classify", "classify_many", "kind_of"]
+__all__ = ["Classification", "classify", "classify_many", "kind_of"]
 
 
 def classify_many(lines: Iterable[str], *, lenient: bool = False) -> Iterator[Classification | AddressError]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from netprobe.address.classes import AddressClass, class_of
 from netprobe.address.kinds import globally_reachable, kind_of_number
 from netprobe.address.number import BITS, address_text, net_mask, reverse_name
-from netprobe.address.prefix import Network, network_of
 from netprobe.address.reader import Address, Subject, read_address, read_subject
 from netprobe.address.registry import Property, SpecialBlock, covering
 from netprobe.address.roles import Role, roles_of
@@ -21,20 +20,23 @@ from netprobe.errors import AddressError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from netprobe.address.embedded import Nat64Prefix
+    from netprobe.address.embedded import Embedded, Nat64Prefix
     from netprobe.address.here import Here
     from netprobe.address.interface_id import Teredo, UniqueLocal
     from netprobe.address.multicast import Multicast
+    from netprobe.address.prefix import Network
     from netprobe.address.ranges import Range
     from netprobe.address.space import Space
     from netprobe.address.spellings import Reading
 
-__all__ = ["Classification", "Embedded", "classify", "kind_of"]
+__all__ = ["Classification", "classify", "kind_of"]
 
 # Where the types of the fields are that are not loaded here (read by the CSV header).
 __lazy_types__ = {
     "Here": "netprobe.address.here",
+    "Embedded": "netprobe.address.embedded",
     "Multicast": "netprobe.address.multicast",
+    "Network": "netprobe.address.prefix",
     "Range": "netprobe.address.ranges",
     "Reading": "netprobe.address.spellings",
     "Space": "netprobe.address.space",
@@ -89,16 +91,6 @@ class Classification:
 
     def __str__(self) -> str:
         return f"{self.input}: {self.summary}"
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """An address inside another: the ``form`` of the wrapping, where that is laid down, and what the inside is."""
-
-    form: str
-    address: str
-    rfc: str
-    inside: Classification
 
 
 def classify(text: str, prefix: int | None = None, nat64: Iterable[str] = (), lenient: bool = False) -> Classification:
@@ -194,6 +186,10 @@ def _classified(
 
         more |= {"spelling": spelling, "readings": readings_of(spelling.partition("/")[0])}
     kind, reachable = kind_of_number(version, number), globally_reachable(version, number)
+    if prefix is not None:
+        from netprobe.address.prefix import network_of
+
+        more["network"] = network_of(version, number, prefix)
     if prefix is not None and prefix < BITS[version]:
         from netprobe.address.ranges import prefix_range
 
@@ -209,7 +205,7 @@ def _classified(
         class_=class_of(number) if version == 4 else None,
         block=covering(version, number),
         role=roles[0] if roles else None,
-        network=None if prefix is None else network_of(version, number, prefix),
+        network=more.pop("network", None),
         embedded=more.pop("embedded", ()),
         zone=address.zone,
         reverse_name=reverse_name(version, number),
@@ -222,7 +218,7 @@ def _classified(
 
 def _ipv6_only(number: int, nat64: tuple[Nat64Prefix, ...]) -> dict[str, Any]:
     """The fields that only IPv6 addresses have, and what is inside of them."""
-    from netprobe.address.embedded import carried_by
+    from netprobe.address.embedded import Embedded, carried_by
     from netprobe.address.interface_id import mac_of, solicited_node, teredo_of, unique_local_of
     from netprobe.address.sentence import disagreement
     from netprobe.address.space import space_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from netprobe.address.classification import Classification, Embedded
+    from netprobe.address.classification import Classification
+    from netprobe.address.embedded import Embedded
 
 __all__ = ["disagreement", "sentence"]
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
+from importlib import import_module
 from typing import Any, TypeVar
 
 import click
@@ -42,7 +43,21 @@ class Command(_WithExamples):
 
 
 class Group(_WithExamples, click.Group):
-    """A group of commands that knows what a mistyped one may have meant."""
+    """A group that knows what a mistyped command may have meant, and loads only the command that is asked for.
+
+    ``lazy`` names each command's module. All of them together cost 4 ms of the 10 that a piped ``classify`` may take
+    over the import of click.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str] | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy or {})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in self._lazy and cmd_name not in self.commands:
+            loaded = getattr(import_module(self._lazy[cmd_name]), cmd_name)
+            self.add_command(loaded, cmd_name)
+        return super().get_command(ctx, cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -62,7 +77,7 @@ class Group(_WithExamples, click.Group):
         return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} --help'"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order in which they were added
+        return list(dict.fromkeys([*self._lazy, *self.commands]))  # in the order in which they were named
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from typing import Any, TextIO
 
@@ -15,6 +14,8 @@ class CsvLines:
     """Writes a header when made, then a row a record; lists and records inside a cell are JSON."""
 
     def __init__(self, record_type: type, out: TextIO) -> None:
+        import csv
+
         self._names = leaf_names(record_type)
         self._writer = csv.writer(out, lineterminator="\n")
         self._writer.writerow(self._names)

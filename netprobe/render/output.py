@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,15 +19,17 @@ FORMATS = ("table", "plain", "json", "ndjson", "csv")
 _GRAVITY = (Exit.OK, Exit.NO, Exit.CANNOT_RUN, Exit.USAGE, Exit.INTERRUPTED)
 
 
-@dataclass(slots=True)
 class Output:
     """Where a command's records and remarks go, as its options and the terminal decide."""
 
-    terminal: Terminal
-    format: str = "plain"
-    quiet: bool = False
-    verbose: int = 0
-    debug: bool = False
+    def __init__(
+        self, terminal: Terminal, format: str = "plain", quiet: bool = False, verbose: int = 0, debug: bool = False
+    ) -> None:
+        self.terminal = terminal
+        self.format = format
+        self.quiet = quiet
+        self.verbose = verbose
+        self.debug = debug
 
     def document(
         self,
@@ -65,23 +66,35 @@ class Output:
         return ProgressLine(enabled=self.terminal.stderr_tty and not self.quiet, width=self.terminal.width)
 
 
-@dataclass
 class Document:
-    """The results of one run: records, what went wrong beside them, and the exit status they add up to."""
+    """The results of one run: records, what went wrong beside them, and the exit status they add up to.
 
-    output: Output
-    command: str
-    record_type: type
-    columns: Sequence[Column] | None
-    plain: Callable[[Any], str] | None
-    line: Callable[[Any], str] | None
-    view: Callable[[Document], None] | None
-    head: dict[str, Any] = field(default_factory=dict)
-    records: list[Any] = field(default_factory=list)
-    errors: list[NetprobeError] = field(default_factory=list)
-    status: Exit = Exit.OK
-    _csv: Any = None
-    _finished: bool = False
+    ``head`` takes further top-level keys of the JSON document; ``status`` is the gravest answer so far.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        command: str,
+        record_type: type,
+        columns: Sequence[Column] | None,
+        plain: Callable[[Any], str] | None,
+        line: Callable[[Any], str] | None,
+        view: Callable[[Document], None] | None,
+    ) -> None:
+        self.output = output
+        self.command = command
+        self.record_type = record_type
+        self.columns = columns
+        self.plain = plain
+        self.line = line
+        self.view = view
+        self.head: dict[str, Any] = {}
+        self.records: list[Any] = []
+        self.errors: list[NetprobeError] = []
+        self.status = Exit.OK
+        self._csv: Any = None
+        self._finished = False
 
     @property
     def schema(self) -> str:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 __all__ = ["DEFAULT_WIDTH", "Terminal", "wants_colour"]
 
 DEFAULT_WIDTH = 80  # columns, where nobody says
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(NamedTuple):
     """What the three standard streams are, as one injected value.
 
     ``width`` is in columns, at least 1. ``colour`` is the decision, not the wish: it is already the outcome of

@@ -47,7 +47,7 @@ def test_the_licence_and_the_python_are_declared(wheel: Path) -> None:
     assert "License-Expression: MIT\n" in metadata
     assert "Requires-Python: >=3.11\n" in metadata
     entries = archive.read(f"netprobe_cli-{__version__}.dist-info/entry_points.txt").decode()
-    assert "netprobe = netprobe.__main__:main" in entries
+    assert "netprobe = netprobe.__main__:script" in entries
 
 
 def test_it_runs_out_of_a_zip(wheel: Path) -> None:
