@@ -7,7 +7,6 @@ shell's noise. Output, errors and time are bounded, and what is received is chec
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import signal
@@ -15,114 +14,20 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
 from netprobe.errors import NetprobeError
-from netprobe.reach.records import HostFacts
+from netprobe.reach.hearing import Emit, Lines, Say, program
 from netprobe.reach.unusable import VantageError, unusable
 from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
-from netprobe.sockets.payload import REQUEST_VERSION
 
-__all__ = ["Lines", "ProcessSession", "program"]
+__all__ = ["START_S", "ProcessSession"]
 
 AT_ONCE = 10  # sshd drops strangers at random from the tenth on (sshd_config(5), MaxStartups 10:30:100)
 START_S = CONNECT_S + 10.0  # from the start of the program to the hello
-PATIENCE_S = 5.0
-STAY_S = 9.0  # how much longer than its time-out a payload may live anywhere
-LINE_LIMIT = 1 << 20
 SAID_LIMIT = 16384
-CELL_LIMIT = 4096  # bytes a cell's line takes at most, on average
-NOISE_LIMIT = 1 << 16
 ENDING_S = 1.0
 STARTS = threading.BoundedSemaphore(AT_ONCE)
-
-Emit = Callable[[Mapping[str, Any]], None]
-Say = Callable[[str], None]
-
-
-def program(request: Mapping[str, Any]) -> bytes:
-    """The program text that travels: the payload, and the call of its main with the request."""
-    source = resources.files("netprobe.sockets").joinpath("payload.py").read_bytes()
-    life = float(request["timeout"]) + STAY_S
-    text = json.dumps({"patience": PATIENCE_S, "life": life, "heartbeat": 1.0, **request})
-    return source + b"\n\nmain(" + ascii(text).encode() + b")\n"
-
-
-class Lines:
-    """Bytes of one vantage become checked messages. Knows no process and no clock.
-
-    A wrong message ends it with a :class:`VantageError`; other lines are ``noise``.
-    """
-
-    def __init__(self, name: str, request: Mapping[str, Any], emit: Emit, noise: Say) -> None:
-        self.name = name
-        self.emit = emit
-        self.noise = noise
-        self.hello = False
-        self.ended = False
-        self._open = {cell["id"] for cell in request["cells"]}
-        self._budget = LINE_LIMIT + CELL_LIMIT * len(self._open)
-        self._rest = b""
-
-    def feed(self, data: bytes) -> None:
-        """Take what came."""
-        self._budget -= len(data)
-        if self._budget < 0 or len(self._rest) > LINE_LIMIT:
-            raise VantageError(self.name, "too much output", "the vantage says more than any prober would")
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        for line in lines:
-            if not self.ended:
-                self._line(line)
-
-    def _line(self, line: bytes) -> None:
-        said = None
-        if line.startswith(b"{"):
-            with contextlib.suppress(ValueError, RecursionError):
-                said = json.loads(line)
-        if not isinstance(said, dict) or not (self.hello or "hello" in said or "crash" in said):
-            if line.strip():
-                self.noise(line[:200].decode("utf-8", "replace").rstrip())
-        elif "hello" in said:
-            self._hello(said)
-        elif "cell" in said:
-            self._cell(said)
-        elif "crash" in said:
-            self.ended = True
-            self.emit({"crash": str(said["crash"])})
-        elif said.get("done") is True:
-            self.ended = True
-            self.emit(said)
-
-    def _hello(self, said: Mapping[str, Any]) -> None:
-        try:
-            right = said["hello"]["version"] == REQUEST_VERSION
-            HostFacts.from_hello(said["hello"])
-        except (AttributeError, KeyError, TypeError, ValueError):
-            right = False
-        if not right or self.hello:
-            raise VantageError(self.name, "not netprobe's prober", "its hello is not netprobe's")
-        self.hello = True
-        self.emit(said)
-
-    def _cell(self, said: Mapping[str, Any]) -> None:
-        number = said["cell"]
-        texts = ("errno", "error", "source", "replied_from", "observed", "listener", "sample", "challenge")
-        numbers = ("rtt_ms", "elapsed_ms", "payload_size", "payload_received")
-        right = (
-            isinstance(number, int)
-            and number in self._open
-            and isinstance(said.get("result"), str)
-            and isinstance(said.get("stage"), str)
-            and all(isinstance(said.get(key), str | None) for key in texts)
-            and all(isinstance(said.get(key), int | float | None) for key in numbers)
-            and isinstance(said.get("icmp"), dict | None)
-            and (said["result"] != "proof" or isinstance(said.get("listener"), str))
-        )
-        if not right:
-            raise VantageError(self.name, "not netprobe's prober", "its answer is not about a question that was asked")
-        self._open.discard(number)
-        self.emit(said)
 
 
 class ProcessSession:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (one row of the table is one line)
 """What ssh, docker, nsenter and shells say when a vantage cannot be used, and what it means: one table. Pure."""
 
 from __future__ import annotations
