@@ -160,8 +160,8 @@ def ssh(text: str, rest: str) -> Vantage:
     user, at, place = rest.rpartition("@")
     host, port = place, ""
     if place.startswith("["):
-        host, _, after = place.partition("]")
-        host += "]"
+        host, closed, after = place.partition("]")
+        host += closed
         if after and not after.startswith(":"):
             raise InvalidInputError(text, f"'{after}' behind the address is no :port", form)
         port = after[1:]
