@@ -66,6 +66,8 @@ def unusable(name: str, kind: str, said: str, status: int | None, heard: bool) -
         return VantageError(name, "no python3 there", hint="name one with --python PATH")
     if status == 126:
         return VantageError(name, "no python3 there", "the Python there cannot be run", "name one with --python PATH")
+    if kind == "ssh" and status == 255 and not last:  # that it waited in vain, ssh only says at LogLevel INFO
+        return VantageError(name, "link died")
     if heard:
         return VantageError(name, "link died", f"ended in mid-run: {last}" if last else "ended in mid-run")
     ending = f"{kind} ended with status {status}" if status is not None else f"{kind} ended"
