@@ -10,6 +10,11 @@ from typing import Any
 
 import click
 
+from netprobe.commands.bindtest import bindtest
+from netprobe.commands.classify import classify
+from netprobe.commands.completion import completion
+from netprobe.commands.echo import echo
+from netprobe.commands.interfaces import interfaces
 from netprobe.commands.options import Group
 from netprobe.errors import Exit, NetprobeError
 from netprobe.version import __version__
@@ -35,12 +40,8 @@ def netprobe() -> None:
     """Say what an address is, who can reach what you bind, and whether a peer echoes."""
 
 
-for _name in ("classify", "bindtest", "echo", "interfaces", "completion"):  # TODO: plain imports when all are in
-    import importlib
-    import importlib.util
-
-    if importlib.util.find_spec(f"netprobe.commands.{_name}"):
-        netprobe.add_command(getattr(importlib.import_module(f"netprobe.commands.{_name}"), _name))
+for _command in (classify, bindtest, echo, interfaces, completion):
+    netprobe.add_command(_command)
 
 
 def run(argv: Sequence[str]) -> int:

@@ -32,6 +32,9 @@ class NetprobeError(Exception):
         self.hint = None if hint is None else one_line(hint)
         super().__init__(f"{self.what}: {self.why}")
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.what, self.why, self.hint))
+
     def as_record(self) -> dict[str, str | None]:
         """The error as an entry of the ``errors`` list in JSON."""
         return {"what": self.what, "why": self.why, "hint": self.hint}

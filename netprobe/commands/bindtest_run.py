@@ -93,17 +93,21 @@ def run(output: Output, options: Options) -> Exit:
         foreigners.ports = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         for error in test.errors:
             document.error(error)
-        reported = len(test.errors)
+        test.errors.clear()
         cells: list[Cell] = []
         try:
             for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
                 cells.append(cell)
                 progress.clear()
                 add(document, cell, expected=not options["expect"])
-        finally:
+        except KeyboardInterrupt:
             progress.clear()
             vantages.report(document, test, reported)
             summarize(document, output, cells, options)
+            raise
+        progress.clear()
+        vantages.report(document, test, reported)
+        summarize(document, output, cells, options)
         vantages.compare(document, cells)
         if options["keep"]:
             document.finish()
@@ -144,8 +148,10 @@ def summarize(document: Document, output: Output, cells: Sequence[Cell], options
     if options["explain"]:
         document.head["rules"] = [{"id": rule.id, "text": rule.text, "source": rule.source} for rule in rules]
     if output.format in ("plain", "csv", "ndjson"):
-        for line in [*grouped, *(conclusion.text for conclusion in conclusions)]:
+        for line in grouped:
             output.say(line)
+        for conclusion in conclusions:
+            output.detail(conclusion.text)
         if options["explain"]:
             for rule in rules:
                 output.say(f"{rule.id}: {rule.text} [{rule.source}]")

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, output_options
+from netprobe.commands.options import command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
-    from netprobe.render.output import Document, Output
+    from netprobe.render.output import Output
 
 __all__ = ["classify"]
 
@@ -19,32 +19,41 @@ __all__ = ["classify"]
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),
         ("netprobe classify 172.20.255.255/24", "and what is it with this prefix?"),
+        ("netprobe classify 172.15.0.0-172.32.255.255", "where does private begin and end?"),
+        ("netprobe classify --is public 8.8.8.8", "yes or no? (exit status 0 or 1)"),
+        ("netprobe classify - --not private < addresses", "which of these are not private?"),
     ]
 )
-@click.argument("addresses", metavar="ADDRESS...", nargs=-1, required=True)
+@click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
+@option("--prefix", type=click.IntRange(0, 128), metavar="BITS", help="Prefix of addresses that come without one.")
+@option("--here", is_flag=True, help="Also say where the address is for this host: own, on-link, routed.")
+@option("--bits", is_flag=True, help="Also show the bits, the network's apart from the host's.")
+@option("--nat64", multiple=True, metavar="PREFIX", help="A translation prefix of your network (RFC 6052).")
+@option("--lenient", is_flag=True, help="Take every spelling that inet_aton takes: 127.1, 0x7f.1, 010.1.1.1.")
+@option("--is", metavar="KIND", help="Exit status 0 if all are of that kind, 1 if one is not.")
+@option("--only", multiple=True, metavar="KIND", help="Print only these kinds.")
+@option("--not", multiple=True, metavar="KIND", help="Leave these kinds out.")
+@option("--count", is_flag=True, help="How many of each kind.")
+@option("--file", type=click.Path(dir_okay=False), metavar="FILE", help="Read addresses from FILE, one a line.")
+@option("--field", type=click.IntRange(1), metavar="N", help="The address is the N-th field of a line.")
+@option("--delimiter", metavar="D", help="What separates fields.  [default: white space]")
+@option("--processes", type=click.IntRange(1, 64), metavar="N", help="For streams.  [default: one a core, if large]")
+@option("--registry", is_flag=True, help="Print IANA's special-purpose blocks, with the date of the page.")
+@option("--kinds", is_flag=True, help="Print the kinds and what they mean.")
 @output_options
-def classify(output: Output, addresses: tuple[str, ...]) -> Exit:
-    """Say what each ADDRESS is: class, kind, special block, role, network."""
-    from netprobe.address import Classification
-    from netprobe.address import classify as classified
-    from netprobe.errors import AddressError
+def classify(output: Output, addresses: tuple[str, ...], **options: Any) -> Exit:
+    """Say what each ADDRESS is: class, kind, special block, role, network.
 
-    with output.document("classify", Classification, plain=_plain, view=_view) as document:
-        for text in addresses:
-            try:
-                document.add(classified(text))
-            except AddressError as error:
-                document.error(error)
-    return document.status
+    ADDRESS is an address, address/prefix, address/netmask, a range a-b, a reverse name, or - for standard input.
+    """
+    from netprobe.commands import classify_run
 
+    if options["registry"]:
+        return classify_run.registry(output)
+    if options["kinds"]:
+        return classify_run.kinds(output)
+    if options["file"] or "-" in addresses:
+        from netprobe.commands.classify_stream import stream
 
-def _plain(record: object) -> str:
-    from netprobe.render.delimited import plain_line
-
-    return plain_line(record, ("input", "kind", "block.cidr", "summary"))
-
-
-def _view(document: Document) -> None:
-    from netprobe.render.classification import print_classifications
-
-    print_classifications(document)
+        return stream(output, addresses, options)
+    return classify_run.arguments(output, addresses, options)

@@ -82,11 +82,10 @@ def output_options(function: F) -> F:
 
     @option(
         "--format",
-        "format_",
         type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
         help="Form of the results.  [default: table on a terminal, plain in a pipe]",
     )
-    @option("--json", "json_", is_flag=True, help="Same as --format json.")
+    @option("--json", is_flag=True, help="Same as --format json.")
     @option("-q", "--quiet", is_flag=True, help="Nothing but results and errors.")
     @option("-v", "--verbose", count=True, help="More detail on stderr; twice for still more.")
     @option(
@@ -105,7 +104,7 @@ def output_options(function: F) -> F:
         debug = kwargs.pop("debug")
         ctx.meta["netprobe.debug"] = debug
         terminal = Terminal.detect(kwargs.pop("color"))
-        form = _format(ctx, kwargs.pop("format_"), kwargs.pop("json_"))
+        form = _format(ctx, kwargs.pop("format"), kwargs.pop("json"))
         output = Output(
             terminal=terminal,
             format=form or ("table" if terminal.stdout_tty else "plain"),
@@ -124,9 +123,9 @@ def _format(ctx: click.Context, form: str | None, json: bool) -> str | None:
 
     if not json or form == "json":
         return form
-    given = ctx.get_parameter_source("format_") is ParameterSource.COMMANDLINE
+    given = ctx.get_parameter_source("format") is ParameterSource.COMMANDLINE
     if form is None or not given:
         return "json"
-    if ctx.get_parameter_source("json_") is not ParameterSource.COMMANDLINE:
+    if ctx.get_parameter_source("json") is not ParameterSource.COMMANDLINE:
         return form
     raise InvalidInputError(f"--json and --format {form}", "two forms at once", "leave one of them out")

@@ -149,6 +149,7 @@ class Bindtest:
                 request_for(
                     [q for q in self.questions if q.vantage == session.name and q.listener.is_open],
                     self.nonce,
+                    self.host,
                     timeout=settings.timeout,
                     payload_size=settings.payload_size,
                     source=source.text if source else None,

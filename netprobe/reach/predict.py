@@ -11,7 +11,7 @@ from ipaddress import ip_network
 
 from netprobe.reach.records import Listening
 from netprobe.reach.situation import Ip, Prediction, Situation
-from netprobe.reach.way import DESTINATION_AND_WAY, source_at
+from netprobe.reach.way import DESTINATION_AND_WAY, crosses, source_at
 from netprobe.sockets.failures import (
     NOT_BINDABLE,
     REACHABLE,
@@ -44,6 +44,9 @@ def bindable(at: Situation) -> Prediction | None:
         return at.end(NOT_BINDABLE, f"{bind} is link-local and lacks a zone", "bind-zone")
     if bind.is_wildcard or bind.is_group or str(ip) in host.broadcasts:
         return None
+    device = host.link(at.options.device)
+    if bind.text == "::1" and device is not None and not device.loopback:
+        return at.end(NOT_BINDABLE, f"::1 is not on {device.name}", "bind-device-6")
     if host.has(ip, bind.zone):
         if ip.is_loopback and host.holder(ip) is None:
             at.note(None, "bind-loopback-net")
@@ -108,9 +111,12 @@ def device_takes(at: Situation) -> Prediction | None:
     device = at.options.device
     if device is None:
         return None
+    if at.listener.bind.is_link_local_6:
+        at.note(None, "bind-device-6")
+        return None
     holder = at.host.holder(at.effective)
     at.note(None, "bind-device")
-    if holder is not None and holder.interface == device:
+    if holder is not None and holder.interface == device and (at.own or not crosses(at)):
         return None
     if not at.own:
         source = source_at(at)

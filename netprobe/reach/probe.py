@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from netprobe.errors import CannotRunError, NetprobeError
-from netprobe.reach.records import Question
+from netprobe.reach.records import HostFacts, Question
 from netprobe.sockets import payload
 
 __all__ = ["LOCAL", "Lines", "LocalSession", "Session", "ask", "request_for"]
@@ -68,6 +68,7 @@ class LocalSession:
 def request_for(
     questions: Sequence[Question],
     nonce: str,
+    host: HostFacts,
     *,
     timeout: float,
     payload_size: int = 0,
@@ -82,6 +83,7 @@ def request_for(
             "protocol": question.listener.protocol,
             "address": question.destination.text,
             "port": question.listener.port,
+            "host": question.destination.text in host.texts,
         }
         if question.destination.zone:
             # A zone is a name of this host's: elsewhere the payload tries every link there.

@@ -118,6 +118,13 @@ _ROWS = (
         "socket(7) SO_BINDTODEVICE, measured",
         ("linux",),
     ),
+    Rule(
+        "bind-device-6",
+        "On another interface than lo, ::1 cannot be bound (EADDRNOTAVAIL); "
+        "the zone of a link-local address takes the place of the interface.",
+        "net/ipv6/af_inet6.c __inet6_bind, measured",
+        ("linux",),
+    ),
     # The destination.
     Rule(
         "to-any4-loopback",

@@ -9,7 +9,7 @@ from netprobe.reach.records import Address, HostFacts
 from netprobe.reach.situation import LOOPBACK4, Ip, Prediction, Situation
 from netprobe.sockets.failures import NO_ANSWER, REACHABLE, REFUSED, UNREACHABLE
 
-__all__ = ["DESTINATION_AND_WAY", "source_at"]
+__all__ = ["DESTINATION_AND_WAY", "crosses", "source_at"]
 
 LOOPBACK6 = IPv6Address("::1")
 ALL_HOSTS = frozenset({"224.0.0.1", "ff02::1"})  # RFC 1112 section 4, RFC 4291 section 2.7.1

@@ -14,12 +14,16 @@ from netprobe.errors import CannotRunError
 
 __all__ = [
     "IPV6_FREEBIND",
+    "IPV6_PKTINFO",
+    "IPV6_RECVPKTINFO",
     "IPV6_V6ONLY",
     "IP_FREEBIND",
+    "IP_PKTINFO",
     "MSG_ERRQUEUE",
     "SO_BINDTODEVICE",
     "SO_REUSEPORT",
     "SYSTEM",
+    "TCP_INFO",
     "need",
 ]
 
@@ -58,3 +62,7 @@ IP_FREEBIND = linux_number("IP_FREEBIND", 15)  # ip(7)
 IPV6_FREEBIND = linux_number("IPV6_FREEBIND", 78)  # linux/in6.h
 IPV6_V6ONLY: int | None = getattr(socket, "IPV6_V6ONLY", None)  # RFC 3493 section 5.3
 MSG_ERRQUEUE = linux_number("MSG_ERRQUEUE", 0x2000)  # recv(2)
+IP_PKTINFO = linux_number("IP_PKTINFO", 8)  # ip(7)
+IPV6_PKTINFO = linux_number("IPV6_PKTINFO", 50)  # RFC 3542 section 6.1
+IPV6_RECVPKTINFO = linux_number("IPV6_RECVPKTINFO", 49)  # RFC 3542 section 6.1
+TCP_INFO = linux_number("TCP_INFO", 11)  # tcp(7)

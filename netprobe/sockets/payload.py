@@ -203,7 +203,8 @@ class Probe:
             )
         said.update(more)
         if self.is_limited_answer():
-            self.prober.limiting.add(self.cell["address"])
+            self.prober.limiting.add(self.prober.limit_key(self.cell))
+            self.prober.silences.pop(self.cell["address"], None)
         self.prober.forget(self)
         self.prober.report(said)
 
@@ -668,9 +669,14 @@ class Prober:
 
     # Cells that may have fallen to an ICMP rate limit are asked again one at a time, as long as that brings answers.
 
+    def limit_key(self, cell: Dict[str, Any]) -> str:
+        """Whose ICMP errors these are: one host's limit is shared by all its addresses."""
+        address = str(cell["address"])
+        return "host" if cell.get("host") and address not in self.own else address
+
     def is_rate_limited(self, probe: Probe) -> bool:
-        """Did the address of this silent cell answer others with ICMP?"""
-        return probe.cell["address"] in self.limiting
+        """Did the host of this silent cell answer others with ICMP?"""
+        return self.limit_key(probe.cell) in self.limiting
 
     def pace(self, probe: Probe) -> None:
         """Put the cell into the slow lane; its socket stays open for a late answer only when its turn comes."""

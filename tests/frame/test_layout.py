@@ -19,7 +19,7 @@ MAY_IMPORT = {
     "cli": {"commands", "render"},
     "__main__": {"cli"},
     "__init__": {"api"},
-    "commands": {"commands", "api", "render", "address", "interfaces", "reach", "echo", "sockets"},
+    "commands": {"commands", "api", "parallel", "render", "address", "interfaces", "reach", "echo", "sockets"},
     "api": {"address", "interfaces", "reach", "echo", "sockets"},
     "render": {"render"},
     "address": {"address"},
@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "reach": {"reach", "address", "interfaces", "sockets"},
     "echo": {"echo", "sockets"},
     "sockets": {"sockets"},
+    "parallel": set(),
     "errors": set(),
     "version": set(),
 }

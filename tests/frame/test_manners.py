@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,8 +47,15 @@ def test_every_option_has_an_environment_variable_that_the_help_shows(
     for parameter in command.params:
         if isinstance(parameter, click.Option) and not parameter.is_eager and not parameter.hidden:
             assert parameter.name is not None
-            variable = "_".join(("NETPROBE", *path, parameter.name.rstrip("_"))).upper().replace("-", "_")
-            assert variable in text, parameter.name
+            variable = "_".join(("NETPROBE", *path, parameter.opts[-1].lstrip("-"))).upper().replace("-", "_")
+            assert re.search(rf"envvar:{variable}[];]", text), variable
+
+
+def test_a_variable_decides_and_a_flag_wins(netprobe: Run) -> None:
+    env = {"NETPROBE_CLASSIFY_FORMAT": "csv"}
+    assert netprobe("classify", "10.0.0.1", env=env).stdout.startswith("input,")
+    assert netprobe("classify", "10.0.0.1", "--json", env=env).stdout.startswith("{")
+    assert netprobe("classify", "10.0.0.1", "--format", "plain", env={"NETPROBE_CLASSIFY_JSON": "1"}).stdout[0] == "1"
 
 
 def test_version_is_one_line(netprobe: Run) -> None:

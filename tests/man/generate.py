@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from netprobe.address.kinds import KINDS
 from netprobe.cli import netprobe
 
 MAN = Path(__file__).parents[2] / "man"
@@ -38,9 +39,24 @@ def _commands(
             yield from _commands((*path, name), sub, click.Context(sub, info_name=name, parent=context))
 
 
+KINDS_BEGIN = '.\\" Kinds: made from the table in the code by tests/man/generate.py.'
+KINDS_END = '.\\" End of kinds.'
+
+
+def with_kinds(page: str) -> str:
+    """``page`` with the closed list of kinds between its markers, where it has them."""
+    before, begin, rest = page.partition(KINDS_BEGIN)
+    if not begin:
+        return page
+    rows = "".join(
+        f".It Cm {kind}\n{''.join(f'{x}{chr(10)}' for x in _sentences(text))}" for kind, text in KINDS.items()
+    )
+    return f"{before}{begin}\n{rows}{KINDS_END}{rest.partition(KINDS_END)[2]}"
+
+
 def with_options(page: str, path: tuple[str, ...], info: Mapping[str, Any]) -> str:
     """``page`` with a fresh OPTIONS section between its markers."""
-    before, begin, rest = page.partition(BEGIN)
+    before, begin, rest = with_kinds(page).partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{'-'.join(path)}.1 lacks the lines {BEGIN!r} and {END!r}")

@@ -77,7 +77,7 @@ def test_an_address_that_is_not_here_is_told_with_those_that_are(netprobe: Run) 
 def test_a_right_is_needed_below_1024(tmp_path: Path) -> None:
     command = [str(NETPROBE), "bindtest", "--addr", "127.0.0.1", "--port", "7", "--tcp"]
     if os.geteuid() == 0:
-        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+        command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60, check=False)
     if "Permission denied" in done.stderr:
         pytest.skip("nobody may not run the installed script here")

@@ -200,6 +200,8 @@ def test_a_device_narrows_a_listener() -> None:
     assert expect("0.0.0.0", "10.10.152.8", options=e0).verdict == NO
     through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
     assert expect("0.0.0.0", "10.10.152.8", options=e0, vantage=through_e0).verdict == YES
+    assert expect("::1", "::1", options=e0).verdict == "not-bindable"
+    assert expect("fe80::b%e1", "fe80::b%e1", options=e0).verdict == YES
 
 
 def test_of_listeners_on_one_port_the_most_specific_one_answers() -> None:

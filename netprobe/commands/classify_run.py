@@ -1,0 +1,163 @@
+"""``netprobe classify`` of arguments: one record each, as a card, a line or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netprobe.address.classification import Classification
+from netprobe.address.classification import classify as classified
+from netprobe.errors import AddressError, Exit, InvalidInputError
+
+if TYPE_CHECKING:
+    from netprobe.render.output import Document, Output
+
+__all__ = ["PLAIN", "arguments", "kinds", "question_of", "registry"]
+
+PLAIN = ("input", "kind", "block.cidr", "summary")
+
+
+def arguments(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> Exit:
+    """Classify every argument; a bad one is told and the rest is answered."""
+    if not addresses:
+        raise click.UsageError("no address", click.get_current_context())
+    question_of(options)
+    relate = _relation() if options["here"] else None
+    silent = bool(options["is"]) and (output.quiet or output.format in ("plain", "table"))
+    view = None if silent else lambda document: _view(document, options["bits"])
+    with output.document("classify", Classification, plain=_plain, view=view) as document:
+        found = [f for f in (_one(text, options, document) for text in addresses) if f is not None]
+        if options["count"]:
+            raise InvalidInputError("--count", "counts a stream", "use it with - or --file")
+        for record in found:
+            if _stays(record, options) and not silent:
+                document.add(_with_here(record, relate))
+            if options["is"]:
+                _answer(record, options["is"], output, document)
+    return document.status
+
+
+def question_of(options: Mapping[str, Any]) -> None:
+    """Check the words of ``--is``, ``--only`` and ``--not``. Raises InvalidInputError."""
+    words = [*options["only"], *options["not"], *([options["is"]] if options["is"] else [])]
+    if words:
+        from netprobe.address.predicates import check_predicate
+
+        for word in words:
+            check_predicate(word)
+
+
+def _one(text: str, options: Mapping[str, Any], document: Document) -> Classification | None:
+    try:
+        return classified(text, _prefix(text, options["prefix"]), options["nat64"], options["lenient"])
+    except AddressError as error:
+        document.error(error)
+        return None
+
+
+def _prefix(text: str, prefix: int | None) -> int | None:
+    """``--prefix`` is for addresses without one; a range and a name have none."""
+    return None if "/" in text or "-" in text or "arpa" in text.lower() else prefix
+
+
+def _stays(record: Classification, options: Mapping[str, Any]) -> bool:
+    if not options["only"] and not options["not"]:
+        return True
+    from netprobe.address.predicates import matches
+
+    stays = not options["only"] or any(matches(record, word) for word in options["only"])
+    return stays and not any(matches(record, word) for word in options["not"])
+
+
+def _answer(record: Classification, word: str, output: Output, document: Document) -> None:
+    from netprobe.address.predicates import matches
+
+    yes = matches(record, word)
+    document.answer(Exit.OK if yes else Exit.NO)
+    if not output.quiet and output.format in ("plain", "table"):
+        click.echo(f"{record.input}\t{'yes' if yes else 'no'}\t{record.kind}")
+
+
+def _relation() -> Callable[[Classification], Any]:
+    """The function that places an address for this host; the host is asked once."""
+    from netprobe import api
+    from netprobe.address.here import HostRoute, LinkAddress, seen_from
+
+    links = api.local_interfaces()
+    held = [LinkAddress(a.address, a.prefix or 0, i.name) for i in links for a in i.addresses if a.prefix is not None]
+    routes = [HostRoute(r.version, r.gateway, i.name) for i in links for r in i.default_routes]
+    return lambda record: seen_from(record.version, record.integer, held, routes)
+
+
+def _with_here(record: Classification, relate: Callable[[Classification], Any] | None) -> Classification:
+    if relate is None:
+        return record
+    from dataclasses import replace
+
+    return replace(record, here=relate(record))
+
+
+def _plain(record: Any) -> str:
+    from netprobe.render.delimited import plain_line
+
+    lines = [plain_line(record, PLAIN)]
+    if record.here is not None:
+        lines[0] += f"\t{here_words(record.here)}"
+    if record.range is not None and len(record.range.pieces) > 1:
+        lines += [f"{piece.first}-{piece.last}\t{piece.kind}\t{piece.block or '-'}" for piece in record.range.pieces]
+    return "\n".join(lines)
+
+
+def here_words(here: Any) -> str:
+    """Where an address is for this host, in words."""
+    from netprobe.render.classification import here_words as words
+
+    return words(here)
+
+
+def _view(document: Document, bits: bool) -> None:
+    from netprobe.render.classification import print_classifications
+
+    print_classifications(document, bits)
+
+
+def registry(output: Output) -> Exit:
+    """Every row of both registries."""
+    from netprobe.address.registry import PAGE_DATE, SpecialBlock, special_blocks
+    from netprobe.render.view import Column
+
+    columns = (
+        Column("cidr", "block", whole=True),
+        Column("name", "name"),
+        Column("rfc", "RFC", 3),
+        Column("source", "source", 2),
+        Column("destination", "dest", 2),
+        Column("forwardable", "fwd", 2),
+        Column("globally_reachable", "global", 1),
+        Column("reserved_by_protocol", "reserved", 2),
+    )
+    with output.document("classify registry", SpecialBlock, columns=columns) as document:
+        document.head["page_date"] = PAGE_DATE
+        output.say(f"IANA special-purpose address registries, pages of {PAGE_DATE}")
+        for version in (4, 6):
+            for block in special_blocks(version):
+                document.add(block)
+    return document.status
+
+
+def kinds(output: Output) -> Exit:
+    """The closed list of kinds, and the further words that --is, --only and --not take."""
+    from netprobe.address.kinds import KINDS
+    from netprobe.address.predicates import PREDICATES
+    from netprobe.address.words import Word
+    from netprobe.render.view import Column
+
+    columns = (Column("word", "word", whole=True), Column("sort", "sort", 1), Column("meaning", "meaning"))
+    with output.document("classify kinds", Word, columns=columns) as document:
+        for word, meaning in KINDS.items():
+            document.add(Word(word, "kind", meaning))
+        for word, (meaning, _) in PREDICATES.items():
+            document.add(Word(word, "predicate", meaning))
+    return document.status

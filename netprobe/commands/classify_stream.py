@@ -1,0 +1,162 @@
+"""``netprobe classify`` of a stream: blocks of lines in, blocks of labelled lines out, by one process or several."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import IO, TYPE_CHECKING, Any
+
+from netprobe.address.bulk import is_skipped, prepare
+from netprobe.address.classification import Classification, classify
+from netprobe.address.stream import Block, Outcome, Plan, fields_of, handle
+from netprobe.commands.classify_run import question_of
+from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
+from netprobe.parallel import available_cores, in_order
+
+if TYPE_CHECKING:
+    from netprobe.render.output import Document, Output
+
+__all__ = ["stream"]
+
+BLOCK_SIZE = 1 << 20  # bytes; a longer line makes a longer block
+LARGE = 8 << 20  # bytes; from here on several processes pay off
+
+
+def stream(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> Exit:
+    """Classify every line of standard input or of a file; a bad line is told and the rest goes on."""
+    question_of(options)
+    source, size = _open(output, addresses, options)
+    plan = Plan(
+        field=options["field"],
+        delimiter=options["delimiter"],
+        asked=options["is"],
+        only=options["only"],
+        excluded=options["not"],
+        counting=options["count"],
+        lenient=options["lenient"],
+        nat64=options["nat64"],
+    )
+    with source:
+        if output.format in ("plain", "table") or plan.counting:
+            return _labelled(output, source, size, plan, options["processes"])
+        return _records(output, source, plan)
+
+
+def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> tuple[IO[bytes], int | None]:
+    """The stream, and its size where it is a file."""
+    if len(addresses) > (0 if options["file"] else 1):
+        raise InvalidInputError("a stream and addresses", "one or the other", "put the addresses into the stream")
+    if options["delimiter"] is not None and options["field"] is None:
+        raise InvalidInputError("--delimiter", "needs --field", "--field 1 is the first one")
+    if options["delimiter"] == "":
+        raise InvalidInputError("--delimiter", "is empty")
+    if options["file"]:
+        path = Path(options["file"])
+        try:
+            return path.open("rb"), path.stat().st_size
+        except OSError as error:
+            raise CannotRunError(options["file"], error.strerror or str(error)) from error
+    if output.terminal.stdin_tty:
+        raise InvalidInputError("-", "standard input is a terminal", "netprobe classify - < FILE, or --file FILE")
+    return open(sys.stdin.fileno(), "rb", closefd=False), None
+
+
+def _blocks(source: IO[bytes]) -> Iterator[Block]:
+    """Whole lines, about a mebibyte at a time; what arrives slowly is passed on as it arrives."""
+    rest, number = b"", 1
+    read = getattr(source, "read1", source.read)
+    while chunk := read(BLOCK_SIZE):
+        head, feed, tail = chunk.rpartition(b"\n")
+        if not feed:
+            rest += chunk
+            continue
+        block = rest + head
+        rest = tail
+        yield Block(block, number)
+        number += block.count(b"\n") + 1
+    if rest:
+        yield Block(rest, number)
+
+
+def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, processes: int | None) -> Exit:
+    from netprobe.address.words import KindCount
+
+    if processes is None:
+        processes = min(available_cores(), 8) if size is not None and size >= LARGE else 1
+    prepare()
+    counts: Counter[str] = Counter()
+    command = "classify count" if plan.counting else "classify"
+    with output.document(command, KindCount, view=_histogram, plain=_count_line) as document:
+        began, lines, done = monotonic(), 0, 0
+        out = sys.stdout.buffer
+        sys.stdout.flush()
+        with output.progress() as progress:
+            for outcome in in_order(partial(handle, plan), _blocks(source), processes):
+                if outcome.text:
+                    progress.clear()
+                    out.write(outcome.text)
+                    out.flush()
+                _tell_bad(outcome, document)
+                counts.update(outcome.counts)
+                if not outcome.yes:
+                    document.answer(Exit.NO)
+                lines += outcome.lines
+                done = source.tell() if size else 0
+                progress.show(_progress(lines, monotonic() - began, done, size))
+        total = counts.total()
+        for kind, count in counts.most_common():
+            document.add(KindCount(kind, count, round(100 * count / total, 3)))
+    return document.status
+
+
+def _tell_bad(outcome: Outcome, document: Document) -> None:
+    """One line on stderr for each bad line; they are not kept, so that memory stays flat."""
+    for bad in outcome.bad:
+        text = bad.error.what or "''"
+        document.error(InvalidInputError(f"line {bad.number}: {text}", bad.error.why))
+    if document.output.format != "json":
+        document.errors.clear()
+
+
+def _progress(lines: int, seconds: float, done: int, size: int | None) -> str:
+    share = f", {100 * done / size:.0f}%" if size else ""
+    return f"{lines:,} lines, {lines / max(seconds, 1e-9):,.0f} lines/s{share}"
+
+
+def _histogram(document: Document) -> None:
+    from netprobe.render.histogram import print_histogram
+
+    print_histogram([(r.kind, r.count, r.percent) for r in document.records], document.output.terminal)
+
+
+def _count_line(record: Any) -> str:
+    return f"{record.kind}\t{record.count}\t{record.percent:g}%"
+
+
+def _records(output: Output, source: IO[bytes], plan: Plan) -> Exit:
+    """Full records, for json, ndjson and csv."""
+    from netprobe.address.predicates import matches
+
+    with output.document("classify", Classification) as document, output.progress() as progress:
+        began, number = monotonic(), 0
+        for block in _blocks(source):
+            lines = block.data.decode("utf-8", "surrogateescape").split("\n")
+            for number, text in enumerate(fields_of(lines, plan), block.first_line):
+                if is_skipped(text):
+                    continue
+                try:
+                    found = classify(text.strip(), nat64=plan.nat64, lenient=plan.lenient)
+                except AddressError as error:
+                    document.error(InvalidInputError(f"line {number}: {error.what}", error.why, error.hint))
+                    continue
+                stays = not plan.only or any(matches(found, word) for word in plan.only)
+                if stays and not any(matches(found, word) for word in plan.excluded):
+                    document.add(found)
+                if plan.asked and not matches(found, plan.asked):
+                    document.answer(Exit.NO)
+            progress.show(_progress(number, monotonic() - began, 0, None))
+    return document.status

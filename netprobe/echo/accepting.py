@@ -1,0 +1,73 @@
+"""Taking connections from the kernel's queue, and leaving them there while there is no room."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+__all__ = ["RETRY", "Accepting"]
+
+ACCEPTS: Final = 256  # connections taken before those that are there have a turn
+RETRY: Final = 0.25  # seconds until accept is tried again after the descriptors ran out
+OUT_OF_MEANS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Accepting:
+    """The listening sockets of a process; ``open_`` takes each new connection, ``room`` says whether one fits."""
+
+    def __init__(
+        self,
+        listeners: Sequence[socket.socket],
+        room: Callable[[], bool],
+        open_: Callable[[socket.socket, Any], None],
+        pause: Callable[[str], None],
+    ) -> None:
+        self.listeners = list(listeners)
+        self.paused: str | None = None  # why nothing is accepted
+        self._room = room
+        self._open = open_
+        self._pause = pause
+        for listener in listeners:
+            listener.setblocking(False)
+
+    def take(self, listener: socket.socket) -> bool:
+        """Accept a batch; True if there may be more."""
+        for _ in range(ACCEPTS):
+            if not self._room():
+                return self._out("max-connections")
+            try:
+                sock, address = listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as error:
+                if error.errno in OUT_OF_MEANS:
+                    return self._out(errno.errorcode[error.errno])
+                continue  # accept(2): the error of a connection that died in the queue is passed on
+            sock.setblocking(False)
+            if sock.family in (socket.AF_INET, socket.AF_INET6):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open(sock, address)
+        return True
+
+    def take_all(self) -> None:
+        """Accept all that waits, as far as there is room."""
+        for listener in self.listeners:
+            while self.paused is None and self.take(listener):
+                pass
+
+    def may_resume(self) -> bool:
+        """Whether there is room and a descriptor again."""
+        if not self._room():
+            return False
+        try:
+            self.listeners[0].dup().close()
+        except OSError:
+            return False
+        return True
+
+    def _out(self, cause: str) -> bool:
+        self.paused = cause
+        self._pause(cause)
+        return False

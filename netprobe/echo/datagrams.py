@@ -1,0 +1,136 @@
+"""Datagrams come back to who sent them, from the address that was asked, unless that could be used to harm others.
+
+Never answered: what was sent to a broadcast or multicast address (RFC 1122 section 4.1.3.6 lets no reply carry such
+a source), what comes from the port of a service that talks back (two of them would talk forever: CVE-1999-0103), and
+what is above ``--rate``. A reply is the datagram itself: never more bytes out than in.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from time import monotonic
+from typing import Any, Final
+
+from netprobe.echo.rate import Rate
+from netprobe.sockets.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
+
+__all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams"]
+
+BATCH: Final = 64  # datagrams taken before others have a turn
+DEFAULT_RATE: Final = 1000.0  # a second and peer, for peers beyond loopback
+
+TALK_BACK: Final = frozenset(
+    {
+        0,  # no port to answer to (RFC 768)
+        7,  # echo (RFC 862)
+        13,  # daytime (RFC 867)
+        17,  # quote of the day (RFC 865)
+        19,  # character generator (RFC 864)
+        37,  # time (RFC 868)
+        53,  # domain (RFC 1035)
+        69,  # TFTP (RFC 1350)
+        111,  # portmapper (RFC 1833)
+        123,  # NTP (RFC 5905)
+        137,  # NetBIOS names (RFC 1002)
+        161,  # SNMP (RFC 3417)
+        389,  # CLDAP
+        427,  # SLP (RFC 2608)
+        500,  # IKE (RFC 7296)
+        520,  # RIP (RFC 2453)
+        1900,  # SSDP
+        3702,  # WS-Discovery
+        5353,  # multicast DNS (RFC 6762)
+        5683,  # CoAP (RFC 7252)
+        11211,  # memcached
+    }
+)
+
+
+class Datagrams:
+    """One bound UDP socket. It is echoed from by ``readable``; the server calls it when something is there."""
+
+    def __init__(self, sock: socket.socket, rate: float | None, buffer: memoryview) -> None:
+        self.received = self.answered = self.refused = 0
+        self._sock = sock
+        self._buffer = buffer
+        self._rate = None if rate == 0 else Rate(DEFAULT_RATE if rate is None else rate)
+        self._spare_loopback = rate is None
+        self._silent_ports = TALK_BACK | {sock.getsockname()[1]}  # another one of us
+        self._v6 = sock.family == socket.AF_INET6
+        self._ancillary = socket.CMSG_SPACE(20) if self._ask_destination() else 0
+        sock.setblocking(False)
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._sock.fileno()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._sock.close()
+
+    def readable(self, _mask: int = 0) -> None:
+        """Answer what is there, a batch at most."""
+        now = monotonic()
+        receive = self._sock.recvmsg_into
+        buffers = [self._buffer]
+        for _ in range(BATCH):
+            try:
+                count, ancillary, _flags, peer = receive(buffers, self._ancillary)
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # an ICMP error of a reply before
+                continue
+            self.received += 1
+            destination = self._destination(ancillary)
+            if destination is None or not self._may_answer(peer, now):
+                self.refused += 1
+                continue
+            try:
+                self._sock.sendmsg([self._buffer[:count]], destination, 0, peer)
+                self.answered += 1
+            except OSError:  # the queue is full, or no way back: a datagram may be lost
+                self.refused += 1
+
+    def _ask_destination(self) -> bool:
+        """Have the kernel tell to which address each datagram was sent; False where it cannot."""
+        if self._v6:
+            if IPV6_RECVPKTINFO is None or IPV6_PKTINFO is None:
+                return False
+            self._sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+        else:
+            if IP_PKTINFO is None:
+                return False
+            self._sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        return True
+
+    def _destination(self, ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]] | None:
+        """The ancillary data that make the reply leave from the address that was asked; None if none may leave.
+
+        ip(7): ``ipi_addr`` is the destination in the header, ``ipi_spec_dst`` the local address; they differ for
+        broadcast and multicast, and only for them.
+        """
+        for level, kind, data in ancillary:
+            if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+                _interface, local, asked = _PKTINFO.unpack_from(data)
+                if local != asked:
+                    return None
+                return [(level, kind, _PKTINFO.pack(0, asked, _NO_ADDRESS))]
+            if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO:
+                if data[0] == 0xFF:  # RFC 4291 section 2.7
+                    return None
+                return [(level, kind, data[:16] + (data[16:20] if data[:2] in _LINK_LOCAL else _NO_ADDRESS))]
+        return [] if not self._ancillary else None
+
+    def _may_answer(self, peer: Any, now: float) -> bool:
+        host, port = peer[0], peer[1]
+        if port in self._silent_ports:
+            return False
+        if self._rate is None or (self._spare_loopback and (host.startswith("127.") or host == "::1")):
+            return True
+        return self._rate.allows(host, now)
+
+
+_PKTINFO: Final = struct.Struct("=i4s4s")  # struct in_pktinfo, ip(7)
+_NO_ADDRESS: Final = bytes(4)
+_LINK_LOCAL: Final = frozenset(bytes((0xFE, low)) for low in range(0x80, 0xC0))  # RFC 4291 section 2.5.6

@@ -1,0 +1,34 @@
+"""``HOST[:PORT]`` as a person writes it."""
+
+from __future__ import annotations
+
+from netprobe.errors import InvalidInputError
+
+__all__ = ["DEFAULT_PORT", "place", "read_destination"]
+
+DEFAULT_PORT = 65432
+
+
+def read_destination(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:
+    """Host and port of ``host``, ``host:port``, ``[v6]``, ``[v6]:port`` or a bare IPv6 address; port 1 to 65535."""
+    if text.startswith("["):
+        host, closed, rest = text[1:].partition("]")
+        if not closed or (rest and not rest.startswith(":")):
+            raise InvalidInputError(text, "not HOST:PORT", "an IPv6 address with a port is [::1]:65432")
+        port = rest[1:] if rest else None
+    elif text.count(":") == 1:
+        host, _, port = text.partition(":")
+    else:
+        host, port = text, None
+    if not host:
+        raise InvalidInputError(text or "''", "no host", "write HOST or HOST:PORT")
+    if port is None:
+        return host, default_port
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise InvalidInputError(text, f"port {port or '(empty)'} is not a number from 1 to 65535")
+    return host, int(port)
+
+
+def place(host: str, port: int) -> str:
+    """``host:port``, with brackets around an IPv6 address (RFC 3986 section 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,24 @@
+"""What a server allows itself and its peers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netprobe.echo.messages import MAX_CONTENT
+from netprobe.echo.stream import BUFFER_SIZE
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a server allows itself and its peers; sizes in bytes, times in seconds, None is without limit."""
+
+    framed: bool = False
+    log: bool = False
+    max_connections: int | None = None
+    idle_timeout: float | None = None
+    max_buffer: int = BUFFER_SIZE
+    max_content: int = MAX_CONTENT
+    rate: float | None = None  # datagrams a second and peer; None: 1,000, and loopback without limit; 0: no limit
+    drain_timeout: float = 2.0

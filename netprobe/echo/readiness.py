@@ -1,0 +1,72 @@
+"""Which descriptors are ready: epoll itself where there is one, the selectors module elsewhere.
+
+``selectors`` wraps each event of each poll in a named tuple; at 150,000 messages a second that is a tenth of the
+time. Both are level-triggered and both answer with pairs of descriptor and mask.
+"""
+
+from __future__ import annotations
+
+import select
+import selectors
+from typing import Final, Protocol
+
+__all__ = ["READ", "WRITE", "Readiness", "readiness"]
+
+READ: Final = 0x001  # EPOLLIN; errors and hang-ups are reported unasked, see epoll_ctl(2)
+WRITE: Final = 0x004  # EPOLLOUT
+
+
+class Readiness(Protocol):
+    """What the server needs of a poller; ``select.epoll`` is one as it stands."""
+
+    def register(self, fd: int, eventmask: int, /) -> None: ...
+    def modify(self, fd: int, eventmask: int, /) -> None: ...
+    def unregister(self, fd: int, /) -> None: ...
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]: ...
+    def close(self) -> None: ...
+
+
+def readiness() -> Readiness:
+    """The best poller that this system has."""
+    epoll = getattr(select, "epoll", None)
+    if epoll is None:
+        return _Selectors()
+    made: Readiness = epoll()
+    return made
+
+
+class _Selectors:
+    """The same face for kqueue, /dev/poll, poll and select."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+
+    def register(self, fd: int, eventmask: int, /) -> None:
+        if eventmask:
+            self._selector.register(fd, _events(eventmask))
+
+    def modify(self, fd: int, eventmask: int, /) -> None:
+        if fd in self._selector.get_map():
+            if not eventmask:  # selectors knows no empty interest
+                self._selector.unregister(fd)
+                return
+            self._selector.modify(fd, _events(eventmask))
+        else:
+            self.register(fd, eventmask)
+
+    def unregister(self, fd: int, /) -> None:
+        if fd in self._selector.get_map():
+            self._selector.unregister(fd)
+
+    def poll(self, timeout: float | None = None, /) -> list[tuple[int, int]]:
+        return [
+            (key.fd, (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0))
+            for key, mask in self._selector.select(timeout)
+        ]
+
+    def close(self) -> None:
+        self._selector.close()
+
+
+def _events(mask: int) -> int:
+    return (selectors.EVENT_READ if mask & READ else 0) | (selectors.EVENT_WRITE if mask & WRITE else 0)

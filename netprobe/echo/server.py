@@ -1,0 +1,297 @@
+"""One process of an echo server: one loop, all its connections and datagrams, no thread."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from time import monotonic, perf_counter_ns, time_ns
+from types import FrameType
+from typing import Any
+
+from netprobe.echo.accepting import RETRY, Accepting
+from netprobe.echo.datagrams import Datagrams
+from netprobe.echo.framed_stream import FramedPeer
+from netprobe.echo.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
+from netprobe.echo.limits import Limits
+from netprobe.echo.readiness import READ, readiness
+from netprobe.echo.stream import BUFFER_SIZE, Peer
+
+__all__ = ["Server"]
+
+QUIET = 0.2  # seconds of silence after which a draining server takes a peer for served
+LAST_CALL = 0.1  # seconds before the end of the drain in which busy peers are told that it ends
+
+
+class Server:
+    """Serves ``sockets`` (listening streams, bound datagram sockets; it owns them from here on) until a signal.
+
+    The end of ``lifeline`` (a pipe's reading end) stops it like a signal does; whoever holds the other end decides
+    about a second signal.
+    """
+
+    def __init__(
+        self,
+        sockets: Sequence[socket.socket],
+        limits: Limits,
+        say: Callable[[Happening], None],
+        lifeline: int | None = None,
+    ) -> None:
+        self.now = monotonic()
+        self.max_buffer = limits.max_buffer
+        self.max_content = limits.max_content
+        self.view = memoryview(bytearray(BUFFER_SIZE))
+        self.space = self.view[: min(BUFFER_SIZE, limits.max_buffer)]  # what one receive may fill
+        self.undelivered = 0
+        self.broken_frames = 0
+        self._limits = limits
+        self._say = say
+        self._started = self.now
+        self._epoch = time_ns() - perf_counter_ns()
+        self._readiness = readiness()
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._peers: dict[int, Peer] = {}
+        self._lingering: dict[int, tuple[Peer, float]] = {}
+        self._connections = self._received = self._sent = self._messages = 0
+        self._signals = 0
+        self._draining_until: float | None = None
+        self._wake_at = float("inf")
+        self._sweep_at = float("inf")
+        streams = [s for s in sockets if s.type == socket.SOCK_STREAM]
+        self._accepting = Accepting(streams, self._room, self._open, self._pause)
+        self._datagrams = [Datagrams(s, limits.rate, self.view) for s in sockets if s.type == socket.SOCK_DGRAM]
+        self._lifeline = lifeline
+
+    def clock_ns(self) -> int:
+        """Nanoseconds since 1970 (UTC) that never go back."""
+        return self._epoch + perf_counter_ns()
+
+    def run(self) -> Summary:
+        """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once."""
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+        before = {number: signal.signal(number, self._signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._watch_all(ours)
+            gc.collect()
+            gc.freeze()
+            self._loop()
+        finally:
+            signal.set_wakeup_fd(wakeup)
+            for number, action in before.items():
+                signal.signal(number, action)
+            self._close(ours, theirs)
+        return self._summary()
+
+    # ---- what peers ask of the server
+
+    def watch(self, fd: int, mask: int, ready: Callable[[int], None], changed: bool) -> None:
+        """Call ``ready`` when ``fd`` is ready for ``mask``."""
+        self._handlers[fd] = ready
+        if changed:
+            self._readiness.modify(fd, mask)
+
+    def linger(self, peer: Peer, seconds: float) -> None:
+        """Give ``peer`` ``seconds`` to end its side."""
+        self._lingering[peer.fd] = (peer, self.now + seconds)
+        self._wake(self.now + seconds)
+
+    def forget(self, peer: Peer, how: str, cause: str | None) -> None:
+        """``peer`` is about to close its socket."""
+        with suppress(OSError):
+            self._readiness.unregister(peer.fd)
+        del self._handlers[peer.fd], self._peers[peer.fd]
+        self._lingering.pop(peer.fd, None)
+        self._count(peer)
+        self.undelivered += peer.owed
+        if self._limits.log:
+            self._say(peer.ended(how, cause))
+        if self._accepting.paused is not None:
+            self._wake(self.now)
+
+    # ---- the loop
+
+    def _watch_all(self, wakeup: socket.socket) -> None:
+        self._register(wakeup.fileno(), lambda _mask: self._woken(wakeup))
+        for listener in self._accepting.listeners:
+            self._register(listener.fileno(), partial(_take, self._accepting, listener))
+        for datagrams in self._datagrams:
+            self._register(datagrams.fileno(), datagrams.readable)
+        if self._lifeline is not None:
+            self._register(self._lifeline, lambda _mask: self._parent_gone())
+        if self._limits.idle_timeout is not None:
+            self._sweep_at = self.now
+            self._wake(self.now)
+
+    def _register(self, fd: int, ready: Callable[[int], None]) -> None:
+        self._handlers[fd] = ready
+        self._readiness.register(fd, READ)
+
+    def _loop(self) -> None:
+        poll = self._readiness.poll
+        handlers = self._handlers
+        forever = float("inf")
+        while True:
+            wake_at = self._wake_at
+            batch = poll(None if wake_at == forever else max(0.0, wake_at - monotonic()))
+            self.now = now = monotonic()
+            for fd, mask in batch:
+                ready = handlers.get(fd)
+                if ready is not None:
+                    ready(mask)
+            if now >= self._wake_at and not self._tick(now):
+                return
+
+    def _wake(self, when: float) -> None:
+        self._wake_at = min(self._wake_at, when)
+
+    def _tick(self, now: float) -> bool:
+        """Everything that happens because time has passed; False when the server is done."""
+        self._wake_at = float("inf")
+        for peer, until in list(self._lingering.values()):
+            if now >= until:
+                peer.close(peer.ending or "closed")
+            else:
+                self._wake(until)
+        if self._accepting.paused is not None and self._draining_until is None:
+            self._resume(now)
+        if self._draining_until is not None:
+            return self._drain(now, self._draining_until)
+        if self._limits.idle_timeout is not None:
+            if now >= self._sweep_at:
+                self._sweep(now, self._limits.idle_timeout)
+            self._wake(self._sweep_at)
+        return True
+
+    # ---- accepting
+
+    def _open(self, sock: socket.socket, address: Any) -> None:
+        peer = (FramedPeer if self._limits.framed else Peer)(self, sock, address)
+        self._peers[peer.fd] = peer
+        self._register(peer.fd, peer.readable)
+        self._connections += 1
+
+    def _room(self) -> bool:
+        return self._limits.max_connections is None or len(self._peers) < self._limits.max_connections
+
+    def _pause(self, cause: str) -> None:
+        """Leave new connections in the kernel's queue, without looking at it again and again."""
+        for listener in self._accepting.listeners:
+            self._readiness.modify(listener.fileno(), 0)
+        self._say(AcceptPaused("accept-paused", utc_now(), cause, len(self._peers)))
+        if cause != "max-connections":
+            self._wake(self.now + RETRY)
+
+    def _resume(self, now: float) -> None:
+        if not self._accepting.may_resume():
+            if self._accepting.paused != "max-connections":
+                self._wake(now + RETRY)
+            return
+        self._accepting.paused = None
+        for listener in self._accepting.listeners:
+            self._readiness.modify(listener.fileno(), READ)
+        self._say(AcceptResumed("accept-resumed", utc_now(), len(self._peers)))
+
+    # ---- idling
+
+    def _sweep(self, now: float, idle_timeout: float) -> None:
+        """End the connections on which nothing has happened for ``idle_timeout`` seconds."""
+        for peer in list(self._peers.values()):
+            if now - peer.heard >= idle_timeout:
+                if peer.owed:
+                    peer.close("idle")
+                else:
+                    peer.finish("idle")
+        self._sweep_at = now + min(1.0, idle_timeout / 4)
+
+    # ---- stopping
+
+    def _signal(self, _number: int, _frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals > 1 and self._lifeline is None:
+            raise KeyboardInterrupt
+
+    def _woken(self, wakeup: socket.socket) -> None:
+        with suppress(BlockingIOError):
+            wakeup.recv(4096)
+        if self._signals:
+            self._stop()
+
+    def _parent_gone(self) -> None:
+        assert self._lifeline is not None
+        self._readiness.unregister(self._lifeline)
+        self._stop()
+
+    def _stop(self) -> None:
+        """Take what waits in the accept queue, then nothing new; see to it that all is served."""
+        if self._draining_until is not None:
+            return
+        self._draining_until = self.now + self._limits.drain_timeout
+        self._wake(self.now)
+        self._accepting.take_all()
+        for datagrams in self._datagrams:
+            datagrams.readable()
+        for stopped in self._bound():
+            del self._handlers[stopped.fileno()]
+            self._readiness.unregister(stopped.fileno())
+            stopped.close()
+        for peer in list(self._peers.values()):
+            peer.heard = max(peer.heard, self.now - QUIET / 2)  # time for what is on its way
+        self._say(Draining("draining", utc_now(), len(self._peers), self._limits.drain_timeout))
+
+    def _drain(self, now: float, until: float) -> bool:
+        """End each peer that is quiet and owed nothing; at the last moment those, too, that never pause."""
+        last_call = now >= until - LAST_CALL
+        for peer in list(self._peers.values()):
+            if last_call or (now - peer.heard >= QUIET and not peer.owed):
+                peer.finish("stopped")
+        if not self._peers:
+            return False
+        if now >= until:
+            for peer in list(self._peers.values()):
+                peer.close("cut" if peer.owed else "stopped")
+            return False
+        self._wake(min(until, now + QUIET / 4))
+        return True
+
+    def _close(self, *others: socket.socket) -> None:
+        for peer in list(self._peers.values()):
+            peer.close("cut")
+        for open_ in (*self._bound(), *others):
+            open_.close()
+        self._readiness.close()
+
+    def _bound(self) -> list[socket.socket | Datagrams]:
+        return [*self._accepting.listeners, *self._datagrams]
+
+    # ---- telling
+
+    def _count(self, peer: Peer) -> None:
+        self._received += peer.received
+        self._sent += peer.sent
+        self._messages += peer.messages or 0
+
+    def _summary(self) -> Summary:
+        return Summary(
+            "summary",
+            round(monotonic() - self._started, 3),
+            self._connections,
+            self._received,
+            self._sent,
+            self._messages if self._limits.framed else None,
+            self.broken_frames,
+            self.undelivered,
+            sum(d.received for d in self._datagrams),
+            sum(d.answered for d in self._datagrams),
+            sum(d.refused for d in self._datagrams),
+            0,
+        )
+
+
+def _take(accepting: Accepting, listener: socket.socket, _mask: int) -> None:
+    accepting.take(listener)

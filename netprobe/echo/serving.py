@@ -1,0 +1,39 @@
+"""An echo server from its options to its summary: open, tell, serve in one process or in several, clean up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from netprobe.echo.happenings import Happening, Summary
+from netprobe.echo.limits import Limits
+from netprobe.echo.listening import Wanted, handed_over, listening_event, open_sockets, remove_paths
+from netprobe.echo.server import Server
+
+__all__ = ["serve"]
+
+
+def serve(wanted: Wanted, limits: Limits, say: Callable[[Happening], None]) -> Summary:
+    """Serve until SIGINT or SIGTERM, then drain; ``say`` gets every event, first one ``Listening`` a socket.
+
+    Sockets handed over by systemd (``LISTEN_FDS``) take the place of what is ``wanted``. Raises CannotRunError where
+    a socket cannot be opened, KeyboardInterrupt at a second signal. Call it from the main thread: it takes signals.
+    """
+    handed = handed_over(os.environ)
+    sets = [handed] * wanted.workers if handed else open_sockets(wanted)
+    try:
+        for sock in sets[0]:
+            say(listening_event(sock, limits.framed, None if handed else wanted.backlog, wanted.workers))
+        if wanted.workers == 1:
+            summary = Server(sets[0], limits, say).run()
+        else:
+            from netprobe.echo.workers import Supervisor
+
+            summary = Supervisor(sets, limits, say).run()
+        say(summary)
+        return summary
+    finally:
+        for sock in (sock for own in sets for sock in own):
+            sock.close()
+        if not handed:
+            remove_paths(wanted.paths)

@@ -1,0 +1,223 @@
+"""One accepted connection: every byte back in order (RFC 862).
+
+A peer holds bytes only while the kernel does not take them: then it waits to be writable, and reads on only while
+one more receive fits into ``--max-buffer``. All peers of a process receive into the same buffer.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from netprobe.echo.happenings import Ended, utc_now
+from netprobe.echo.readiness import READ, WRITE
+
+if TYPE_CHECKING:
+    from netprobe.echo.server import Server
+
+__all__ = ["BUFFER_SIZE", "LINGER", "Peer", "endpoint"]
+
+BUFFER_SIZE: Final = 256 * 1024
+LINGER: Final = 0.5  # seconds that a peer has to end its side after ours has ended
+LAST_RECEIVES: Final = 8  # from a peer that never pauses, before our side ends
+
+
+class Peer:
+    """A connection whose bytes come back as they came."""
+
+    __slots__ = (
+        "_ending",
+        "_mask",
+        "_pending",
+        "_server",
+        "_sock",
+        "address",
+        "fd",
+        "heard",
+        "received",
+        "sent",
+        "since",
+    )
+
+    def __init__(self, server: Server, sock: socket.socket, address: Any) -> None:
+        self._server = server
+        self._sock = sock
+        self._pending: bytearray | None = None  # received, not yet taken by the kernel
+        self._mask = READ  # what the poller waits for
+        self._ending: str | None = None  # how it will have ended, once what is owed is sent
+        self.address = address  # kept for --log only
+        self.fd = sock.fileno()
+        self.heard = self.since = server.now
+        self.received = 0
+        self.sent = 0
+
+    @property
+    def messages(self) -> int | None:
+        """How many frames were answered; None where bytes are bytes."""
+        return None
+
+    @property
+    def owed(self) -> int:
+        """How many bytes wait to be sent back."""
+        return len(self._pending) if self._pending else 0
+
+    @property
+    def ending(self) -> str | None:
+        """How the connection will have ended; None while it goes on."""
+        return self._ending
+
+    def readable(self, _mask: int) -> None:
+        """The hot path: one receive, one send of the same bytes, nothing kept."""
+        server = self._server
+        try:
+            count = self._sock.recv_into(server.space)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        if not count:
+            self.close("closed")
+            return
+        self.heard = server.now
+        self.received += count
+        try:
+            sent = self._sock.send(server.view[:count])
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._lost(error, count)
+            return
+        self.sent += sent
+        if sent != count:
+            self._hold(server.view[sent:count])
+
+    def flush(self, _mask: int) -> None:
+        """Something is pending, and the kernel takes more, or there is room to read more, or the peer is gone."""
+        if _mask & ~READ and not self._send_pending():
+            return
+        if _mask & READ and self._pending and self._ending is None and self._room():
+            self._receive_more()
+        self._settle()
+
+    def finish(self, how: str) -> None:
+        """Take what has come until now, send what is owed, then end our side."""
+        if self._ending is not None:
+            return
+        for _ in range(LAST_RECEIVES):
+            before = self.received
+            self.readable(READ)
+            if self._ending is not None or self._pending or self.received == before:
+                break
+        if self._ending is None and self._sock.fileno() >= 0:
+            self._ending = how
+            self._settle()
+
+    def close(self, how: str, cause: str | None = None) -> None:
+        """Forget the connection, whatever it still holds."""
+        self._server.forget(self, how, cause)
+        self._sock.close()
+
+    def ended(self, how: str, cause: str | None) -> Ended:
+        """The line of ``--log``."""
+        name = endpoint(self.address)
+        protocol = "unix" if name["port"] is None else "tcp"
+        milliseconds = round((self._server.now - self.since) * 1000, 3)
+        counts = (self.received, self.sent, self.messages, milliseconds)
+        return Ended("ended", utc_now(), protocol, name["address"], name["port"], *counts, how, cause)
+
+    def _hold(self, rest: memoryview | bytes) -> None:
+        if self._pending is None:
+            self._pending = bytearray(rest)
+        else:
+            self._pending += rest
+        self._settle()
+
+    def _send_pending(self) -> bool:
+        """Send as much as the kernel takes; False if the connection is over."""
+        pending = self._pending
+        if not pending:
+            return True
+        try:
+            sent = self._sock.send(pending)
+        except (BlockingIOError, InterruptedError):
+            return True
+        except OSError as error:
+            self._lost(error)
+            return False
+        self.sent += sent
+        self.heard = self._server.now
+        del pending[:sent]
+        return True
+
+    def _receive_more(self) -> None:
+        """Room is left beside what is pending: take one more receive's worth."""
+        try:
+            count = self._sock.recv_into(self._server.space)
+        except OSError:  # nothing there; a dead connection shows at the next send
+            return
+        if not count:
+            self._ending = "closed"
+            return
+        self.received += count
+        assert self._pending is not None
+        self._pending += self._server.view[:count]
+
+    def _settle(self) -> None:
+        """Choose what to wait for."""
+        if self._pending:
+            reading = READ if self._ending is None and self._room() else 0
+            self._watch(WRITE | reading, self.flush)
+        elif self._ending is not None:
+            self._pending = None
+            self._leave()
+        else:
+            self._pending = None
+            self._watch(READ, self.readable)
+
+    def _watch(self, mask: int, ready: Callable[[int], None]) -> None:
+        self._server.watch(self.fd, mask, ready, changed=mask != self._mask)
+        self._mask = mask
+
+    def _room(self) -> bool:
+        return self.owed + len(self._server.space) <= self._server.max_buffer
+
+    def _leave(self) -> None:
+        """All is sent. A peer that has ended its side is done with; any other may still send what nobody reads."""
+        assert self._ending is not None
+        if self._ending == "closed":
+            self.close("closed")
+            return
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close(self._ending)
+            return
+        self._watch(READ, self._discard)
+        self._server.linger(self, LINGER)
+
+    def _discard(self, _mask: int) -> None:
+        """Closing over unread bytes would send a reset, and that may overtake our last words."""
+        try:
+            if self._sock.recv_into(self._server.space):
+                return
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            pass
+        self.close(self._ending or "closed")
+
+    def _lost(self, error: OSError, unsent: int = 0) -> None:
+        reset = error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
+        self._server.undelivered += unsent
+        self.close("reset" if reset else "lost", errno.errorcode.get(error.errno or 0))
+
+
+def endpoint(address: Any) -> dict[str, Any]:
+    """A socket's name as the ``netprobe`` object of a reply has it."""
+    if isinstance(address, tuple):
+        return {"address": address[0], "port": address[1]}
+    text = address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
+    return {"address": text, "port": None}

@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netprobe.echo import framing
+from netprobe.echo.framing import (
+    Closed,
+    Connection,
+    Event,
+    Header,
+    LocalProtocolError,
+    Message,
+    RemoteProtocolError,
+    Replies,
+)
+
+FOUR = {"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": 2}
+
+
+def frame(header: Any, content: bytes = b"{}") -> bytes:
+    raw = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(raw).to_bytes(2, "big") + raw + content
+
+
+def told(chunks: Iterable[bytes], max_content: int = 1000) -> tuple[list[Event], str | None]:
+    """Every event of a connection that gets ``chunks`` and then its end, and the fault that ended it."""
+    connection = Connection(max_content)
+    events: list[Event] = []
+    try:
+        for chunk in [*(c for c in chunks if c), b""]:
+            events += connection_events(connection, chunk, events)
+    except RemoteProtocolError as error:
+        return events, error.fault
+    return events, None
+
+
+def connection_events(connection: Connection, chunk: bytes, sink: list[Event]) -> list[Event]:
+    for event in connection.receive(chunk):
+        sink.append(event)
+    return []
+
+
+def test_a_message_with_only_the_four_keys_is_read() -> None:
+    assert told([frame(FOUR)]) == ([Message(Header(2, "text/json", "utf-8", "little"), b"{}"), Closed()], None)
+
+
+def test_unknown_keys_are_ignored() -> None:
+    assert told([frame({**FOUR, "x-more": [1, {"a": None}]})]) == told([frame(FOUR)])
+
+
+def test_several_messages_arrive_in_one_piece() -> None:
+    events, fault = told([frame(FOUR) * 3])
+    assert (len(events), fault) == (4, None)
+
+
+def test_what_is_sent_is_received() -> None:
+    message = Message.of_json({"naïve": "日本"}, encoding="utf-16", byteorder="little")
+    (received,) = Connection().receive(Connection().send(message))
+    assert isinstance(received, Message)
+    assert received == message
+    assert received.json() == {"naïve": "日本"}
+
+
+def test_the_layout_is_that_of_the_source_document() -> None:
+    sent = Connection().send(Message.of_json({"a": 1}, byteorder="little"))
+    length = int.from_bytes(sent[:2], "big")
+    assert list(json.loads(sent[2 : 2 + length])) == [
+        "byteorder",
+        "content-type",
+        "content-encoding",
+        "content-length",
+    ]
+    assert sent[2 + length :] == b'{"a": 1}'
+
+
+BROKEN: Sequence[tuple[str, bytes]] = [
+    ("header-empty", b"\x00\x00"),
+    ("header-not-utf-8", frame(b"\xff\xfe{}")),
+    ("header-not-json", frame(b"{'a': 1}")),
+    ("header-not-json", frame(b"\xef\xbb\xbf{}")),
+    ("header-not-json", frame(b"[" * 65535)),
+    ("header-not-json", frame(b'{"content-length": ' + b"9" * 5000 + b"}")),
+    ("header-not-object", frame(b"[1]")),
+    ("header-key-missing", frame({k: v for k, v in FOUR.items() if k != "content-length"})),
+    ("header-key-missing", frame({k: v for k, v in FOUR.items() if k != "byteorder"})),
+    ("header-key-mistyped", frame({**FOUR, "content-length": "2"})),
+    ("header-key-mistyped", frame({**FOUR, "content-length": True})),
+    ("header-key-mistyped", frame({**FOUR, "content-length": 2.0})),
+    ("header-key-mistyped", frame(json.dumps(FOUR).replace("2", "NaN").encode())),
+    ("header-key-mistyped", frame({**FOUR, "content-type": None})),
+    ("header-value-unknown", frame({**FOUR, "byteorder": "middle"})),
+    ("header-value-too-long", frame({**FOUR, "content-type": "x" * 1025})),
+    ("content-length-negative", frame({**FOUR, "content-length": -1})),
+    ("content-too-long", frame({**FOUR, "content-length": 1001})),
+    ("content-too-long", frame({**FOUR, "content-length": 10**4000})),
+    ("truncated", frame(FOUR)[:-1]),
+    ("truncated", b"\x00"),
+]
+
+
+@pytest.mark.parametrize(("fault", "data"), BROKEN)
+def test_a_broken_frame_is_named(fault: str, data: bytes) -> None:
+    events, seen = told([data])
+    assert (events, seen) == ([], fault)
+    assert fault in framing.FAULTS
+
+
+def test_messages_before_a_broken_frame_are_not_lost_and_the_connection_stays_broken() -> None:
+    connection = Connection()
+    events = connection.receive(frame(FOUR) + b"\x00\x00")
+    assert isinstance(next(events), Message)
+    for _ in range(2):
+        with pytest.raises(RemoteProtocolError, match="two bytes"):
+            list(connection.receive(frame(FOUR)))
+
+
+def test_an_error_message_can_be_read_by_a_client_that_knows_four_keys() -> None:
+    _, fault = told([b"\x00\x00"])
+    assert fault is not None
+    (reply,) = Connection().receive(Connection().send(framing.error_message(RemoteProtocolError("it is empty", fault))))
+    assert isinstance(reply, Message)
+    assert reply.json() == {"error": {"fault": "header-empty", "why": "it is empty"}}
+    assert reply.header.netprobe == reply.json()
+
+
+def test_a_reply_repeats_the_message_and_adds_what_the_server_saw() -> None:
+    peer, local = {"address": "192.0.2.1", "port": 5}, {"address": "192.0.2.2", "port": 7}
+    replies = Replies(peer, local, "netprobe 0")
+    message = Message.of_bytes(b"\x00\xff", "a/b", content_encoding="binary", byteorder="little")
+    for sequence in (1, 2):
+        (reply,) = Connection().receive(replies.reply(message, 100, lambda: 200))
+        assert isinstance(reply, Message)
+        assert reply.content == message.content
+        assert (reply.header.content_type, reply.header.byteorder) == ("a/b", "little")
+        assert reply.header.netprobe == {
+            "observed_peer": peer,
+            "local": local,
+            "server": "netprobe 0",
+            "sequence": sequence,
+            "received_ns": 100,
+            "transmitted_ns": 200,
+        }
+
+
+def test_the_longest_header_that_is_accepted_can_be_answered() -> None:
+    text = "\U0001f600" * 1024  # the worst escaping: 12 bytes a character
+    (message,) = Connection().receive(
+        frame(json.dumps({**FOUR, "content-type": text, "content-encoding": text}, ensure_ascii=False).encode())
+    )
+    assert isinstance(message, Message)
+    endpoint = {"address": "f" * 100, "port": 65535}
+    (reply,) = Connection().receive(Replies(endpoint, endpoint, "s").reply(message, 1 << 63, lambda: 1 << 63))
+    assert isinstance(reply, Message)
+    assert reply.header.content_type == text
+
+
+def test_what_may_not_be_sent_is_refused() -> None:
+    connection = Connection()
+    with pytest.raises(LocalProtocolError, match="content-length"):
+        connection.send(Message(Header(3), b"ab"))
+    with pytest.raises(LocalProtocolError, match="byteorder"):
+        Header(3, byteorder="middle")
+    with pytest.raises(LocalProtocolError, match="below 0"):
+        Header(-1)
+    with pytest.raises(LocalProtocolError, match="65,535"):
+        connection.send(Message.of_bytes(b"", netprobe={"a": "b" * 70_000}))
+    with pytest.raises(LocalProtocolError, match="JSON"):
+        Message.of_json({"a": object()})
+    assert connection.send(Closed()) == b""
+    with pytest.raises(LocalProtocolError, match="end"):
+        connection.send(Closed())
+
+
+def test_content_that_is_no_json_is_the_peers_fault() -> None:
+    for encoding in ("utf-8", "no-such", "binary", "hex"):
+        with pytest.raises(RemoteProtocolError):
+            Message(Header(2, "text/json", encoding), b"\xff\xff").json()
+
+
+good_frames = st.builds(
+    lambda content, kind, order: Connection().send(
+        Message.of_bytes(content, kind, byteorder=order, netprobe={"n": len(content)} if content else None)
+    ),
+    st.binary(max_size=60),
+    st.text(max_size=20),
+    st.sampled_from(["little", "big"]),
+)
+nearly = st.one_of(
+    good_frames, st.binary(max_size=30), st.sampled_from([data for _, data in BROKEN if len(data) < 9999])
+)
+
+
+@given(st.lists(nearly, max_size=4).map(b"".join), st.data())
+def test_any_split_of_any_bytes_gives_the_same_events(stream: bytes, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    whole = told([stream])
+    assert told(pieces) == whole
+    assert told([bytes([byte]) for byte in stream[:2000]]) == told([stream[:2000]])
+
+
+@given(st.binary(max_size=200))
+def test_nothing_but_its_two_errors_comes_out_of_a_header(raw: bytes) -> None:
+    told([frame(raw)])
+    told([raw])
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda v: st.lists(v) | st.dictionaries(st.text(), v),
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(FOUR, json_values)), st.binary(max_size=9))
+def test_headers_of_any_values_are_read_or_named(header: dict[str, Any], content: bytes) -> None:
+    events, fault = told([frame(header, content)])
+    assert fault in framing.FAULTS or isinstance(events[0], Message)
