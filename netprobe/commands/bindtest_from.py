@@ -84,9 +84,9 @@ class Vantages:
                 return FleetSession(vantage, self._fleet, noise)
         return ProcessSession(vantage, noise)
 
-    def report(self, document: Document, test: Bindtest, reported: int) -> None:
+    def report(self, document: Document, test: Bindtest) -> None:
         """Vantages that failed: status 1 if another one could be used, 3 if none could."""
-        for error in test.errors[reported:]:
+        for error in test.errors:
             if test.hellos:
                 error.exit_code = Exit.NO
             document.error(error)

@@ -102,11 +102,11 @@ def run(output: Output, options: Options) -> Exit:
                 add(document, cell, expected=not options["expect"])
         except KeyboardInterrupt:
             progress.clear()
-            vantages.report(document, test, reported)
+            vantages.report(document, test)
             summarize(document, output, cells, options)
             raise
         progress.clear()
-        vantages.report(document, test, reported)
+        vantages.report(document, test)
         summarize(document, output, cells, options)
         vantages.compare(document, cells)
         if options["keep"]:
