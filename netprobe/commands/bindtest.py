@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     examples=[
         ("netprobe bindtest --addr 0.0.0.0", "who on this host can reach what is bound to 0.0.0.0?"),
         ("netprobe bindtest --explain", "every local address and both wildcards, with the rules behind it"),
+        (
+            "netprobe bindtest --addr 0.0.0.0 --from local --from ssh:web1",
+            "and who can from web1? (nothing is left there)",
+        ),
         ("netprobe bindtest --addr 0.0.0.0 --listen-only", "prints the command to run on another machine"),
     ]
 )
@@ -25,6 +29,17 @@ if TYPE_CHECKING:
 @option("--tcp", is_flag=True, help="TCP only (both by default).")
 @option("--udp", is_flag=True, help="UDP only (both by default).")
 @option("--to", multiple=True, metavar="ADDRESS", help="One more destination.")
+@option(
+    "--from",
+    multiple=True,
+    metavar="[NAME=]VANTAGE",
+    help="Ask from there: local, netns:NAME, ssh:[user@]host[:port], docker:C, podman:C, "
+    "kubectl:[namespace/]pod[:container], exec:COMMAND, group:NAME.  [default: local]",
+)
+@option("--python", multiple=True, metavar="[NAME=]PATH", help="The Python of all vantages, or of one.")
+@option("--inventory", metavar="FILE", help="Ansible inventory that --from group:NAME takes its hosts from.")
+@option("--save", metavar="FILE", help="Write the matrix as an expectation (TOML; JSON where FILE ends in .json).")
+@option("--expect", metavar="FILE", help="Compare with an expectation: changed cells are shown, and end in status 1.")
 @option("--source", metavar="ADDRESS", help="Ask from this source address.")
 @option("--timeout", type=click.FloatRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
 @option(

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from netprobe.commands.bindtest_from import Vantages, grouped_lines
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.reach.bindtest import Bindtest, Settings
 from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
@@ -45,6 +46,8 @@ def check(options: Options) -> None:
     """Options that contradict each other."""
     if options["connect"] and not options["nonce"]:
         raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
+    if (options["connect"] or options["listen_only"]) and options["from"]:
+        raise InvalidInputError("--from", "a run by hand has no vantages but the two machines")
     if options["connect"] and options["listen_only"]:
         raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
 
@@ -82,7 +85,8 @@ def run(output: Output, options: Options) -> Exit:
     document = cells_document(output, options)
     with (
         document,
-        Bindtest(settings_of(options), on_foreigner=foreigners) as test,
+        Vantages(output, options) as vantages,
+        Bindtest(settings_of(options), vantages.sessions, foreigners) as test,
         interruptible(test.interrupt),
         output.progress() as progress,
     ):
@@ -95,24 +99,20 @@ def run(output: Output, options: Options) -> Exit:
             for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
                 cells.append(cell)
                 progress.clear()
-                add(document, cell)
+                add(document, cell, expected=not options["expect"])
         except KeyboardInterrupt:
             progress.clear()
-            conclude_run(document, output, test, cells, options)
+            vantages.report(document, test)
+            summarize(document, output, cells, options)
             raise
         progress.clear()
-        conclude_run(document, output, test, cells, options)
+        vantages.report(document, test)
+        summarize(document, output, cells, options)
+        vantages.compare(document, cells)
         if options["keep"]:
             document.finish()
             keep(output, options["keep"], [f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open])
     return document.status
-
-
-def conclude_run(document: Document, output: Output, test: Bindtest, cells: Sequence[Cell], options: Options) -> None:
-    """What there is to say after the last cell, also when Ctrl-C has made it the last one."""
-    for error in test.errors:  # of vantages; those of listeners were told before
-        document.error(error)
-    summarize(document, output, cells, options)
 
 
 def cells_document(output: Output, options: Options) -> Document:
@@ -122,9 +122,9 @@ def cells_document(output: Output, options: Options) -> Document:
         from netprobe.render.matrix import print_matrix
 
         print_matrix(
-            document.records,
+            document.records if not document.head.get("agreements") else (),
             output.terminal,
-            conclusions=[entry["text"] for entry in document.head.get("conclusions", ())],
+            conclusions=[x["text"] for key in ("agreements", "conclusions") for x in document.head.get(key, ())],
             rules=rules_of(document.records) if options["explain"] else (),
             wide=options["wide"],
         )
@@ -132,10 +132,10 @@ def cells_document(output: Output, options: Options) -> Document:
     return output.document("bindtest", Cell, columns=COLUMNS, view=view)
 
 
-def add(document: Document, cell: Cell) -> None:
-    """A cell, and what it means for the exit status."""
+def add(document: Document, cell: Cell, expected: bool = True) -> None:
+    """A cell, and what it means for the exit status where the prediction is what counts."""
     document.add(cell)
-    if cell.differs:
+    if cell.differs and expected:
         document.answer(Exit.NO)
 
 
@@ -143,10 +143,13 @@ def summarize(document: Document, output: Output, cells: Sequence[Cell], options
     """Conclusions, rules and files, after the last cell."""
     conclusions = conclude(cells)
     document.head["conclusions"] = [{"bind": x.bind, "text": x.text} for x in conclusions]
+    grouped = grouped_lines(document, cells)
     rules = rules_of(cells)
     if options["explain"]:
         document.head["rules"] = [{"id": rule.id, "text": rule.text, "source": rule.source} for rule in rules]
     if output.format in ("plain", "csv", "ndjson"):
+        for line in grouped:
+            output.say(line)
         for conclusion in conclusions:
             output.detail(conclusion.text)
         if options["explain"]:

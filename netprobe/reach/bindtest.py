@@ -15,7 +15,7 @@ from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival, Listeners
 from netprobe.reach.opening import listener_error, listener_errors
 from netprobe.reach.plan import default_binds, questions_of
-from netprobe.reach.predict import Situation, predict
+from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.probe import LOCAL, Lines, LocalSession, Session, ask, request_for
 from netprobe.reach.records import (
     Address,
@@ -182,7 +182,7 @@ class Bindtest:
     def _cell(self, question: Question, line: Mapping[str, Any] | None, reason: str | None = None) -> Cell:
         """Prediction, observation, and what is to say about the two."""
         situation = self._situation(question)
-        expected = predict(situation)
+        expected = self._expect(question, situation)
         observed = self._judge(situation, question, line, reason)
         line = line or {}
         differs = expected.verdict is not None and expected.verdict != observed.verdict
@@ -215,6 +215,11 @@ class Bindtest:
             payload_bytes=line.get("payload_received"),
             rules=expected.rules,
         )
+
+    def _expect(self, question: Question, situation: Situation) -> Prediction:
+        if question.listener.is_open and question.vantage != LOCAL and question.vantage not in self.hellos:
+            return Prediction(None, "nothing is known of the vantage", ())
+        return predict(situation)
 
     def _situation(self, question: Question) -> Situation:
         facts = self.hellos.get(question.vantage, self.host)

@@ -29,6 +29,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import time
 import traceback
 from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
@@ -939,9 +940,20 @@ def run(request: Dict[str, Any], emit: Emit, stopped: Optional[Callable[[], bool
 def main(text: str) -> None:
     """Run as a program at a vantage: JSON lines to stdout, and a life that ends by itself."""
 
+    speaking = threading.Lock()
+
     def emit(said: Dict[str, Any]) -> None:
-        sys.stdout.write(json.dumps(said) + "\n")
-        sys.stdout.flush()
+        with speaking:
+            sys.stdout.write(json.dumps(said) + "\n")
+            sys.stdout.flush()
+
+    def beat(pause: float) -> None:
+        while True:  # who listens knows that we live; and when nobody listens any more, we learn it
+            time.sleep(pause)
+            try:
+                emit({"alive": True})
+            except (OSError, ValueError):
+                os._exit(1)
 
     try:
         request = json.loads(text)
@@ -949,7 +961,11 @@ def main(text: str) -> None:
         life = 2 * rounds * float(request["timeout"]) + float(request.get("patience") or PATIENCE_S) + MARGIN_S
         if hasattr(signal, "SIGALRM"):
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, float(request.get("life") or life))
+            if request.get("life"):
+                life = float(request["life"]) + 2 * (rounds - 1) * float(request["timeout"])
+            signal.setitimer(signal.ITIMER_REAL, life)
+        if request.get("heartbeat"):
+            threading.Thread(target=beat, args=(float(request["heartbeat"]),), daemon=True).start()
         run(request, emit)
     except (BrokenPipeError, KeyboardInterrupt):
         os._exit(1)  # nobody reads any more

@@ -1,0 +1,144 @@
+"""What the bindtest command does with --from, --inventory, --save and --expect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from netprobe.errors import CannotRunError, Exit, InvalidInputError
+from netprobe.reach.agreement import agreements
+from netprobe.reach.bindtest import Bindtest
+from netprobe.reach.expectations import Expectations, read, save
+from netprobe.reach.probe import LocalSession, Session
+from netprobe.reach.records import Cell
+from netprobe.reach.session import ProcessSession
+from netprobe.reach.vantages import Vantage, unique, vantage_of, with_pythons
+from netprobe.render.output import Document, Output
+
+__all__ = ["Vantages", "grouped_lines"]
+
+Options = Mapping[str, Any]
+MANY = 12  # vantages from which on agreement is shown, not a column for each
+
+
+class Vantages:
+    """The sessions that the options ask for, and what is said of them after the run."""
+
+    def __init__(self, output: Output, options: Options) -> None:
+        self._output = output
+        self._options = options
+        self._groups: dict[str, tuple[str, ...]] = {}
+        self._fleet: Any = None
+        self._expectations: Expectations | None = None
+        if options["expect"]:
+            path = Path(options["expect"])
+            self._expectations = read(text_of(path), str(path))
+        self.sessions: list[Session] = [self._session(vantage) for vantage in self._vantages()]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._fleet is not None:
+            self._fleet.close()
+
+    def _vantages(self) -> tuple[Vantage, ...]:
+        """--from with its groups, and --python."""
+        inventory = None
+        if self._options["inventory"]:
+            from netprobe.reach.inventory import read as read_inventory
+
+            inventory = read_inventory(Path(self._options["inventory"]))
+            self._groups = inventory.all_groups()
+        found: list[Vantage] = []
+        for text in self._options["from"] or ("local",):
+            if not text.startswith("group:"):
+                found.append(vantage_of(text))
+            elif inventory is None:
+                raise InvalidInputError(text, "a group is taken from an inventory", "--inventory FILE")
+            else:
+                names = {vantage.name for vantage in found}
+                found += [x for x in inventory.vantages(text.removeprefix("group:")) if x.name not in names]
+        if not found:
+            raise InvalidInputError("--from", "no host is in the group")
+        unique(found)
+        return with_pythons(found, self._options["python"])
+
+    def _session(self, vantage: Vantage) -> Session:
+        """Hosts of an inventory go through asyncssh where it is installed; all others have a process."""
+
+        def noise(text: str) -> None:
+            self._output.detail(f"{vantage.name}: {text}")
+
+        if vantage.kind == "local":
+            return LocalSession()
+        if vantage.kind == "ssh" and self._options["inventory"]:
+            from netprobe.reach.fleet import Fleet, FleetSession, has_asyncssh
+
+            if has_asyncssh():
+                self._fleet = self._fleet or Fleet()
+                return FleetSession(vantage, self._fleet, noise)
+        return ProcessSession(vantage, noise)
+
+    def report(self, document: Document, test: Bindtest) -> None:
+        """Vantages that failed: status 1 if another one could be used, 3 if none could."""
+        for error in test.errors:
+            if test.hellos:
+                error.exit_code = Exit.NO
+            document.error(error)
+        if self._output.debug:
+            for name, trace in test.crashes.items():
+                for line in trace.splitlines():
+                    self._output.say(f"{name}: {line}")
+        for name, facts in test.hellos.items():
+            self._output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
+
+    def compare(self, document: Document, cells: Sequence[Cell]) -> None:
+        """--save and --expect, after a run that was not interrupted."""
+        if self._options["save"]:
+            path = Path(self._options["save"])
+            try:
+                path.write_text(save(cells, as_json=path.suffix == ".json"), "utf-8")
+            except OSError as error:
+                raise CannotRunError(str(path), error.strerror or str(error)) from None
+        if self._expectations is None:
+            return
+        changes = self._expectations.changes(cells, self._groups)
+        document.head["changes"] = [{"where": x.where, "expected": x.expected, "observed": x.observed} for x in changes]
+        for change in changes:
+            for line in str(change).splitlines():
+                self._output.say(line)
+        if changes:
+            document.answer(Exit.NO)
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that was named on the command line."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInputError(str(path), error.strerror or str(error)) from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(str(path), "not UTF-8") from None
+
+
+def grouped_lines(document: Document, cells: Sequence[Cell]) -> list[str]:
+    """Where there are many vantages: what they agree on, also as ``agreements`` in the document."""
+    if len({cell.vantage for cell in cells}) < MANY:
+        return []
+    found = agreements(cells)
+    document.head["agreements"] = [
+        {
+            "protocol": x.protocol,
+            "bind": x.bind,
+            "destination": x.destination,
+            "text": str(x),
+            "groups": [{"observed": said, "vantages": list(names)} for said, names in x.groups],
+        }
+        for x in found
+    ]
+    return [str(x) for x in found]
