@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from netprobe.address.number import address_text, host_mask, net_mask
+from netprobe.address.record import Record
 
 __all__ = ["CLASSES", "AddressClass", "class_of"]
 
@@ -12,8 +13,8 @@ __all__ = ["CLASSES", "AddressClass", "class_of"]
 CLASSES = (("A", "0", 8), ("B", "10", 16), ("C", "110", 24), ("D", "1110", None), ("E", "1111", None))
 
 
-@dataclass(frozen=True, slots=True)
-class AddressClass:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class AddressClass(Record):
     """The class of an address: ``network`` and ``host`` are its two numbers, both None in D and E."""
 
     letter: str

@@ -13,6 +13,7 @@ from netprobe.address.classes import AddressClass, class_of
 from netprobe.address.kinds import globally_reachable, kind_of_number
 from netprobe.address.number import BITS, address_text, net_mask, reverse_name
 from netprobe.address.reader import Address, Subject, read_address, read_subject
+from netprobe.address.record import Record
 from netprobe.address.registry import Property, SpecialBlock, covering
 from netprobe.address.roles import Role, roles_of
 from netprobe.errors import AddressError
@@ -45,8 +46,8 @@ __lazy_types__ = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Classification:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Classification(Record):
     """What an address is.
 
     ``class_``, ``role`` and ``roles`` are IPv4's; ``network`` needs a prefix; ``block`` is the most specific special

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Literal
 
 from netprobe.address.reader import block_bounds
+from netprobe.address.record import Record
 
 __all__ = ["IPV4_ROWS", "IPV6_ROWS", "PAGE_DATE", "Property", "SpecialBlock", "covering", "cuts", "special_blocks"]
 
@@ -22,8 +23,8 @@ Property = bool | Literal["n/a"] | None
 Row = tuple[str, str, tuple[str, ...], Property, Property, Property, Property, Property]
 
 
-@dataclass(frozen=True, slots=True)
-class SpecialBlock:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class SpecialBlock(Record):
     """One row: may an address of the block be a source, a destination, be forwarded, be reached globally?"""
 
     cidr: str

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from netprobe.address.classes import class_of
 from netprobe.address.number import host_mask
+from netprobe.address.record import Record
 
 __all__ = ["Role", "role_of", "roles_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Role:
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Role(Record):
     """A role: may an address in it be a packet's source, its destination? ``obsolete`` says by which RFC it ended."""
 
     notation: str

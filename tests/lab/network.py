@@ -20,7 +20,11 @@ from typing import Any, Self
 __all__ = ["NETWORKS", "Host", "Lab", "describe", "why_not"]
 
 NETWORKS = Path(__file__).with_name("networks")
-_KEEP = "echo ready; read -r forever"
+# When its stdin closes, a keeper ends whatever still runs in its namespace (daemons too), then itself.
+_KEEP = """echo ready; read -r forever
+for process in /proc/[0-9]*; do
+    [ "$process" != /proc/$$ ] && [ "$process/ns/net" -ef /proc/$$/ns/net ] && kill -9 "${process#/proc/}"
+done 2>/dev/null"""
 # The death signal is asked for after the fork: who lost his parent before that must not start at all.
 _ONLY_WITH_PARENT = '[ "$PPID" = "$1" ] || exit 1; shift; exec "$@"'
 _NEEDED = ("ip", "unshare", "nsenter", "setpriv")
@@ -107,8 +111,11 @@ class Lab:
 
     def close(self) -> None:
         """End every process of the lab; the namespaces go with them."""
-        for process in [*reversed(self._processes), *self._keepers]:
+        for process in reversed(self._processes):
             process.kill()
+        for keeper in self._keepers:
+            assert keeper.stdin is not None
+            keeper.stdin.close()
         for process in [*self._processes, *self._keepers]:
             process.wait(timeout=10)
             for stream in (process.stdin, process.stdout, process.stderr):

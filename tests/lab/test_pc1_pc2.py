@@ -77,6 +77,14 @@ def test_nothing_of_a_lab_is_left_when_its_process_is_killed(lab: BuildLab) -> N
         assert _ends_within(descriptor, seconds=10)
 
 
+def test_a_daemon_of_a_host_ends_with_the_lab(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    pid = int(network["pc1"].run("sh", "-c", "setsid sleep 600 >/dev/null 2>&1 & echo $!").stdout)
+    watched = _open_process(pid)
+    network.close()
+    assert _ends_within(watched, seconds=10)
+
+
 def _open_process(pid: int) -> int:
     import os
 
