@@ -28,11 +28,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def script() -> NoReturn:
     """The console script: ``main``, and an end that does not take the interpreter apart piece by piece.
 
-    That would cost 7 ms, as much as a whole answer. Everything is written by then; with threads around, which want
-    to be joined, the usual way is taken.
+    That would cost 7 ms, as much as a whole answer. Everything is written by then; with threads or processes around,
+    which want to be joined, the usual way is taken.
     """
     status = main()
-    if "threading" not in sys.modules:
+    threading = sys.modules.get("threading")
+    if "multiprocessing" not in sys.modules and (threading is None or threading.active_count() == 1):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):
                 stream.flush()
