@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from netprobe.version import __version__
 
 if TYPE_CHECKING:
-    from netprobe.api import bindtest, classify, local_interfaces
+    from netprobe.api import bindtest, classify, classify_many, local_interfaces
     from netprobe.errors import AddressError, CannotRunError, InvalidInputError, NetprobeError
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "__version__",
     "bindtest",
     "classify",
+    "classify_many",
     "local_interfaces",
 ]
 

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
@@ -85,8 +86,6 @@ def _blocks(source: IO[bytes]) -> Iterator[Block]:
 def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, processes: int | None) -> Exit:
     from netprobe.address.words import KindCount
 
-    if processes is None:
-        processes = min(available_cores(), 8) if size is not None and size >= LARGE else 1
     prepare()
     counts: Counter[str] = Counter()
     command = "classify count" if plan.counting else "classify"
@@ -95,7 +94,7 @@ def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, p
         out = sys.stdout.buffer
         sys.stdout.flush()
         with output.progress() as progress:
-            for outcome in in_order(partial(handle, plan), _blocks(source), processes):
+            for outcome in _outcomes(plan, _blocks(source), size, processes):
                 if outcome.text:
                     progress.clear()
                     out.write(outcome.text)
@@ -111,6 +110,20 @@ def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, p
         for kind, count in counts.most_common():
             document.add(KindCount(kind, count, round(100 * count / total, 3)))
     return document.status
+
+
+def _outcomes(plan: Plan, blocks: Iterator[Block], size: int | None, processes: int | None) -> Iterator[Outcome]:
+    """What becomes of each block, in order; several processes join in once the stream has shown to be large."""
+    work = partial(handle, plan)
+    if processes is None:
+        processes = min(available_cores(), 8)
+        if size is None:
+            yield from map(work, islice(blocks, LARGE // BLOCK_SIZE))
+        elif size < LARGE:
+            processes = 1
+    first = next(blocks, None)
+    if first is not None:
+        yield from in_order(work, chain([first], blocks), processes)
 
 
 def _tell_bad(outcome: Outcome, document: Document) -> None:
