@@ -12,7 +12,7 @@ from typing import NamedTuple
 from netprobe.address.number import BITS
 from netprobe.address.registry import Property, covering, cuts
 
-__all__ = ["KINDS", "Segment", "globally_reachable", "kind_of_number", "segments_of"]
+__all__ = ["BLOCK_KINDS", "KINDS", "Segment", "globally_reachable", "kind_of_number", "segments_of"]
 
 
 class Segment(NamedTuple):
@@ -50,7 +50,7 @@ KINDS: dict[str, str] = {
     "mixed": "a range of more than one kind; its pieces tell",
 }
 
-_BLOCK_KINDS = {
+BLOCK_KINDS = {
     "0.0.0.0/8": "this-network",
     "0.0.0.0/32": "unspecified",
     "10.0.0.0/8": "private",
@@ -134,7 +134,7 @@ def segments_of(version: int) -> tuple[list[int], list[Segment]]:
         if start >> BITS[version]:
             continue
         block = owners[bisect_right(owners, start, key=_first) - 1][1]
-        kind = plain[bisect_right(plain, start, key=_first) - 1][1] if block is None else _BLOCK_KINDS[block]
+        kind = plain[bisect_right(plain, start, key=_first) - 1][1] if block is None else BLOCK_KINDS[block]
         if not found or found[-1] != (kind, block):
             kept.append(start)
             found.append(Segment(kind, block))
