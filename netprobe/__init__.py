@@ -5,6 +5,7 @@ The public functions are loaded on first use (PEP 562), so that ``import netprob
     import netprobe
 
     netprobe.classify("172.20.1.5").kind      # 'private'
+    netprobe.classify_many(open("addresses"))  # a record, or the error, for each line
     netprobe.local_interfaces()               # this host's interfaces and their addresses
     netprobe.bindtest(["0.0.0.0"])            # who can reach it
 """
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from netprobe.version import __version__
 
 if TYPE_CHECKING:
-    from netprobe.api import bindtest, classify, local_interfaces
+    from netprobe.api import bindtest, classify, classify_many, local_interfaces
     from netprobe.errors import AddressError, CannotRunError, InvalidInputError, NetprobeError
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "__version__",
     "bindtest",
     "classify",
+    "classify_many",
     "local_interfaces",
 ]
 

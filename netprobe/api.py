@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netprobe.address import classify
+from netprobe.address import classify, classify_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from netprobe.interfaces import Interface
     from netprobe.reach.records import Cell
 
-__all__ = ["bindtest", "classify", "local_interfaces"]
+__all__ = ["bindtest", "classify", "classify_many", "local_interfaces"]
 
 
 def bindtest(
