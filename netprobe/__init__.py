@@ -5,6 +5,7 @@ The public functions are loaded on first use (PEP 562), so that ``import netprob
     import netprobe
 
     netprobe.classify("172.20.1.5").kind      # 'private'
+    netprobe.classify_many(open("addresses"))  # a record, or the error, for each line
     netprobe.local_interfaces()               # this host's interfaces and their addresses
     netprobe.bindtest(["0.0.0.0"])            # who can reach it
 """

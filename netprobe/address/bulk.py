@@ -20,7 +20,7 @@ from netprobe.address.classification import Classification, classify
 from netprobe.address.kinds import segments_of
 from netprobe.errors import AddressError
 
-__all__ = ["Labeller", "Tail", "classify_many", "is_skipped", "kind_of_tail", "prepare"]
+__all__ = ["Labeller", "Tail", "block_of", "classify_many", "is_skipped", "kind_of_tail", "prepare"]
 
 _REMEMBERED = 1 << 17  # distinct texts; then the memory starts anew, so that it stays flat
 _SAMPLE = 512  # lines of a block that tell whether it repeats itself
@@ -132,10 +132,10 @@ def _read(text: str) -> Tail | AddressError | None:
         found = classify(text.strip())
     except AddressError as error:
         return error
-    return _tail(found.kind, _block(found))
+    return _tail(found.kind, block_of(found))
 
 
-def _block(found: Classification) -> str | None:
+def block_of(found: Classification) -> str | None:
     """The block of an address, or of a range that lies in one."""
     if found.range is None or (found.network is not None and found.range.first != found.address):
         return found.block.cidr if found.block else None

@@ -47,6 +47,11 @@ def seen_from(version: int, number: int, addresses: Iterable[LinkAddress], route
             return Here("own", entry.interface, _subnet(address.number, entry, version), None)
     if version == 4 and number >> 24 == 127:
         return Here("own", next((e.interface for a, e in own if a.number >> 24 == 127), None), "127.0.0.0/8", None)
+    if number == 0:  # as a bind address all of this host's own, as a destination this host (RFC 1122, RFC 4291)
+        return Here("own", None, None, None)
+    if _stays_on_link(version, number):
+        interface = next((route.interface for route in routes if route.version == version), None)
+        return Here("on-link", interface, None, None) if interface else Here("no-route", None, None, None)
     around = [(a, e) for a, e in own if not (number ^ a.number) & net_mask(version, e.prefix)]
     if around:
         address, entry = max(around, key=lambda pair: pair[1].prefix)
@@ -56,6 +61,11 @@ def seen_from(version: int, number: int, addresses: Iterable[LinkAddress], route
         if route.version == version:
             return Here("routed" if route.gateway else "on-link", route.interface, None, route.gateway)
     return Here("no-route", None, None, None)
+
+
+def _stays_on_link(version: int, number: int) -> bool:
+    """Groups and the limited broadcast leave by the default route's interface and have no gateway for next hop."""
+    return number >> 120 == 0xFF if version == 6 else number >> 28 == 0xE or number == 0xFFFFFFFF
 
 
 def _subnet(number: int, entry: LinkAddress, version: int) -> str:

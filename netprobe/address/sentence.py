@@ -53,7 +53,7 @@ def _source(found: Classification) -> str:
 def _place(found: Classification) -> str | None:
     """Which part the address plays in its network."""
     if found.network is not None:
-        return f"{_part(found)} of {found.network.network}"
+        return _part(found)
     role, natural = found.role, found.class_
     if role is None or natural is None:
         return None
@@ -66,10 +66,18 @@ def _place(found: Classification) -> str | None:
 def _part(found: Classification) -> str:
     assert found.network is not None
     if found.role is None:
-        return "an address" if found.network.position is not None else "the subnet-router anycast address"
+        part = "an address" if found.network.position is not None else "the subnet-router anycast address"
+        return f"{part} of {found.network.network}"
     names = {"net,0": "the network address", "subnet,0": "the network address", "-1": "the broadcast"}
     notation = found.role.notation.strip("{}")
-    return next((name for end, name in names.items() if notation.endswith(end)), "a host")
+    part = next((name for end, name in names.items() if notation.endswith(end)), "a host")
+    place = f"{part} of {found.network.network}"
+    natural = found.class_
+    if len(found.roles) > 1 and natural is not None:
+        whole = f"{natural.network}/{natural.natural_prefix}"
+        also = "the all-subnets broadcast" if "-1,-1" in found.roles[1].notation else "the network address"
+        return f"{place} and {also} of {whole}"
+    return place
 
 
 def disagreement(outer_reachable: Any, embedded: Sequence[Embedded]) -> str | None:

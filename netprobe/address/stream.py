@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import NamedTuple
 
-from netprobe.address.bulk import Labeller, Tail, kind_of_tail
+from netprobe.address.bulk import Labeller, Tail, block_of, kind_of_tail
 from netprobe.address.classification import Classification, classify
 from netprobe.address.predicates import is_kind, matches
 from netprobe.errors import AddressError
 
-__all__ = ["BadLine", "Block", "Outcome", "Plan", "fields_of", "handle"]
+__all__ = ["BadLine", "Block", "Outcome", "Plan", "classified", "fields_of", "handle"]
 
 
 class Plan(NamedTuple):
@@ -26,12 +26,13 @@ class Plan(NamedTuple):
     counting: bool = False
     lenient: bool = False
     nat64: tuple[str, ...] = ()
+    prefix: int | None = None
 
     @property
     def needs_records(self) -> bool:
         """Is there a question that a kind alone does not answer?"""
         words = (*self.only, *self.excluded, *((self.asked,) if self.asked else ()))
-        return self.lenient or bool(self.nat64) or not all(map(is_kind, words))
+        return self.lenient or bool(self.nat64) or self.prefix is not None or not all(map(is_kind, words))
 
 
 class Block(NamedTuple):
@@ -128,18 +129,25 @@ def _by_records(texts: Sequence[str], plan: Plan) -> tuple[list[Tail | AddressEr
             tails.append(found)
             keep.append(False)
             continue
-        tails.append(f"\t{found.kind}\t{found.block.cidr if found.block else '-'}\n")
+        tails.append(f"\t{found.kind}\t{block_of(found) or '-'}\n")
         stays = not plan.only or any(matches(found, word) for word in plan.only)
         keep.append(stays and not any(matches(found, word) for word in plan.excluded))
         yes = yes and (plan.asked is None or matches(found, plan.asked))
     return tails, keep, yes
 
 
+def classified(text: str, plan: Plan) -> Classification:
+    """The full record of one line. Raises AddressError."""
+    text = text.strip()
+    own = any(mark in text for mark in "/-") or text.lower().endswith(("arpa", "arpa."))  # --prefix is for the others
+    return classify(text, None if own else plan.prefix, plan.nat64, plan.lenient)
+
+
 def _record(text: str, plan: Plan) -> Classification | AddressError:
     found = _records.get(text)
     if found is None:
         try:
-            found = classify(text.strip(), nat64=plan.nat64, lenient=plan.lenient)
+            found = classified(text, plan)
         except AddressError as error:
             found = error
         if len(_records) >= 8192:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,8 +14,8 @@ from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
 
 from netprobe.address.bulk import is_skipped, prepare
-from netprobe.address.classification import Classification, classify
-from netprobe.address.stream import Block, Outcome, Plan, fields_of, handle
+from netprobe.address.classification import Classification
+from netprobe.address.stream import Block, Outcome, Plan, classified, fields_of, handle
 from netprobe.commands.classify_run import question_of
 from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
 from netprobe.parallel import available_cores, in_order
@@ -40,6 +42,7 @@ def stream(output: Output, addresses: Sequence[str], options: Mapping[str, Any])
         counting=options["count"],
         lenient=options["lenient"],
         nat64=options["nat64"],
+        prefix=options["prefix"],
     )
     with source:
         if output.format in ("plain", "table") or plan.counting:
@@ -51,6 +54,9 @@ def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) 
     """The stream, and its size where it is a file."""
     if len(addresses) > (0 if options["file"] else 1):
         raise InvalidInputError("a stream and addresses", "one or the other", "put the addresses into the stream")
+    for name in ("here", "bits"):
+        if options[name]:
+            raise InvalidInputError(f"--{name}", "is for addresses, not for streams", "name the addresses as arguments")
     if options["delimiter"] is not None and options["field"] is None:
         raise InvalidInputError("--delimiter", "needs --field", "--field 1 is the first one")
     if options["delimiter"] == "":
@@ -63,7 +69,9 @@ def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) 
             raise CannotRunError(options["file"], error.strerror or str(error)) from error
     if output.terminal.stdin_tty:
         raise InvalidInputError("-", "standard input is a terminal", "netprobe classify - < FILE, or --file FILE")
-    return open(sys.stdin.fileno(), "rb", closefd=False), None
+    found = os.fstat(sys.stdin.fileno())
+    size = found.st_size if stat.S_ISREG(found.st_mode) else None
+    return open(sys.stdin.fileno(), "rb", closefd=False), size
 
 
 def _blocks(source: IO[bytes]) -> Iterator[Block]:
@@ -162,7 +170,7 @@ def _records(output: Output, source: IO[bytes], plan: Plan) -> Exit:
                 if is_skipped(text):
                     continue
                 try:
-                    found = classify(text.strip(), nat64=plan.nat64, lenient=plan.lenient)
+                    found = classified(text, plan)
                 except AddressError as error:
                     document.error(InvalidInputError(f"line {number}: {error.what}", error.why, error.hint))
                     continue

@@ -151,7 +151,7 @@ def here_words(here: Any) -> str:
     """Where an address is for this host, in words."""
     subnet = f" of {here.subnet}" if here.subnet else ""
     words = {
-        "own": f"this host's own, on {here.interface}",
+        "own": f"this host's own, on {here.interface}" if here.interface else "this host itself",
         "network": f"the network address{subnet} on {here.interface}",
         "broadcast": f"the broadcast{subnet} on {here.interface}",
         "gateway": f"the gateway, on-link through {here.interface}",
