@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import csv
 import ipaddress
 import re
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from netprobe.address import classify, registry
+from netprobe.address import classify
 from netprobe.address.kinds import KINDS
 
 DATA = Path(__file__).parents[1] / "data"
@@ -78,28 +77,3 @@ def test_the_blocks_around_a_block_are_its_parents() -> None:
     block = classify("192.0.0.9").block
     assert block is not None
     assert (block.cidr, block.parents) == ("192.0.0.9/32", ("192.0.0.0/24",))
-
-
-def test_the_module_is_what_the_csv_files_make_of_it() -> None:
-    from tests.data.regenerate import differences, read_rows
-
-    assert not list(differences(registry.IPV4_ROWS, list(read_rows(4))))
-    assert not list(differences(registry.IPV6_ROWS, list(read_rows(6))))
-
-
-def test_a_newer_csv_says_what_changed_and_which_kind_is_missing() -> None:
-    from tests.data.regenerate import differences, read_rows, regenerated
-
-    rows = list(read_rows(4))
-    rows[2] = (*rows[2][:4], False, *rows[2][5:])
-    rows.append(("198.51.99.0/24", "New", ("RFC 9999",), True, True, True, None, "n/a"))
-    told = sorted(differences(registry.IPV4_ROWS, rows))
-    assert [line.split(":")[0] for line in told] == ["added", "changed", "no kind yet"]
-    text = regenerated(Path(registry.__file__).read_text("utf-8"), 4, rows)
-    (value,) = (
-        node.value
-        for node in ast.parse(text).body
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id == "IPV4_ROWS"
-    )
-    assert value is not None
-    assert ast.literal_eval(value) == tuple(rows)
