@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil
 
 __all__ = ["RoundTrips", "percentile", "summarise"]
 
@@ -28,7 +27,9 @@ class RoundTrips:
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
     """The nearest-rank percentile (0 < percent <= 100) of an ordered, non-empty sequence: always a value in it."""
-    return ordered[max(ceil(percent / 100 * len(ordered)), 1) - 1]
+    thousandths = round(percent * 1000)  # exact: 99.9 / 100 * 1000 is more than 999 in floating point
+    rank = -(-thousandths * len(ordered) // 100_000)
+    return ordered[max(rank, 1) - 1]
 
 
 def summarise(sent: int, rtts_ms: Sequence[float]) -> RoundTrips:
