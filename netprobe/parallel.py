@@ -1,11 +1,18 @@
-"""A function over a stream of blocks in several processes: order kept, memory bounded, nobody left behind."""
+"""A function over a stream of blocks in several processes: order kept, memory bounded, nobody left behind.
+
+Each worker is a fork with a pipe in each direction and one block at a time. A worker ends when its pipe closes, so
+none outlives this process, however it ends.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import pickle
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from netprobe.errors import CannotRunError
 
@@ -14,7 +21,9 @@ __all__ = ["available_cores", "in_order"]
 T = TypeVar("T")
 R = TypeVar("R")
 
-_AHEAD = 3  # blocks under way per process
+_LENGTH_SIZE = 8  # bytes before each message
+_PIPE_SIZE = 1 << 20  # bytes a pipe may hold, where the system lets us ask (fcntl(2), F_SETPIPE_SZ)
+_F_SETPIPE_SZ = 1031
 
 
 def available_cores() -> int:
@@ -27,44 +36,124 @@ def available_cores() -> int:
 def in_order(function: Callable[[T], R], blocks: Iterable[T], processes: int) -> Iterator[R]:
     """``function`` of each block, in the order of the blocks; one process means this one.
 
-    At most three blocks a process are under way. Raises CannotRunError when a process is killed from outside.
+    One block a process is under way. Without fork(2) this process does all. Raises CannotRunError when a worker is
+    killed from outside.
     """
-    if processes <= 1:
+    if processes <= 1 or not hasattr(os, "fork"):
         yield from map(function, blocks)
         return
-    import multiprocessing
-    from concurrent.futures import Future, ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    context = multiprocessing.get_context("fork" if hasattr(os, "fork") else None)
-    executor = ProcessPoolExecutor(processes, mp_context=context, initializer=_live_and_die_with_parent)
-    under_way: deque[Future[R]] = deque()
+    workers: list[_Worker] = []
+    under_way: deque[_Worker] = deque()
     try:
-        for block in blocks:
-            under_way.append(executor.submit(function, block))
-            if len(under_way) >= processes * _AHEAD:
-                yield under_way.popleft().result()
+        for turn, block in enumerate(blocks):
+            if turn < processes:
+                workers.append(_Worker(function, workers))
+            worker = workers[turn % processes]
+            result = [under_way.popleft().receive()] if len(under_way) == processes else []
+            worker.send(block)  # before the result is handed out: the worker is busy while it is written
+            under_way.append(worker)
+            yield from result
         while under_way:
-            yield under_way.popleft().result()
-    except BrokenProcessPool as error:
-        raise CannotRunError("a worker process", "was killed", "--processes 1 works without any") from error
+            yield under_way.popleft().receive()
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        for worker in workers:
+            worker.end()
 
 
-def _live_and_die_with_parent() -> None:
-    """Ctrl-C is the parent's business; when the parent is gone, end."""
-    import signal
-    import threading
-    from multiprocessing import parent_process
-    from multiprocessing.connection import wait
+class _Worker:
+    """One forked process that answers each message with ``function`` of it."""
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
+    def __init__(self, function: Callable[[Any], Any], others: Iterable[_Worker]) -> None:
+        there_in, self._out = os.pipe()
+        self._in, there_out = os.pipe()
+        for descriptor in (there_in, there_out):
+            _widen(descriptor)
+        self.pid = os.fork()
+        if self.pid == 0:
+            for other in others:
+                other.close()  # else they would not see their pipe close
+            os.close(self._out)
+            os.close(self._in)
+            _work(function, there_in, there_out)
+        os.close(there_in)
+        os.close(there_out)
 
-    def watch() -> None:
-        if parent is not None:
-            wait([parent.sentinel])
-            os._exit(1)
+    def send(self, block: object) -> None:
+        """Give it a block."""
+        try:
+            _write(self._out, block)
+        except BrokenPipeError as error:
+            raise self._killed() from error
 
-    threading.Thread(target=watch, daemon=True).start()
+    def receive(self) -> Any:
+        """Wait for the result of the block that was given."""
+        message = _read(self._in)
+        if message is None:
+            raise self._killed()
+        result = pickle.loads(message)
+        if isinstance(result, BaseException):
+            raise result
+        return result
+
+    def close(self) -> None:
+        """Close this side's ends."""
+        os.close(self._out)
+        os.close(self._in)
+
+    def end(self) -> None:
+        """End it now, whatever it does, and wait for it."""
+        self.close()
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self.pid, 0)
+
+    @staticmethod
+    def _killed() -> CannotRunError:
+        return CannotRunError("a worker process", "was killed", "--processes 1 works without any")
+
+
+def _work(function: Callable[[Any], Any], source: int, target: int) -> None:
+    """A worker's life. Ctrl-C is the parent's business."""
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        while (message := _read(source)) is not None:
+            try:
+                result = function(pickle.loads(message))
+            except Exception as error:
+                result = error
+            _write(target, result)
+    finally:
+        os._exit(0)
+
+
+def _widen(descriptor: int) -> None:
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+
+        fcntl.fcntl(descriptor, _F_SETPIPE_SZ, _PIPE_SIZE)
+
+
+def _write(descriptor: int, value: object) -> None:
+    body = pickle.dumps(value, protocol=5)
+    for data in (len(body).to_bytes(_LENGTH_SIZE), body):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+
+def _read(descriptor: int) -> bytearray | None:
+    """One message; None when the other side is gone."""
+    head = _read_exactly(descriptor, _LENGTH_SIZE)
+    return None if head is None else _read_exactly(descriptor, int.from_bytes(head))
+
+
+def _read_exactly(descriptor: int, size: int) -> bytearray | None:
+    buffer = bytearray(size)
+    view, got = memoryview(buffer), 0
+    while got < size:
+        count = os.readv(descriptor, [view[got:]])
+        if not count:
+            return None
+        got += count
+    return buffer
