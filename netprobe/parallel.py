@@ -33,11 +33,17 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_order(function: Callable[[T], R], blocks: Iterable[T], processes: int) -> Iterator[R]:
+def _never() -> bool:
+    return False
+
+
+def in_order(
+    function: Callable[[T], R], blocks: Iterable[T], processes: int, pausing: Callable[[], bool] = _never
+) -> Iterator[R]:
     """``function`` of each block, in the order of the blocks; one process means this one.
 
-    One block a process is under way. Without fork(2) this process does all. Raises CannotRunError when a worker is
-    killed from outside.
+    One block a process is under way, and no result is held back while ``pausing`` says that the next block would have
+    to be waited for. Without fork(2) this process does all. Raises CannotRunError when a worker is killed from outside.
     """
     if processes <= 1 or not hasattr(os, "fork"):
         yield from map(function, blocks)
@@ -53,6 +59,8 @@ def in_order(function: Callable[[T], R], blocks: Iterable[T], processes: int) ->
             worker.send(block)  # before the result is handed out: the worker is busy while it is written
             under_way.append(worker)
             yield from result
+            while under_way and pausing():
+                yield under_way.popleft().receive()
         while under_way:
             yield under_way.popleft().receive()
     finally:
