@@ -24,10 +24,17 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_order(function: Callable[[T], R], blocks: Iterable[T], processes: int) -> Iterator[R]:
+def _never() -> bool:
+    return False
+
+
+def in_order(
+    function: Callable[[T], R], blocks: Iterable[T], processes: int, pausing: Callable[[], bool] = _never
+) -> Iterator[R]:
     """``function`` of each block, in the order of the blocks; one process means this one.
 
-    At most three blocks a process are under way. Raises CannotRunError when a process is killed from outside.
+    At most three blocks a process are under way, and none is held back while ``pausing`` says that the next block would
+    have to be waited for. Raises CannotRunError when a process is killed from outside.
     """
     if processes <= 1:
         yield from map(function, blocks)
@@ -42,7 +49,7 @@ def in_order(function: Callable[[T], R], blocks: Iterable[T], processes: int) ->
     try:
         for block in blocks:
             under_way.append(executor.submit(function, block))
-            if len(under_way) >= processes * _AHEAD:
+            while len(under_way) >= processes * _AHEAD or (under_way and pausing()):
                 yield under_way.popleft().result()
         while under_way:
             yield under_way.popleft().result()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from time import monotonic
 from typing import IO, TYPE_CHECKING, Any
@@ -102,7 +103,7 @@ def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, p
         out = sys.stdout.buffer
         sys.stdout.flush()
         with output.progress() as progress:
-            for outcome in _outcomes(plan, _blocks(source), size, processes):
+            for outcome in _outcomes(plan, _blocks(source), size, processes, partial(_pauses, source)):
                 if outcome.text:
                     progress.clear()
                     out.write(outcome.text)
@@ -120,18 +121,36 @@ def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, p
     return document.status
 
 
-def _outcomes(plan: Plan, blocks: Iterator[Block], size: int | None, processes: int | None) -> Iterator[Outcome]:
+def _pauses(source: IO[bytes]) -> bool:
+    """Would a read have to wait? Where the system cannot tell (Windows, of pipes) the answer is yes."""
+    try:
+        return not select.select([source], [], [], 0)[0]
+    except OSError:
+        return True
+
+
+def _outcomes(
+    plan: Plan, blocks: Iterator[Block], size: int | None, processes: int | None, pausing: Callable[[], bool]
+) -> Iterator[Outcome]:
     """What becomes of each block, in order; several processes join in once the stream has shown to be large."""
     work = partial(handle, plan)
     if processes is None:
         processes = min(available_cores(), 8)
         if size is None:
-            yield from map(work, islice(blocks, LARGE // BLOCK_SIZE))
+            yield from map(work, _first_ones(blocks))
         elif size < LARGE:
             processes = 1
     first = next(blocks, None)
     if first is not None:
-        yield from in_order(work, chain([first], blocks), processes)
+        yield from in_order(work, chain([first], blocks), processes, pausing)
+
+
+def _first_ones(blocks: Iterator[Block]) -> Iterator[Block]:
+    """The blocks up to the size that makes a stream a large one."""
+    taken = 0
+    while taken < LARGE and (block := next(blocks, None)) is not None:
+        taken += len(block.data)
+        yield block
 
 
 def _tell_bad(outcome: Outcome, document: Document) -> None:

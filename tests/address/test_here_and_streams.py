@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ import netprobe as library
 from netprobe.address import Classification, classify
 from netprobe.address.here import Here, HostRoute, LinkAddress, seen_from
 from netprobe.errors import AddressError
-from tests.conftest import Run
+from tests.conftest import NETPROBE, Run
 
 HELD = [
     LinkAddress("127.0.0.1", 8, "lo"),
@@ -97,6 +99,21 @@ def test_two_processes_keep_the_order_and_say_what_one_says(tmp_path: Path, netp
     assert one.status == 2
     assert one.stderr.startswith("netprobe: line 200001: bad: ")
     assert one.stdout.count("\n") == 200_000
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_slow_stream_is_answered_line_by_line(processes: str) -> None:
+    argv = [str(NETPROBE), "classify", "-", "--processes", processes]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in range(20):
+            process.stdin.write(b"10.0.0.%d\n" % number)
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 20)[0], f"nothing after line {number + 1}"
+            assert process.stdout.readline() == b"10.0.0.%d\tprivate\t10.0.0.0/8\n" % number
+        process.stdin.close()
+        assert process.wait(20) == 0
 
 
 def test_the_library_classifies_lines_and_hands_back_the_errors() -> None:
