@@ -152,3 +152,50 @@ def test_completion_prints_a_script_for_each_shell(shell: str, netprobe: Run) ->
 def test_completion_completes_commands(netprobe: Run) -> None:
     env = {"_NETPROBE_COMPLETE": "bash_complete", "COMP_WORDS": "netprobe comp", "COMP_CWORD": "1"}
     assert netprobe(env=env).stdout == "plain,completion\n"
+
+
+@pytest.mark.parametrize("flag", ["-q", "-v", "-vv"])
+def test_quiet_and_verbose_do_not_change_what_is_on_stdout(flag: str, netprobe: Run) -> None:
+    for command in (["classify", "172.20.1.5", "bad"], ["interfaces"], ["classify", "--registry"]):
+        assert netprobe(*command, flag).stdout == netprobe(*command).stdout
+
+
+def test_quiet_hides_all_but_results_and_errors(netprobe: Run) -> None:
+    assert netprobe("classify", "--registry").stderr.startswith("IANA")
+    assert netprobe("classify", "--registry", "-q").stderr == ""
+    assert "octet 300" in netprobe("classify", "-q", "1.2.3.300").stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "coloured"),
+    [
+        ([], {}, True),
+        ([], {"NO_COLOR": "1"}, False),
+        ([], {"TERM": "dumb"}, False),
+        (["--color", "never"], {}, False),
+        (["--color", "always"], {"NO_COLOR": "1", "TERM": "dumb"}, True),
+    ],
+)
+def test_colour_on_a_terminal(options: list[str], env: dict[str, str], coloured: bool) -> None:
+    shown = run_in_terminal([str(NETPROBE), "classify", "10.0.0.1", *options], env=env)
+    assert ("\x1b[" in shown.stdout) is coloured
+
+
+def test_a_pipe_gets_no_colour_and_nothing_cut(netprobe: Run) -> None:
+    address = "2001:db8:1111:2222:3333:4444:5555:6666"
+    ran = netprobe("classify", address, env={"COLUMNS": "20"})
+    assert "\x1b" not in ran.stdout
+    assert address in ran.stdout
+
+
+def test_progress_is_for_a_watching_person_only() -> None:
+    program = (
+        "import time; from netprobe.render.progress import ProgressLine\n"
+        "with ProgressLine(enabled={enabled}, width=30) as line:\n"
+        "    line.show('too early')\n"
+        "    line._next = time.monotonic()\n"
+        "    line.show('x' * 50)\n"
+    )
+    for enabled, expected in ((True, b"\r\x1b[K" + b"x" * 29 + b"\r\x1b[K"), (False, b"")):
+        done = subprocess.run([sys.executable, "-c", program.format(enabled=enabled)], capture_output=True, check=False)
+        assert (done.stdout, done.stderr) == (b"", expected)
