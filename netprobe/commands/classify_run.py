@@ -14,7 +14,7 @@ from netprobe.errors import AddressError, Exit, InvalidInputError
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
 
-__all__ = ["PLAIN", "arguments", "kinds", "question_of", "registry"]
+__all__ = ["arguments", "kinds", "question_of", "registry"]
 
 PLAIN = ("input", "kind", "block.cidr", "summary")
 
@@ -104,17 +104,12 @@ def _plain(record: Any) -> str:
 
     lines = [plain_line(record, PLAIN)]
     if record.here is not None:
+        from netprobe.render.classification import here_words
+
         lines[0] += f"\t{here_words(record.here)}"
     if record.range is not None and len(record.range.pieces) > 1:
         lines += [f"{piece.first}-{piece.last}\t{piece.kind}\t{piece.block or '-'}" for piece in record.range.pieces]
     return "\n".join(lines)
-
-
-def here_words(here: Any) -> str:
-    """Where an address is for this host, in words."""
-    from netprobe.render.classification import here_words as words
-
-    return words(here)
 
 
 def _view(document: Document, bits: bool) -> None:

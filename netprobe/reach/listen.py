@@ -80,7 +80,6 @@ class Listeners:
         self._waker, self._wake = socket.socketpair()
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._pause_until = 0.0
 
     def open(self, binds: Iterable[Address], protocols: Sequence[Protocol], options: BindOptions) -> list[Listening]:
         """Open a listener for every address and protocol; one that cannot be opened says why instead."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,6 +71,38 @@ def test_a_signal_drains_prints_the_summary_and_is_success(server: Server, numbe
     assert events[-1]["sent_bytes"] == events[-1]["received_bytes"] == 1000
 
 
+def test_a_second_signal_ends_a_drain_at_once() -> None:
+    running = Server("--tcp", "--drain-timeout", "600")
+    try:
+        with running.connect() as sock:
+            sock.setblocking(False)
+            while select.select([], [sock], [], 0.5)[1]:  # until the server owes more than we take
+                sock.send(b"x" * 65536)
+            running.process.send_signal(signal.SIGTERM)
+            assert running.process.stdout is not None
+            while json.loads(running.process.stdout.readline())["event"] != "draining":
+                pass
+            status, _, err = running.stop(signal.SIGTERM)
+        assert (status, err) == (130, "netprobe: interrupted\n")
+    finally:
+        running.process.kill()
+        running.process.communicate()
+
+
+def test_a_port_below_1024_names_the_port_and_the_way_out(netprobe: Run) -> None:
+    program = (
+        "import socket, sys\n"
+        "def refuse(self, address): raise PermissionError(13, 'Permission denied')\n"
+        "socket.socket = type('socket', (socket.socket,), {'bind': refuse})\n"
+        "from netprobe.__main__ import main\n"
+        "sys.exit(main(['echo', 'serve', '--tcp', '--port', '80']))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "80" in done.stderr
+    assert "1024" in done.stderr.partition("hint:")[2]
+
+
 def test_every_byte_comes_back_after_a_half_close(server: Server) -> None:
     data = os.urandom(3_000_000)
     with server.connect() as sock:
@@ -91,8 +125,6 @@ def test_a_peer_that_reads_late_loses_nothing(server: Server) -> None:
             try:
                 sent += sock.send(chunk[sent % 16 :])
             except BlockingIOError:
-                import select
-
                 if not select.select([], [sock], [], 0.5)[1]:
                     break
         sock.setblocking(True)
