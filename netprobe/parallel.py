@@ -1,7 +1,8 @@
-"""A function over a stream of blocks in several processes: order kept, memory bounded, nobody left behind.
+"""A function over blocks in several processes: order kept, memory bounded, nobody left behind.
 
-Each worker is a fork with a pipe in each direction and one block at a time. A worker ends when its pipe closes, so
-none outlives this process, however it ends.
+``in_order`` hands blocks out and takes results back: each worker is a fork with a pipe in each direction and one block
+at a time. ``in_turn`` is for blocks that every worker can fetch by itself and results that it can write by itself:
+only their order is agreed upon. A worker ends when its pipe closes, so none outlives this process, however it ends.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ import os
 import pickle
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from netprobe.errors import CannotRunError
 
-__all__ = ["available_cores", "in_order"]
+__all__ = ["available_cores", "in_order", "in_turn"]
 
 T = TypeVar("T")
+P = TypeVar("P")
 R = TypeVar("R")
 
 _LENGTH_SIZE = 8  # bytes before each message
@@ -68,6 +70,101 @@ def in_order(
             worker.end()
 
 
+def in_turn(
+    parts: int, processes: int, prepare: Callable[[int], P], deliver: Callable[[P, int], tuple[R, int]]
+) -> Iterator[R]:
+    """``deliver(prepare(part), carried)`` of each part from 0, by forked processes that take the parts in turn.
+
+    ``prepare`` runs side by side. ``deliver`` runs for one part after the other, in their order; it returns what is
+    yielded here and the number that the next part's ``deliver`` gets (0 for the first). After an exception nothing
+    further is delivered. Needs fork(2). Raises what they raise; CannotRunError when a worker is killed from outside.
+    """
+    ring = [os.pipe() for _ in range(processes)]
+    workers: list[tuple[int, int]] = []  # process, the end of its pipe that is read here
+    try:
+        for place in range(processes):
+            source, target = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                for descriptor in (source, *(other for _, other in workers)):
+                    os.close(descriptor)
+                _take_turns(range(place, parts, processes), ring, target, prepare, deliver)
+            os.close(target)
+            workers.append((pid, source))
+        os.write(ring[0][1], bytes(_LENGTH_SIZE))
+    finally:
+        for ends in ring:
+            for descriptor in ends:
+                os.close(descriptor)
+        if len(workers) < processes:
+            _end_all(workers)
+    try:
+        for part in range(parts):
+            yield _result_of(workers[part % processes][1])
+    finally:
+        _end_all(workers)
+
+
+def _take_turns(
+    parts: range,
+    ring: Sequence[tuple[int, int]],
+    target: int,
+    prepare: Callable[[int], P],
+    deliver: Callable[[P, int], tuple[R, int]],
+) -> None:
+    """A worker's life. It holds but its own two ends of the ring: when a neighbour is killed no turn comes, it ends."""
+    place, after = parts.start % len(ring), (parts.start + 1) % len(ring)
+    mine, next_one = ring[place][0], ring[after][1]
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+        for descriptor in {descriptor for ends in ring for descriptor in ends} - {mine, next_one}:
+            os.close(descriptor)
+        for part in parts:
+            try:
+                prepared = prepare(part)
+                turn = _read_exactly(mine, _LENGTH_SIZE)
+                if turn is None:
+                    break
+                result, carried = deliver(prepared, int.from_bytes(turn))
+            except Exception as error:
+                _write(target, error)
+                break
+            with contextlib.suppress(BrokenPipeError):  # the next one has nothing left to do
+                os.write(next_one, carried.to_bytes(_LENGTH_SIZE))
+            _write(target, result)
+    finally:
+        os._exit(0)
+
+
+def _result_of(source: int) -> Any:
+    """Wait for one worker's next result. Raises what the worker raised."""
+    message = _read(source)
+    if message is None:
+        raise _killed()
+    result = pickle.loads(message)
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _end_all(workers: Iterable[tuple[int, int]]) -> None:
+    for pid, source in workers:
+        os.close(source)
+        _end(pid)
+
+
+def _end(pid: int) -> None:
+    """End it now, whatever it does, and wait for it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _killed() -> CannotRunError:
+    return CannotRunError("a worker process", "was killed", "--processes 1 works without any")
+
+
 class _Worker:
     """One forked process that answers each message with ``function`` of it."""
 
@@ -91,17 +188,11 @@ class _Worker:
         try:
             _write(self._out, block)
         except BrokenPipeError as error:
-            raise self._killed() from error
+            raise _killed() from error
 
     def receive(self) -> Any:
         """Wait for the result of the block that was given."""
-        message = _read(self._in)
-        if message is None:
-            raise self._killed()
-        result = pickle.loads(message)
-        if isinstance(result, BaseException):
-            raise result
-        return result
+        return _result_of(self._in)
 
     def close(self) -> None:
         """Close this side's ends."""
@@ -111,14 +202,7 @@ class _Worker:
     def end(self) -> None:
         """End it now, whatever it does, and wait for it."""
         self.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-
-    @staticmethod
-    def _killed() -> CannotRunError:
-        return CannotRunError("a worker process", "was killed", "--processes 1 works without any")
+        _end(self.pid)
 
 
 def _work(function: Callable[[Any], Any], source: int, target: int) -> None:

@@ -15,12 +15,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from itertools import repeat
 from socket import AF_INET, AF_INET6, inet_pton  # a conversion of text, no I/O
+from typing import NamedTuple
 
 from netprobe.address.classification import Classification, classify
 from netprobe.address.kinds import segments_of
 from netprobe.errors import AddressError
 
-__all__ = ["Labeller", "Tail", "block_of", "classify_many", "is_skipped", "kind_of_tail", "prepare"]
+__all__ = ["Labeller", "Tail", "Tails", "block_of", "classify_many", "is_skipped", "kind_of_tail", "prepare"]
 
 _REMEMBERED = 1 << 17  # distinct texts; then the memory starts anew, so that it stays flat
 _SAMPLE = 512  # lines of a block that tell whether it repeats itself
@@ -28,6 +29,13 @@ _PART = 128  # lines tried at once when a block as a whole could not be converte
 
 
 Tail = str  # what stands behind a line in plain output: tab, kind, tab, block or -, line feed
+
+
+class Tails(NamedTuple):
+    """One of ``each`` a text; ``clean`` says that there are tails only: neither errors nor None."""
+
+    each: Sequence[Tail | AddressError | None]
+    clean: bool
 
 
 def kind_of_tail(tail: Tail) -> str:
@@ -75,7 +83,7 @@ class Labeller:
     def __init__(self) -> None:
         self._memory: dict[str, Tail | AddressError | None] = {}
 
-    def tails(self, texts: Sequence[str]) -> list[Tail | AddressError | None]:
+    def tails(self, texts: Sequence[str]) -> Tails:
         """One tail a text; the error for what is no address; None for blank lines and comments."""
         sample = texts[:_SAMPLE]
         if len(set(sample)) * 2 > len(sample):
@@ -84,19 +92,31 @@ class Labeller:
         if len(self._memory) + len(unknown) > _REMEMBERED:
             self._memory.clear()
             unknown = list(set(texts))
-        self._memory.update(zip(unknown, _convert(unknown), strict=True))
-        return list(map(self._memory.__getitem__, texts))
+        self._memory.update(zip(unknown, _convert(unknown).each, strict=True))
+        return _looked_through(list(map(self._memory.__getitem__, texts)))
 
 
-def _convert(texts: Sequence[str]) -> list[Tail | AddressError | None]:
+def _convert(texts: Sequence[str]) -> Tails:
     try:
-        return _all_ipv4(texts)
+        return Tails(_all_ipv4(texts), True)
     except (OSError, ValueError):  # ValueError: a null character or a lone surrogate
-        pass
-    if len(texts) > _PART:
-        parts = (_convert(texts[at : at + _PART]) for at in range(0, len(texts), _PART))
-        return [tail for part in parts for tail in part]
-    return [_one(text) for text in texts]
+        return _looked_through(_by_parts(texts))
+
+
+def _looked_through(tails: Sequence[Tail | AddressError | None]) -> Tails:
+    return Tails(tails, set(map(type, tails)) <= {str})
+
+
+def _by_parts(texts: Sequence[str]) -> list[Tail | AddressError | None]:
+    """Part by part, so that a line of another kind slows down its neighbours only."""
+    tails: list[Tail | AddressError | None] = []
+    for at in range(0, len(texts), _PART):
+        part = texts[at : at + _PART]
+        try:
+            tails += _all_ipv4(part)
+        except (OSError, ValueError):
+            tails += map(_one, part)
+    return tails
 
 
 def _all_ipv4(texts: Sequence[str]) -> list[Tail | AddressError | None]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from itertools import compress
+from operator import and_
 from typing import NamedTuple
 
-from netprobe.address.bulk import Labeller, Tail, block_of, kind_of_tail
+from netprobe.address.bulk import Labeller, Tail, Tails, block_of, kind_of_tail
 from netprobe.address.classification import Classification, classify
 from netprobe.address.predicates import is_kind, matches
 from netprobe.errors import AddressError
 
-__all__ = ["BadLine", "Block", "Outcome", "Plan", "classified", "fields_of", "handle"]
+__all__ = ["NOTHING", "BadLine", "Block", "Outcome", "Plan", "classified", "fields_of", "handle"]
 
 
 class Plan(NamedTuple):
@@ -59,6 +60,8 @@ class Outcome(NamedTuple):
     yes: bool
 
 
+NOTHING = Outcome(b"", 0, {}, (), True)  # of a block without lines
+
 _labeller = Labeller()
 _records: dict[str, Classification | AddressError] = {}
 
@@ -75,25 +78,27 @@ def fields_of(lines: Sequence[str], plan: Plan) -> Sequence[str]:
 def handle(plan: Plan, block: Block) -> Outcome:
     """Label every line of a block."""
     lines = block.data.decode("utf-8", "surrogateescape").split("\n")
+    number = len(lines)
     texts = fields_of(lines, plan)
-    tails: Sequence[Tail | AddressError | None]
+    keep: list[bool] | None
     if plan.needs_records:
-        tails, keep, yes = _by_records(texts, plan)
+        found, keep, yes = _by_records(texts, plan)
     else:
-        tails = _labeller.tails(texts)
-        keep, yes = _by_kinds(tails, plan)
-    bad = _bad(tails, block.first_line) if AddressError in set(map(type, tails)) else ()
-    good = [i for i, tail in enumerate(tails) if isinstance(tail, str)] if bad or None in tails else None
-    if good is not None:
-        lines, tails = [lines[i] for i in good], [tails[i] for i in good]
-        keep = [keep[i] for i in good] if keep is not None else None
+        found = _labeller.tails(texts)
+        keep, yes = _by_kinds(found.each, plan)
+    tails = found.each
+    bad: tuple[BadLine, ...] = ()
+    if not found.clean:
+        bad = _bad(tails, block.first_line)
+        good = [isinstance(tail, str) for tail in tails]
+        keep = good if keep is None else list(map(and_, good, keep))
     if keep is not None:
         lines, tails = list(compress(lines, keep)), list(compress(tails, keep))
     counts: Counter[str] = Counter()
-    for tail, number in Counter(tails).items() if plan.counting else ():
-        counts[kind_of_tail(str(tail))] += number
+    for tail, times in Counter(tails).items() if plan.counting else ():
+        counts[kind_of_tail(str(tail))] += times
     text = b"" if plan.counting or plan.asked else _joined(lines, tails)
-    return Outcome(text, block.data.count(b"\n") + 1, dict(counts), tuple(bad), yes)
+    return Outcome(text, number, dict(counts), bad, yes)
 
 
 def _joined(lines: Sequence[str], tails: Sequence[object]) -> bytes:
@@ -105,6 +110,8 @@ def _joined(lines: Sequence[str], tails: Sequence[object]) -> bytes:
 
 def _by_kinds(tails: Sequence[Tail | AddressError | None], plan: Plan) -> tuple[list[bool] | None, bool]:
     """Which lines stay, and whether all are of the kind asked for: decided per distinct tail."""
+    if plan.asked is None and not plan.only and not plan.excluded:
+        return None, True
     distinct = {tail for tail in set(tails) if isinstance(tail, str)}
     yes = plan.asked is None or all(kind_of_tail(tail) == plan.asked for tail in distinct)
     if not plan.only and not plan.excluded:
@@ -117,13 +124,13 @@ def _by_kinds(tails: Sequence[Tail | AddressError | None], plan: Plan) -> tuple[
     return list(map(staying.__contains__, tails)), yes
 
 
-def _by_records(texts: Sequence[str], plan: Plan) -> tuple[list[Tail | AddressError | None], list[bool] | None, bool]:
+def _by_records(texts: Sequence[str], plan: Plan) -> tuple[Tails, list[bool], bool]:
     """The same by full records, for questions that a kind does not answer."""
     plain = _labeller.tails(texts)
     tails: list[Tail | AddressError | None] = []
     keep: list[bool] = []
     yes = True
-    for text, tail in zip(texts, plain, strict=True):
+    for text, tail in zip(texts, plain.each, strict=True):
         found = None if tail is None else _record(text, plan)
         if not isinstance(found, Classification):
             tails.append(found)
@@ -133,7 +140,7 @@ def _by_records(texts: Sequence[str], plan: Plan) -> tuple[list[Tail | AddressEr
         stays = not plan.only or any(matches(found, word) for word in plan.only)
         keep.append(stays and not any(matches(found, word) for word in plan.excluded))
         yes = yes and (plan.asked is None or matches(found, plan.asked))
-    return tails, keep, yes
+    return Tails(tails, False), keep, yes
 
 
 def classified(text: str, plan: Plan) -> Classification:

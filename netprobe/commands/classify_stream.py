@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import select
-import stat
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -16,24 +14,24 @@ from typing import IO, TYPE_CHECKING, Any
 
 from netprobe.address.bulk import is_skipped, prepare
 from netprobe.address.classification import Classification
-from netprobe.address.stream import Block, Outcome, Plan, classified, fields_of, handle
+from netprobe.address.stream import NOTHING, BadLine, Block, Outcome, Plan, classified, fields_of, handle
+from netprobe.commands.classify_blocks import BLOCK_SIZE, FileParts, blocks_of, file_parts, pauses, size_of
 from netprobe.commands.classify_run import question_of
 from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
-from netprobe.parallel import available_cores, in_order
+from netprobe.parallel import available_cores, in_order, in_turn
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
 
 __all__ = ["stream"]
 
-BLOCK_SIZE = 1 << 20  # bytes; a longer line makes a longer block
 LARGE = 8 << 20  # bytes; from here on several processes pay off
 
 
 def stream(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> Exit:
     """Classify every line of standard input or of a file; a bad line is told and the rest goes on."""
     question_of(options)
-    source, size = _open(output, addresses, options)
+    source = _open(output, addresses, options)
     plan = Plan(
         field=options["field"],
         delimiter=options["delimiter"],
@@ -47,12 +45,11 @@ def stream(output: Output, addresses: Sequence[str], options: Mapping[str, Any])
     )
     with source:
         if output.format in ("plain", "table") or plan.counting:
-            return _labelled(output, source, size, plan, options["processes"])
+            return _labelled(output, source, plan, options["processes"])
         return _records(output, source, plan)
 
 
-def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> tuple[IO[bytes], int | None]:
-    """The stream, and its size where it is a file."""
+def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> IO[bytes]:
     if len(addresses) > (0 if options["file"] else 1):
         raise InvalidInputError("a stream and addresses", "one or the other", "put the addresses into the stream")
     for name in ("here", "bits"):
@@ -63,47 +60,28 @@ def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) 
     if options["delimiter"] == "":
         raise InvalidInputError("--delimiter", "is empty")
     if options["file"]:
-        path = Path(options["file"])
         try:
-            return path.open("rb"), path.stat().st_size
+            return Path(options["file"]).open("rb")
         except OSError as error:
             raise CannotRunError(options["file"], error.strerror or str(error)) from error
     if output.terminal.stdin_tty:
         raise InvalidInputError("-", "standard input is a terminal", "netprobe classify - < FILE, or --file FILE")
-    found = os.fstat(sys.stdin.fileno())
-    size = found.st_size if stat.S_ISREG(found.st_mode) else None
-    return open(sys.stdin.fileno(), "rb", closefd=False), size
+    return open(sys.stdin.fileno(), "rb", closefd=False)
 
 
-def _blocks(source: IO[bytes]) -> Iterator[Block]:
-    """Whole lines, about a mebibyte at a time; what arrives slowly is passed on as it arrives."""
-    rest, number = b"", 1
-    read = getattr(source, "read1", source.read)
-    while chunk := read(BLOCK_SIZE):
-        head, feed, tail = chunk.rpartition(b"\n")
-        if not feed:
-            rest += chunk
-            continue
-        block = rest + head
-        rest = tail
-        yield Block(block, number)
-        number += block.count(b"\n") + 1
-    if rest:
-        yield Block(rest, number)
-
-
-def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, processes: int | None) -> Exit:
+def _labelled(output: Output, source: IO[bytes], plan: Plan, processes: int | None) -> Exit:
     from netprobe.address.words import KindCount
 
     prepare()
     counts: Counter[str] = Counter()
     command = "classify count" if plan.counting else "classify"
     with output.document(command, KindCount, view=_histogram, plain=_count_line) as document:
-        began, lines, done = monotonic(), 0, 0
+        began, lines = monotonic(), 0
         out = sys.stdout.buffer
         sys.stdout.flush()
+        size = size_of(source)
         with output.progress() as progress:
-            for outcome in _outcomes(plan, _blocks(source), size, processes, partial(_pauses, source)):
+            for outcome, done in _outcomes(plan, source, size, processes, output.terminal.stdout_tty):
                 if outcome.text:
                     progress.clear()
                     out.write(outcome.text)
@@ -113,7 +91,6 @@ def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, p
                 if not outcome.yes:
                     document.answer(Exit.NO)
                 lines += outcome.lines
-                done = source.tell() if size else 0
                 progress.show(_progress(lines, monotonic() - began, done, size))
         total = counts.total()
         for kind, count in counts.most_common():
@@ -121,28 +98,51 @@ def _labelled(output: Output, source: IO[bytes], size: int | None, plan: Plan, p
     return document.status
 
 
-def _pauses(source: IO[bytes]) -> bool:
-    """Would a read have to wait? Where the system cannot tell (Windows, of pipes) the answer is yes."""
-    try:
-        return not select.select([source], [], [], 0)[0]
-    except OSError:
-        return True
-
-
 def _outcomes(
-    plan: Plan, blocks: Iterator[Block], size: int | None, processes: int | None, pausing: Callable[[], bool]
-) -> Iterator[Outcome]:
-    """What becomes of each block, in order; several processes join in once the stream has shown to be large."""
+    plan: Plan, source: IO[bytes], size: int | None, processes: int | None, on_terminal: bool
+) -> Iterator[tuple[Outcome, int]]:
+    """What becomes of each block, in order, and how many bytes are done.
+
+    Several processes join in once the stream has shown to be large. Of a file they fetch and write their parts by
+    themselves; a stream, and what goes to a terminal with a progress line in it, passes through this process.
+    """
+    wanted = min(available_cores(), 8) if processes is None else processes
+    if size is not None and size < (LARGE if processes is None else BLOCK_SIZE):
+        wanted = 1
+    if size is not None and wanted > 1 and hasattr(os, "fork") and not on_terminal:
+        parts = file_parts(source, size)
+        work = partial(_handled_part, plan, parts)
+        for part, outcome in enumerate(in_turn(parts.number, wanted, work, _written), 1):
+            yield outcome, min(part * BLOCK_SIZE, size)
+        source.seek(parts.end)
+        return
+    blocks = blocks_of(source)
+    begun = source.tell() if size is not None else 0
+    for outcome in _handled(plan, blocks, source, wanted, large=size is not None or processes is not None):
+        yield outcome, source.tell() - begun if size is not None else 0
+
+
+def _handled(plan: Plan, blocks: Iterator[Block], source: IO[bytes], processes: int, large: bool) -> Iterator[Outcome]:
     work = partial(handle, plan)
-    if processes is None:
-        processes = min(available_cores(), 8)
-        if size is None:
-            yield from map(work, _first_ones(blocks))
-        elif size < LARGE:
-            processes = 1
+    if not large:
+        yield from map(work, _first_ones(blocks))
     first = next(blocks, None)
     if first is not None:
-        yield from in_order(work, chain([first], blocks), processes, pausing)
+        yield from in_order(work, chain([first], blocks), processes, partial(pauses, source))
+
+
+def _handled_part(plan: Plan, parts: FileParts, part: int) -> Outcome:
+    data = parts.lines(part)
+    return NOTHING if data is None else handle(plan, Block(data, 0))
+
+
+def _written(outcome: Outcome, lines_before: int) -> tuple[Outcome, int]:
+    """Write the text here and now; the rest of the outcome is for the process that sums up."""
+    view = memoryview(outcome.text)
+    while view:
+        view = view[os.write(sys.stdout.fileno(), view) :]
+    bad = tuple(BadLine(lines_before + 1 + line.number, line.error) for line in outcome.bad)
+    return outcome._replace(text=b"", bad=bad), lines_before + outcome.lines
 
 
 def _first_ones(blocks: Iterator[Block]) -> Iterator[Block]:
@@ -183,7 +183,7 @@ def _records(output: Output, source: IO[bytes], plan: Plan) -> Exit:
 
     with output.document("classify", Classification) as document, output.progress() as progress:
         began, number = monotonic(), 0
-        for block in _blocks(source):
+        for block in blocks_of(source):
             lines = block.data.decode("utf-8", "surrogateescape").split("\n")
             for number, text in enumerate(fields_of(lines, plan), block.first_line):
                 if is_skipped(text):

@@ -138,8 +138,8 @@ def test_a_block_says_of_each_line_what_the_record_says(texts: list[str]) -> Non
 def test_a_stream_that_repeats_itself_gets_the_same_answers() -> None:
     texts = ["10.0.0.1", "8.8.8.8", "bad"] * 1000
     tails = Labeller().tails(texts)
-    assert set(tails[::3]) == {"\tprivate\t10.0.0.0/8\n"}
-    assert {type(t) for t in tails[2::3]} == {AddressError}
+    assert set(tails.each[::3]) == {"\tprivate\t10.0.0.0/8\n"}
+    assert {type(t) for t in tails.each[2::3]} == {AddressError}
 
 
 @pytest.mark.parametrize("processes", ["1", "2", "3"])

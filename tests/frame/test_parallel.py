@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from netprobe.errors import CannotRunError
-from netprobe.parallel import in_order
+from netprobe.parallel import in_order, in_turn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are made by fork(2)")
 
@@ -73,3 +74,67 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
     for descriptor in watched:
         assert select.select([descriptor], [], [], 10)[0]
         os.close(descriptor)
+
+
+@pytest.mark.parametrize(("parts", "processes"), [(0, 2), (1, 1), (1, 4), (7, 2), (50, 3)])
+def test_parts_are_delivered_in_turn_and_hand_a_number_on(parts: int, processes: int) -> None:
+    results = in_turn(parts, processes, lambda part: part * part, lambda square, sum_: (square, sum_ + square))
+    assert list(results) == [part * part for part in range(parts)]
+    carried = in_turn(parts, processes, lambda part: 1, lambda one, before: (before, before + one))
+    assert list(carried) == list(range(parts))
+
+
+def test_deliveries_go_out_one_after_the_other(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb", buffering=0) as out:
+
+        def write(text: bytes, carried: int) -> tuple[int, int]:
+            for at in range(0, len(text), 100):
+                out.write(text[at : at + 100])
+            return len(text), carried
+
+        assert sum(in_turn(40, 4, lambda part: b"%d" % (part % 10) * 5000, write)) == 200_000
+    assert (tmp_path / "out").read_bytes() == b"".join(b"%d" % (part % 10) * 5000 for part in range(40))
+
+
+def test_after_an_exception_nothing_more_is_delivered(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+
+    def append(part: int, carried: int) -> tuple[None, int]:
+        with out.open("a") as file:
+            file.write(f"{1 // (3 - part)} ")
+        return None, carried
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_turn(10, 3, int, append))
+    assert len(out.read_text().split()) == 3
+
+
+def test_a_killed_worker_ends_its_neighbours_too() -> None:
+    def kill_the_second(part: int) -> int:
+        if part == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return part
+
+    results = in_turn(9, 3, kill_the_second, lambda part, carried: (part, carried))
+    assert next(results) == 0
+    with pytest.raises(CannotRunError, match="was killed"):
+        next(results)
+    with pytest.raises(ChildProcessError):  # all were waited for
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_workers_in_turn_end_with_a_parent_that_is_killed() -> None:
+    program = (
+        "import os\n"
+        "from netprobe.parallel import in_turn\n"
+        "def deliver(part, carried):\n"
+        "    print(os.getpid(), flush=True)\n"
+        "    return part, carried\n"
+        "results = in_turn(100_000_000, 2, int, deliver)\n"
+        "for _ in results: pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert len({parent.stdout.readline() for _ in range(2)}) == 2  # both are at work
+        parent.kill()
+        parent.stdout.read()  # ends when the last worker has closed it
