@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -141,7 +140,7 @@ def _result_of(source: int) -> Any:
     message = _read(source)
     if message is None:
         raise _killed()
-    result = pickle.loads(message)
+    result = _loads(message)
     if isinstance(result, BaseException):
         raise result
     return result
@@ -211,7 +210,7 @@ def _work(function: Callable[[Any], Any], source: int, target: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while (message := _read(source)) is not None:
             try:
-                result = function(pickle.loads(message))
+                result = function(_loads(message))
             except Exception as error:
                 result = error
             _write(target, result)
@@ -227,11 +226,19 @@ def _widen(descriptor: int) -> None:
 
 
 def _write(descriptor: int, value: object) -> None:
+    import pickle  # each process for itself, while the others work
+
     body = pickle.dumps(value, protocol=5)
     for data in (len(body).to_bytes(_LENGTH_SIZE), body):
         view = memoryview(data)
         while view:
             view = view[os.write(descriptor, view) :]
+
+
+def _loads(message: bytearray) -> Any:
+    import pickle
+
+    return pickle.loads(message)
 
 
 def _read(descriptor: int) -> bytearray | None:
