@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,11 +21,12 @@ class LinkAddress(NamedTuple):
 
 
 class HostRoute(NamedTuple):
-    """A default route of this host."""
+    """A default route of this host, or its way to one address; ``own`` when that ends here (a local route)."""
 
     version: int
     gateway: str | None
-    interface: str
+    interface: str | None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,21 @@ class Here:
     gateway: str | None
 
 
-def seen_from(version: int, number: int, addresses: Iterable[LinkAddress], routes: Sequence[HostRoute]) -> Here:
-    """Where an address is for a host with these addresses and default routes."""
+_NO_ROUTE = Here("no-route", None, None, None)
+
+
+def seen_from(
+    version: int,
+    number: int,
+    addresses: Iterable[LinkAddress],
+    routes: Sequence[HostRoute],
+    look_up: Callable[[], HostRoute | None] | None = None,
+) -> Here:
+    """Where an address is for a host with these addresses and default routes.
+
+    ``look_up`` tells the host's way to this very address (None: it has none), where the host can be asked; else the
+    default routes must do.
+    """
     held = [(read_address(entry.address), entry) for entry in addresses]
     own = [(a, entry) for a, entry in held if a.version == version]
     for address, entry in own:
@@ -49,18 +63,21 @@ def seen_from(version: int, number: int, addresses: Iterable[LinkAddress], route
         return Here("own", next((e.interface for a, e in own if a.number >> 24 == 127), None), "127.0.0.0/8", None)
     if number == 0:  # as a bind address all of this host's own, as a destination this host (RFC 1122, RFC 4291)
         return Here("own", None, None, None)
+    way = look_up() if look_up else next((route for route in routes if route.version == version), None)
+    if way and way.own:
+        return Here("own", way.interface, None, None)
     if _stays_on_link(version, number):
-        interface = next((route.interface for route in routes if route.version == version), None)
-        return Here("on-link", interface, None, None) if interface else Here("no-route", None, None, None)
+        return Here("on-link", way.interface, None, None) if way else _NO_ROUTE
     around = [(a, e) for a, e in own if not (number ^ a.number) & net_mask(version, e.prefix)]
+    if look_up:  # a more specific route, a rule or a firewall's blackhole may lead elsewhere
+        around = [(a, e) for a, e in around if way and not way.gateway and way.interface == e.interface]
     if around:
         address, entry = max(around, key=lambda pair: pair[1].prefix)
         relation = _place(version, number, entry.prefix, routes)
         return Here(relation, entry.interface, _subnet(address.number, entry, version), None)
-    for route in routes:
-        if route.version == version:
-            return Here("routed" if route.gateway else "on-link", route.interface, None, route.gateway)
-    return Here("no-route", None, None, None)
+    if way is None:
+        return _NO_ROUTE
+    return Here("routed" if way.gateway else "on-link", way.interface, None, way.gateway)
 
 
 def _stays_on_link(version: int, number: int) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from netprobe.address.number import BITS, address_text, host_mask, net_mask
 
-__all__ = ["Network", "network_of"]
+__all__ = ["Network", "comes_alone", "network_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +46,9 @@ def network_of(version: int, number: int, prefix: int) -> Network:
         hosts=high - low + 1,
         position=number - low + 1 if low <= number <= high else None,
     )
+
+
+def comes_alone(text: str) -> bool:
+    """May a prefix be given to it? A prefix, a range and a reverse name have one; a zone may be called anything."""
+    text = text.strip().partition("%")[0].lower()
+    return not ("/" in text or "-" in text or text.endswith(("arpa", "arpa.")))

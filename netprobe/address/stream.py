@@ -11,6 +11,7 @@ from typing import NamedTuple
 from netprobe.address.bulk import Labeller, Tail, Tails, block_of, kind_of_tail
 from netprobe.address.classification import Classification, classify
 from netprobe.address.predicates import is_kind, matches
+from netprobe.address.prefix import comes_alone
 from netprobe.errors import AddressError
 
 __all__ = ["NOTHING", "BadLine", "Block", "Outcome", "Plan", "classified", "fields_of", "handle"]
@@ -145,9 +146,7 @@ def _by_records(texts: Sequence[str], plan: Plan) -> tuple[Tails, list[bool], bo
 
 def classified(text: str, plan: Plan) -> Classification:
     """The full record of one line. Raises AddressError."""
-    text = text.strip()
-    own = any(mark in text for mark in "/-") or text.lower().endswith(("arpa", "arpa."))  # --prefix is for the others
-    return classify(text, None if own else plan.prefix, plan.nat64, plan.lenient)
+    return classify(text.strip(), plan.prefix if comes_alone(text) else None, plan.nat64, plan.lenient)
 
 
 def _record(text: str, plan: Plan) -> Classification | AddressError:

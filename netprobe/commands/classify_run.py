@@ -9,6 +9,7 @@ import click
 
 from netprobe.address.classification import Classification
 from netprobe.address.classification import classify as classified
+from netprobe.address.prefix import comes_alone
 from netprobe.errors import AddressError, Exit, InvalidInputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["arguments", "kinds", "question_of", "registry"]
 
-PLAIN = ("input", "kind", "block.cidr", "summary")
+PLAIN = ("input", "kind", "block.cidr")  # and the sentence
 
 
 def arguments(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> Exit:
@@ -51,15 +52,11 @@ def question_of(options: Mapping[str, Any]) -> None:
 
 def _one(text: str, options: Mapping[str, Any], document: Document) -> Classification | None:
     try:
-        return classified(text, _prefix(text, options["prefix"]), options["nat64"], options["lenient"])
+        prefix = options["prefix"] if comes_alone(text) else None
+        return classified(text, prefix, options["nat64"], options["lenient"])
     except AddressError as error:
         document.error(error)
         return None
-
-
-def _prefix(text: str, prefix: int | None) -> int | None:
-    """``--prefix`` is for addresses without one; a range and a name have none."""
-    return None if "/" in text or "-" in text or "arpa" in text.lower() else prefix
 
 
 def _stays(record: Classification, options: Mapping[str, Any]) -> bool:
@@ -81,14 +78,30 @@ def _answer(record: Classification, word: str, output: Output, document: Documen
 
 
 def _relation() -> Callable[[Classification], Any]:
-    """The function that places an address for this host; the host is asked once."""
+    """The function that places an address for this host; what the host has is asked once, its way to each address."""
     from netprobe import api
     from netprobe.address.here import HostRoute, LinkAddress, seen_from
+    from netprobe.interfaces import way_to
 
     links = api.local_interfaces()
     held = [LinkAddress(a.address, a.prefix or 0, i.name) for i in links for a in i.addresses if a.prefix is not None]
     routes = [HostRoute(r.version, r.gateway, i.name) for i in links for r in i.default_routes]
-    return lambda record: seen_from(record.version, record.integer, held, routes)
+    zones = {name: i.name for i in links for name in (i.name, str(i.index))}
+
+    def relate(record: Classification) -> Any:
+        interface = zones.get(record.zone) if record.zone else None
+        near = [entry for entry in held if interface in (None, entry.interface)]
+
+        def look_up() -> HostRoute | None:
+            way = way_to(record.address, interface)
+            return way and HostRoute(record.version, way.gateway, way.interface, way.own)
+
+        try:
+            return seen_from(record.version, record.integer, near, routes, look_up)
+        except OSError:  # no netlink here
+            return seen_from(record.version, record.integer, near, routes)
+
+    return relate
 
 
 def _with_here(record: Classification, relate: Callable[[Classification], Any] | None) -> Classification:
@@ -100,12 +113,12 @@ def _with_here(record: Classification, relate: Callable[[Classification], Any] |
 
 
 def _plain(record: Any) -> str:
+    from netprobe.render.classification import here_words, whole_words
     from netprobe.render.delimited import plain_line
 
-    lines = [plain_line(record, PLAIN)]
+    said = [record.summary, whole_words(record), record.verdict and f"beware: {record.verdict}"]
+    lines = [f"{plain_line(record, PLAIN)}\t{'; '.join(filter(None, said))}"]
     if record.here is not None:
-        from netprobe.render.classification import here_words
-
         lines[0] += f"\t{here_words(record.here)}"
     if record.range is not None and len(record.range.pieces) > 1:
         lines += [f"{piece.first}-{piece.last}\t{piece.kind}\t{piece.block or '-'}" for piece in record.range.pieces]

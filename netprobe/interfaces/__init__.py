@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress
+from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress, Way
 
-__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "local_interfaces"]
+__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Way", "local_interfaces", "way_to"]
 
 
 def local_interfaces(
@@ -24,3 +24,13 @@ def local_interfaces(
         if refused is not None:
             refused(error.strerror or str(error))
         return netifaces_reader.read_interfaces(kind_of)
+
+
+def way_to(address: str, interface: str | None = None) -> Way | None:
+    """Where this host would send a packet to ``address`` (out of ``interface``, if given); None where it has no way.
+
+    The kernel looks it up in all its tables and rules; nothing is sent. Raises OSError where it cannot be asked.
+    """
+    from netprobe.interfaces import netlink_reader
+
+    return netlink_reader.way_to(address, interface)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
 
-from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress
-from netprobe.interfaces.rtnetlink import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, attributes, dump
+from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress, Way
+from netprobe.interfaces.rtnetlink import RTM_GETADDR, RTM_GETLINK, RTM_GETROUTE, attributes, dump, look_up_route
 
-__all__ = ["read_interfaces"]
+__all__ = ["read_interfaces", "way_to"]
 
 _IFF_UP, _IFF_LOOPBACK, _IFF_POINTOPOINT = 0x1, 0x8, 0x10  # netdevice(7)
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 1, 3, 4, 16, 18  # linux/if_link.h
 _IFLA_INFO_KIND = 1
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8  # linux/if_addr.h
 _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 4, 5, 6, 9, 15, 18  # rtnetlink.h
-_RTN_UNICAST = 1
+_RTN_UNICAST, _RTN_LOCAL = 1, 2
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EACCES, errno.EINVAL)  # none, unreachable, prohibit, blackhole
 
 # The hardware types (ARPHRD_*, linux/if_arp.h) of links that say nothing more of themselves.
 _HARDWARE = {1: "ethernet", 772: "loopback", 512: "ppp", 768: "tunnel", 769: "tunnel", 776: "tunnel", 778: "tunnel",
@@ -44,6 +46,21 @@ def read_interfaces(kind_of: Callable[[str], str]) -> tuple[Interface, ...]:
             routes.setdefault(index, []).append(route)
     made = (_interface(body, addresses, routes) for body in links)
     return tuple(sorted(made, key=lambda interface: interface.index or 0))
+
+
+def way_to(address: str, interface: str | None) -> Way | None:
+    """Where the kernel would send a packet to ``address``; None where it has no way. Raises OSError without netlink."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    index = socket.if_nametoindex(interface) if interface else 0
+    try:
+        body = look_up_route(family, socket.inet_pton(family, address), index)
+    except OSError as error:
+        if error.errno in _NO_WAY:
+            return None
+        raise
+    found = attributes(body[12:])
+    index = struct.unpack("=i", found[_RTA_OIF])[0] if _RTA_OIF in found else 0
+    return Way(socket.if_indextoname(index) if index else None, _gateway(family, found), own=body[7] == _RTN_LOCAL)
 
 
 def _index(body: bytes) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
-__all__ = ["DefaultRoute", "Interface", "InterfaceAddress"]
+__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,14 @@ class DefaultRoute:
     gateway: str | None
     metric: int | None = None
     table: str | None = None
+
+
+class Way(NamedTuple):
+    """The way of a packet to one address: out of which interface, to which gateway if not on-link, or to ourselves."""
+
+    interface: str | None
+    gateway: str | None
+    own: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from netprobe.render.card import Card
     from netprobe.render.output import Document
 
-__all__ = ["bit_lines", "here_words", "print_classifications"]
+__all__ = ["bit_lines", "here_words", "print_classifications", "whole_words"]
 
 _PROPERTIES = (
     ("source", "source"),
@@ -38,7 +38,11 @@ def _card(record: Any, bits: bool) -> Card:
 
 
 def _is_range(record: Any) -> bool:
-    return record.range is not None and (record.network is None or len(record.range.pieces) > 1)
+    """Is the whole meant, and is there more to it than one kind?"""
+    whole = record.range
+    if whole is None or whole_words(record) is not None:
+        return False
+    return record.network is None or len(whole.pieces) > 1
 
 
 def _range_lines(record: Any) -> Iterator[tuple[str, str]]:
@@ -48,6 +52,10 @@ def _range_lines(record: Any) -> Iterator[tuple[str, str]]:
         yield "prefixes", " ".join(whole.prefixes)
     else:
         yield "prefixes", f"{' '.join(whole.prefixes[:4])} … {len(whole.prefixes)} in all"
+    yield from _pieces(whole)
+
+
+def _pieces(whole: Any) -> Iterator[tuple[str, str]]:
     for piece in whole.pieces:
         named = f" ({piece.block})" if piece.block else ""
         yield "piece", f"{piece.first} - {piece.last} {piece.kind}{named}"
@@ -72,6 +80,11 @@ def _lines(record: Any, title: str) -> Iterator[tuple[str, str]]:
         yield "role", _role(role)
     if record.network is not None:
         yield "network", _network(record.network)
+    whole = whole_words(record)
+    if whole is not None:
+        yield "whole", whole
+        if len(record.range.pieces) > 1:
+            yield from _pieces(record.range)
     yield from _inside(record)
     if record.zone:
         yield "zone", record.zone
@@ -145,6 +158,13 @@ def _network(network: Any) -> str:
     hosts = f"{network.hosts:,} host{'s' if network.hosts > 1 else ''}"
     text += f"\n{hosts}: {network.first_host} - {network.last_host}"
     return f"{text}; this is host {network.position:,}" if network.position is not None else text
+
+
+def whole_words(record: Any) -> str | None:
+    """The other reading of an address with a prefix: the prefix as a whole. None where that is what was meant."""
+    if record.range is None or record.network is None or record.range.first == record.address:
+        return None
+    return f"{record.network.network} as a whole is {record.range.kind}"
 
 
 def here_words(here: Any) -> str:

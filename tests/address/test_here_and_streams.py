@@ -56,6 +56,23 @@ def test_a_host_without_a_default_route_reaches_nothing_outside(text: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("text", "way", "here"),
+    [
+        ("10.9.0.77", HostRoute(4, "10.9.0.9", "d0"), Here("routed", "d0", None, "10.9.0.9")),
+        ("10.9.0.77", HostRoute(4, None, "d0"), Here("on-link", "d0", "10.9.0.0/24", None)),
+        ("10.9.0.77", HostRoute(4, None, "d7"), Here("on-link", "d7", None, None)),
+        ("10.9.0.77", None, Here("no-route", None, None, None)),
+        ("10.60.0.1", None, Here("no-route", None, None, None)),
+        ("8.8.8.8", HostRoute(4, "10.8.0.5", "d1"), Here("routed", "d1", None, "10.8.0.5")),
+        ("10.77.0.1", HostRoute(4, None, "lo", own=True), Here("own", "lo", None, None)),
+        ("224.0.0.1", HostRoute(4, "10.8.0.5", "d1"), Here("on-link", "d1", None, None)),
+    ],
+)
+def test_the_way_that_the_host_looks_up_decides(text: str, way: HostRoute | None, here: Here) -> None:
+    assert seen_from(4, classify(text).integer, HELD, ROUTES, lambda: way) == here
+
+
+@pytest.mark.parametrize(
     ("text", "place"),
     [
         (
@@ -77,6 +94,24 @@ def test_a_prefix_for_all_lines_of_a_stream(netprobe: Run) -> None:
     assert (ran.status, ran.stderr) == (0, "")
     networks = [json.loads(line)["network"] for line in ran.stdout.splitlines()]
     assert [n and n["network"] for n in networks] == ["10.0.0.0/24", "10.0.0.0/16", None, None]
+
+
+def test_a_zone_with_a_dash_is_no_range(netprobe: Run) -> None:
+    for ran in (
+        netprobe("classify", "fe80::1%eth-0", "--prefix", "64", "--format", "ndjson"),
+        netprobe("classify", "-", "--prefix", "64", "--format", "ndjson", stdin="fe80::1%eth-0\n"),
+    ):
+        assert json.loads(ran.stdout)["network"]["network"] == "fe80::/64"
+
+
+def test_both_readings_and_the_verdict_are_in_the_plain_line(netprobe: Run) -> None:
+    ran = netprobe("classify", "10.0.0.5/8", "10.0.0.0/8", "172.16.0.1/11", "2002:7f00:1::")
+    said = ran.stdout.splitlines()
+    assert said[0].endswith(", a host of 10.0.0.0/8; 10.0.0.0/8 as a whole is private")
+    assert said[1].endswith(", the network address of 10.0.0.0/8")
+    assert said[2].endswith(", a host of 172.0.0.0/11; 172.0.0.0/11 as a whole is mixed")
+    assert said[3:5] == ["172.0.0.0-172.15.255.255\tpublic\t-", "172.16.0.0-172.31.255.255\tprivate\t172.16.0.0/12"]
+    assert said[5].endswith("; beware: globally routable 6to4 that leads to 127.0.0.1 (loopback)")
 
 
 def test_a_prefix_of_several_kinds_has_no_block_of_its_own(netprobe: Run) -> None:
