@@ -26,7 +26,7 @@ __all__ = ["classify"]
 )
 @click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
 @option("--prefix", type=click.IntRange(0, 128), metavar="BITS", help="Prefix of addresses that come without one.")
-@option("--here", is_flag=True, help="Also say where the address is for this host: own, on-link, routed (the kernel looks it up).")
+@option("--here", is_flag=True, help="Also say where this host's kernel finds the address: own, on-link, routed.")
 @option("--bits", is_flag=True, help="Also show the bits, the network's apart from the host's.")
 @option("--nat64", multiple=True, metavar="PREFIX", help="A translation prefix of your network (RFC 6052).")
 @option("--lenient", is_flag=True, help="Take every spelling that inet_aton takes: 127.1, 0x7f.1, 010.1.1.1.")

@@ -31,7 +31,9 @@ def pages() -> dict[Path, Mapping[str, Any]]:
 def _commands(
     path: tuple[str, ...], command: click.Command, context: click.Context
 ) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    yield path, command.to_info_dict(context)
+    info = command.to_info_dict(context)
+    metavars = {parameter.name: parameter.metavar for parameter in command.params}
+    yield path, {**info, "params": [{**entry, "metavar": metavars.get(entry["name"])} for entry in info["params"]]}
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             sub = command.get_command(context, name)
@@ -88,7 +90,7 @@ def _option(path: tuple[str, ...], parameter: Mapping[str, Any]) -> Iterator[str
 
 def _metavar(parameter: Mapping[str, Any]) -> str:
     if parameter.get("metavar"):
-        return _escaped(str(parameter["metavar"]))
+        return _escaped(str(parameter["metavar"]).lower())
     choices = parameter["type"].get("choices")
     return " | ".join(choices) if choices else str(parameter["name"]).rstrip("_")
 
