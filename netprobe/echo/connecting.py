@@ -1,4 +1,4 @@
-"""A connection to an echo server, with the time-out in the kernel, or the named reason why there is none."""
+"""A socket to an echo server, with the time-out in the kernel, or the named reason why there is none."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import errno
 import os
 import socket
 import struct
-import sys
 from collections.abc import Mapping
+from time import perf_counter_ns
 from typing import Any
 
 from netprobe.echo.destination import place
-from netprobe.errors import Exit, NetprobeError
+from netprobe.errors import CannotRunError, Exit, InvalidInputError, NetprobeError
 from netprobe.sockets.failures import Evidence, judge
-from netprobe.sockets.payload import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, SOL_IPV6, extended_error
+from netprobe.sockets.payload import ORIGINS, ask_for_errors, take_errors
 
-__all__ = ["PeerError", "connect", "peer_error", "set_timeout"]
+__all__ = ["Found", "PeerError", "connect", "connect_to", "peer_error", "resolve", "set_timeout"]
 
-_LINUX = sys.platform.startswith("linux")
+Found = tuple[Any, Any, int, str, Any]  # a line of getaddrinfo(3)
 
 
 class PeerError(NetprobeError):
@@ -30,46 +30,71 @@ class PeerError(NetprobeError):
         super().__init__(what, f"{verdict}: {why}", hint)
 
 
-def connect(host: str, port: int, timeout_s: float) -> socket.socket:
-    """A blocking TCP connection whose send and receive time out after ``timeout_s`` seconds.
+def connect(
+    host: str, port: int, timeout_s: float, kind: int = socket.SOCK_STREAM, source: str | None = None
+) -> socket.socket:
+    """A blocking, connected socket whose calls time out after ``timeout_s`` seconds, from ``source`` if given.
 
-    Every address of ``host`` is tried in the resolver's order. Raises PeerError with the last one's reason.
+    Every address of ``host`` is tried in the resolver's order. Raises PeerError with the last one's reason, and
+    CannotRunError when ``source`` is no address of this host.
     """
     last: PeerError | None = None
-    for family, kind, protocol, _, address in _resolve(host, port, timeout_s):
-        sock = socket.socket(family, kind, protocol)
+    for found in resolve(host, port, kind, source):
         try:
-            _ask_for_reasons(sock, family)
-            sock.settimeout(timeout_s)
-            sock.connect(address)
-            sock.settimeout(None)
-            set_timeout(sock, timeout_s)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        except OSError as error:
-            last = peer_error(error, sock, host, port, "connect", timeout_s)
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
+            return connect_to(found, host, port, timeout_s, source)[0]
+        except PeerError as error:
+            last = error
     assert last is not None
     raise last
 
 
-def _resolve(host: str, port: int, timeout_s: float) -> list[Any]:
+def connect_to(
+    found: Found, host: str, port: int, timeout_s: float, source: str | None = None
+) -> tuple[socket.socket, int]:
+    """The same for one address that ``resolve`` found, and how many nanoseconds connect(2) took."""
+    family, kind, protocol, _, address = found
+    sock = socket.socket(family, kind, protocol)
     try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        ask_for_errors(sock)
+        set_timeout(sock, timeout_s)
+        if source is not None:
+            _bind(sock, source)
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        start = perf_counter_ns()
+        sock.connect(address)
+        elapsed_ns = perf_counter_ns() - start
+    except OSError as error:
+        told = peer_error(error, sock, host, port, "connect", timeout_s, str(address[0]))
+        sock.close()
+        raise told from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock, elapsed_ns
+
+
+def resolve(host: str, port: int, kind: int = socket.SOCK_STREAM, source: str | None = None) -> list[Found]:
+    """The addresses of ``host``, those of the source address' family if there is one. Raises PeerError if none."""
+    family = socket.AF_UNSPEC
+    if source is not None:
+        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    try:
+        return list(socket.getaddrinfo(host, port, family, kind))
     except (socket.gaierror, UnicodeError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a name"
         raise PeerError(host, "unreachable", f"the name does not resolve ({why})") from error
 
 
-def _ask_for_reasons(sock: socket.socket, family: int) -> None:
-    if _LINUX:
-        if family == socket.AF_INET6:
-            sock.setsockopt(SOL_IPV6, IPV6_RECVERR, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+def _bind(sock: socket.socket, source: str) -> None:
+    try:
+        found = socket.getaddrinfo(source, 0, sock.family, sock.type, flags=socket.AI_NUMERICHOST)
+    except (socket.gaierror, UnicodeError) as error:
+        raise InvalidInputError(source, "not an address", "--source takes an address of this host") from error
+    try:
+        sock.bind(found[0][4])
+    except OSError as error:
+        raise CannotRunError(source, error.strerror or str(error), "see 'netprobe interfaces'") from error
 
 
 def set_timeout(sock: socket.socket, timeout_s: float) -> None:
@@ -84,12 +109,24 @@ def set_timeout(sock: socket.socket, timeout_s: float) -> None:
         sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("@ll", seconds, rest))
 
 
-def peer_error(error: OSError, sock: socket.socket, host: str, port: int, stage: str, timeout_s: float) -> PeerError:
-    """What went wrong, named by the one table of failures."""
-    timed_out = isinstance(error, TimeoutError) or error.errno in (errno.EAGAIN, errno.EWOULDBLOCK)
+_WAITED = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS)  # the kernel's time-out of recv(2), connect(2)
+
+
+def peer_error(
+    error: OSError,
+    sock: socket.socket,
+    host: str,
+    port: int,
+    stage: str,
+    timeout_s: float,
+    address: str | None = None,
+) -> PeerError:
+    """What went wrong, named by the one table of failures; ``address`` is that of ``host`` which was asked."""
+    timed_out = isinstance(error, TimeoutError) or error.errno in _WAITED
     evidence = Evidence(
         result="timeout" if timed_out else "error",
-        destination=host,
+        protocol="udp" if sock.type == socket.SOCK_DGRAM else "tcp",
+        destination=address or _peer_of(sock) or host,
         stage=stage,
         errno=None if timed_out else errno.errorcode.get(error.errno or 0),
         error=error.strerror or str(error),
@@ -101,12 +138,13 @@ def peer_error(error: OSError, sock: socket.socket, host: str, port: int, stage:
     return PeerError(place(host, port), judged.verdict, judged.cause or str(error), hint)
 
 
-def _reason(sock: socket.socket) -> Mapping[str, Any] | None:
-    if not _LINUX:
-        return None
+def _peer_of(sock: socket.socket) -> str | None:
     try:
-        _, ancillary, _, _ = sock.recvmsg(512, 512, MSG_ERRQUEUE | socket.MSG_DONTWAIT)
+        return str(sock.getpeername()[0])
     except OSError:
         return None
-    wanted = ((socket.IPPROTO_IP, IP_RECVERR), (SOL_IPV6, IPV6_RECVERR))
-    return next((extended_error(data) for level, kind, data in ancillary if (level, kind) in wanted), None)
+
+
+def _reason(sock: socket.socket) -> Mapping[str, Any] | None:
+    """The error that the network or this host reported, out of whatever else is in the error queue."""
+    return next((said for said in take_errors(sock) if said["origin"] in ORIGINS.values()), None)

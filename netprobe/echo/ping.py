@@ -1,25 +1,31 @@
-"""Round trips of small messages through an echo server, timed with nothing but system calls in between."""
+"""Round trips of small messages through an echo server, one after the other, and what they come to."""
 
 from __future__ import annotations
 
-import os
-import socket
+import gc
 import time
+from array import array
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count as counted
 
-from netprobe.echo.connecting import PeerError, connect, peer_error, set_timeout
+from netprobe.echo.connecting import PeerError
 from netprobe.echo.destination import place
-from netprobe.echo.statistics import RoundTrips, summarise
+from netprobe.echo.statistics import KernelTimes, RoundTrips, percentile, rounded, summarise
+from netprobe.echo.trips import Stray, Trip, Trips
 
 __all__ = ["Ping", "Reply"]
-
-WINDOW = 32 * 1024  # bytes under way at once: less than any socket's buffers hold
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message: ``verdict`` is ``reachable`` when it came back as it was, else the word for what happened."""
+    """One message: ``verdict`` is ``reachable`` when it came back as it was, else the word for what happened.
+
+    ``note`` is ``late`` for an echo that came after its time-out, ``duplicate`` for one that came again.
+    ``kernel_ms`` is the kernel's measure of the same trip. With ``--framed``: how long the server had the message,
+    what is left for the network, and the address and port under which we appear there.
+    """
 
     sequence: int
     destination: str
@@ -28,127 +34,125 @@ class Reply:
     verdict: str
     rtt_ms: float | None
     cause: str | None = None
+    note: str | None = None
+    kernel_ms: float | None = None
+    server_ms: float | None = None
+    network_ms: float | None = None
+    appears_as: str | None = None
+    translated: bool | None = None
 
 
 class Ping:
-    """``count`` messages of ``size`` bytes to an echo server, ``interval_s`` apart, each waited for ``timeout_s``."""
+    """``count`` messages (0: without end) over ``trips``, ``interval_s`` apart."""
 
-    def __init__(self, host: str, port: int, *, count: int, interval_s: float, size: int, timeout_s: float) -> None:
-        self.host, self.port = host, port
-        self.count, self.interval_s, self.size, self.timeout_s = count, interval_s, size, timeout_s
-        self.sent = 0
-        self.rtts_ms: list[float] = []
-        self._sock: socket.socket | None = None
+    def __init__(self, trips: Trips, host: str, port: int, *, count: int, interval_s: float, size: int) -> None:
+        self.trips, self.where = trips, place(host, port)
+        self.count, self.interval_s, self.size = count, interval_s, size
+        self.sent = self.duplicates = self.late = self.reordered = 0
+        self.refused = False  # was any of them?
+        self._highest = 0  # the latest message that came back
+        self._rtts, self._server, self._network, self._kernel = (array("d") for _ in range(4))  # milliseconds
 
     def replies(self, sleep: Callable[[float], None] = time.sleep) -> Iterator[Reply]:
-        """One reply per message; a connection that broke is made anew for the next message."""
+        """One reply a message, and one for each that came late or twice."""
         begun = time.monotonic()
-        try:
-            for sequence in range(1, self.count + 1):
-                if sequence > 1:
-                    sleep(max(begun + (sequence - 1) * self.interval_s - time.monotonic(), 0.0))
-                self.sent += 1
-                yield self._one(sequence)
-        finally:
-            self._drop()
+        with _no_collection():
+            try:
+                for sequence in range(1, self.count + 1) if self.count else counted(1):
+                    if sequence > 1:
+                        sleep(max(begun + (sequence - 1) * self.interval_s - time.monotonic(), 0.0))
+                    self.sent += 1
+                    yield from self._outcome(sequence)
+            finally:
+                self.trips.close()
 
     def summary(self) -> RoundTrips:
         """The figures of what was sent so far."""
-        return summarise(self.sent, self.rtts_ms)
+        return summarise(
+            self.sent,
+            self._rtts,
+            duplicates=self.duplicates,
+            late=self.late,
+            reordered=self.reordered,
+            server_ms=self._server,
+            network_ms=self._network,
+            kernel=self._kernel_times(),
+        )
 
-    def _one(self, sequence: int) -> Reply:
-        where = place(self.host, self.port)
-        message = _message(sequence, self.size)
+    def _outcome(self, sequence: int) -> Iterator[Reply]:
+        """What came besides while the message was under way, then what became of the message."""
         try:
-            if self._sock is None:
-                self._sock = connect(self.host, self.port, self.timeout_s)
-            rtt_ms = self._round_trip(self._sock, message)
+            trip = self.trips.trip(sequence)
         except PeerError as error:
-            self._drop()
-            return Reply(sequence, where, "tcp", self.size, error.verdict, None, error.why.partition(": ")[2])
-        self.rtts_ms.append(rtt_ms)
-        return Reply(sequence, where, "tcp", self.size, "reachable", round(rtt_ms, 4))
+            yield from map(self._besides, self.trips.strays())
+            self.refused = self.refused or error.verdict == "refused"
+            cause = error.why.partition(": ")[2]
+            yield Reply(sequence, self.where, self.trips.protocol, self.size, error.verdict, None, cause)
+        else:
+            yield from map(self._besides, self.trips.strays())
+            yield self._answered(sequence, trip)
 
-    def _round_trip(self, sock: socket.socket, message: bytes) -> float:
-        """Send, take the same number of bytes back, compare. Milliseconds."""
-        buffer = bytearray(len(message))
-        try:
-            if len(message) <= WINDOW:
-                elapsed_ns, got = self._at_once(sock, message, buffer)
-            else:
-                elapsed_ns, got = self._in_windows(sock, message, buffer)
-        except OSError as error:
-            raise peer_error(error, sock, self.host, self.port, "answer", self.timeout_s) from error
-        where = place(self.host, self.port)
-        if got < len(message):
-            raise PeerError(where, "wrong-responder", f"closed after {got} of {len(message)} bytes: no echo server")
-        if buffer != message:
-            raise PeerError(where, "wrong-responder", "other bytes came back: no echo server")
-        if _more_waits(sock):
-            raise PeerError(where, "wrong-responder", "more came back than was sent: no echo server")
-        return elapsed_ns / 1e6
+    def _answered(self, sequence: int, trip: Trip) -> Reply:
+        self._highest = max(self._highest, sequence)
+        rtt_ms = trip.elapsed_ns / 1e6
+        self._rtts.append(rtt_ms)
+        kernel_ms = self._kept(self._kernel, trip.kernel_ns)
+        server_ms = self._kept(self._server, trip.server_ns)
+        network_ms = self._kept(self._network, None if trip.server_ns is None else trip.elapsed_ns - trip.server_ns)
+        return Reply(
+            sequence,
+            self.where,
+            self.trips.protocol,
+            self.size,
+            "reachable",
+            rounded(rtt_ms),
+            kernel_ms=kernel_ms,
+            server_ms=server_ms,
+            network_ms=network_ms,
+            appears_as=trip.appears_as,
+            translated=_translated(trip),
+        )
 
-    def _at_once(self, sock: socket.socket, message: bytes, buffer: bytearray) -> tuple[int, int]:
-        """A message that fits into the sockets' buffers: nothing but system calls between the two clock reads."""
-        view, size = memoryview(buffer), len(message)
-        sendall, recv_into, clock = sock.sendall, sock.recv_into, time.perf_counter_ns
-        start = clock()
-        sendall(message)
-        got = recv_into(buffer)
-        if got == size:
-            return clock() - start, got
-        while 0 < got < size:
-            self._await(sock, start)
-            count = recv_into(view[got:])
-            if not count:
-                break
-            got += count
-        elapsed = clock() - start
-        set_timeout(sock, self.timeout_s)
-        return elapsed, got
+    def _besides(self, stray: Stray) -> Reply:
+        if stray.what == "duplicate":
+            self.duplicates += 1
+        else:
+            self.late += 1
+            self.reordered += stray.sequence < self._highest
+            self._highest = max(self._highest, stray.sequence)
+        rtt_ms = rounded(stray.elapsed_ns / 1e6)
+        return Reply(stray.sequence, self.where, self.trips.protocol, self.size, "reachable", rtt_ms, note=stray.what)
 
-    def _in_windows(self, sock: socket.socket, message: bytes, buffer: bytearray) -> tuple[int, int]:
-        """A larger one: never more than a window under way, so that a server that waits for us to read never blocks."""
-        view, outgoing, size = memoryview(buffer), memoryview(message), len(message)
-        sent = got = 0
-        start = time.perf_counter_ns()
-        while got < size:
-            if sent < size and sent - got < WINDOW:
-                sent += sock.send(outgoing[sent : got + WINDOW])
-                continue
-            count = sock.recv_into(view[got:])
-            if not count:
-                break
-            got += count
-            self._await(sock, start)
-        elapsed = time.perf_counter_ns() - start
-        set_timeout(sock, self.timeout_s)
-        return elapsed, got
+    @staticmethod
+    def _kept(values: array[float], nanoseconds: int | None) -> float | None:
+        if nanoseconds is None:
+            return None
+        values.append(nanoseconds / 1e6)
+        return rounded(nanoseconds / 1e6)
 
-    def _await(self, sock: socket.socket, start_ns: int) -> None:
-        """Let the next wait end when the time for the whole message is up."""
-        left_s = self.timeout_s - (time.perf_counter_ns() - start_ns) / 1e9
-        if left_s <= 0:
-            raise TimeoutError("timed out")
-        set_timeout(sock, left_s)
-
-    def _drop(self) -> None:
-        if self._sock is not None:
-            self._sock.close()
-            self._sock = None
+    def _kernel_times(self) -> KernelTimes | None:
+        if self._kernel:
+            ordered = sorted(self._kernel)
+            source = "SO_TIMESTAMPING" if self.trips.protocol == "udp" else "TCP_INFO"
+            return KernelTimes(source, rounded(percentile(ordered, 50)), rounded(ordered[0]))
+        known = self.trips.kernel()
+        if known is None:
+            return None
+        return KernelTimes("TCP_INFO", known.rtt_ms, known.min_rtt_ms, known.deviation_ms, known.retransmits)
 
 
-def _more_waits(sock: socket.socket) -> bool:
-    """Has the peer sent something that nobody asked for?"""
-    sock.setblocking(False)
+def _translated(trip: Trip) -> bool | None:
+    """Is our address another one there? Then there is a translator (NAT) or a proxy in between."""
+    return None if trip.appears_as is None or trip.own is None else trip.appears_as != trip.own
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """No garbage collection in the middle of a measurement: nothing here makes cycles."""
+    was_on = gc.isenabled()
+    gc.disable()
     try:
-        return bool(sock.recv(1, socket.MSG_PEEK))
-    except OSError:
-        return False
+        yield
     finally:
-        sock.setblocking(True)
-
-
-def _message(sequence: int, size: int) -> bytes:
-    """Bytes that nobody would send by chance: the sequence number, then randomness."""
-    return (f"netprobe {sequence} ".encode() + os.urandom(size))[:size]
+        if was_on:
+            gc.enable()

@@ -122,7 +122,8 @@ class Document:
             sys.stdout.flush()
         elif form == "table" and self.line is not None:
             _write(self.line(record))
-            self.records.append(record)
+            if self.view is not None:
+                self.records.append(record)
         else:
             self.records.append(record)
 

@@ -22,6 +22,7 @@ __all__ = [
     "MSG_ERRQUEUE",
     "SO_BINDTODEVICE",
     "SO_REUSEPORT",
+    "SO_TIMESTAMPING",
     "SYSTEM",
     "TCP_INFO",
     "need",
@@ -58,6 +59,7 @@ SYSTEM = system()
 
 SO_BINDTODEVICE = linux_number("SO_BINDTODEVICE", 25)  # socket(7)
 SO_REUSEPORT = linux_number("SO_REUSEPORT", 15)  # socket(7)
+SO_TIMESTAMPING = linux_number("SO_TIMESTAMPING", 37)  # asm-generic/socket.h
 IP_FREEBIND = linux_number("IP_FREEBIND", 15)  # ip(7)
 IPV6_FREEBIND = linux_number("IPV6_FREEBIND", 78)  # linux/in6.h
 IPV6_V6ONLY: int | None = getattr(socket, "IPV6_V6ONLY", None)  # RFC 3493 section 5.3

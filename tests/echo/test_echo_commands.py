@@ -154,7 +154,7 @@ def test_ping_prints_a_line_a_message_and_a_summary(server: Server, netprobe: Ru
     lines = ran.stdout.splitlines()
     assert [f"seq={n}" in line for n, line in enumerate(lines[:3], 1)] == [True] * 3
     assert "0% lost" in ran.stdout
-    assert "min/mean/p50/p99/max" in ran.stdout
+    assert "rtt p50/p90/p99/p99.9" in ran.stdout
 
 
 def test_ping_of_a_closed_port_names_it_and_exits_1(netprobe: Run) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from netprobe.echo.framed_trips import FramedTrips
+from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolError, Replies, error_message
 from netprobe.echo.ping import Ping, Reply
 from netprobe.echo.statistics import percentile, summarise
+from netprobe.echo.trips import ConnectTrips, StreamTrips, Trips
 
 Behave = Callable[[socket.socket], None]
 Serve = Callable[[Behave], int]
@@ -53,9 +57,12 @@ def serve() -> Iterator[Serve]:
         thread.join(20)
 
 
+def ping_of(trips: Trips, count: int = 1) -> Ping:
+    return Ping(trips, "127.0.0.1", 9, count=count, interval_s=0, size=64)
+
+
 def one(port: int, size: int = 64, timeout_s: float = 5.0) -> Reply:
-    ping = Ping("127.0.0.1", port, count=1, interval_s=0, size=size, timeout_s=timeout_s)
-    (reply,) = ping.replies()
+    (reply,) = ping_of(StreamTrips("127.0.0.1", port, size=size, timeout_s=timeout_s)).replies()
     return reply
 
 
@@ -66,8 +73,7 @@ def echo(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize("size", [1, 64, 32 * 1024, 32 * 1024 + 1, 16 * 1024 * 1024])
 def test_a_message_of_any_size_comes_back_from_a_server_that_blocks_while_it_sends(size: int, serve: Serve) -> None:
-    reply = one(serve(echo), size=size, timeout_s=30)
-    assert (reply.verdict, reply.bytes) == ("reachable", size)
+    assert one(serve(echo), size=size, timeout_s=30).verdict == "reachable"
 
 
 def silent(sock: socket.socket) -> None:
@@ -120,7 +126,7 @@ def resetting(sock: socket.socket) -> None:
 
 def test_a_reset_in_the_middle_is_no_echo_and_the_next_message_gets_a_new_connection(serve: Serve) -> None:
     port = serve(resetting)
-    ping = Ping("127.0.0.1", port, count=2, interval_s=0, size=64, timeout_s=5)
+    ping = ping_of(StreamTrips("127.0.0.1", port, size=64, timeout_s=5), count=2)
     assert [reply.rtt_ms for reply in ping.replies()] == [None, None]
     assert ping.summary().loss_percent == 100
 
@@ -137,3 +143,110 @@ def test_a_summary_counts_what_was_lost() -> None:
     assert (figures.sent, figures.received, figures.loss_percent) == (4, 3, 25.0)
     assert (figures.min_ms, figures.mean_ms, figures.max_ms) == (1.0, 2.0, 3.0)
     assert figures.jitter_ms == round(2 / 16 + (1 - 2 / 16) / 16, 4)  # RFC 3550 section 6.4.1
+
+
+def test_the_highest_percentiles_need_many_messages() -> None:
+    figures = summarise(2000, [float(n) for n in range(2000)])
+    assert (figures.p99_ms, figures.p999_ms, figures.max_ms) == (1979.0, 1997.0, 1999.0)
+
+
+def test_the_kernels_figures_of_a_connection_are_told(serve: Serve) -> None:
+    ping = ping_of(StreamTrips("127.0.0.1", serve(echo), size=64, timeout_s=5), count=5)
+    assert all(reply.verdict == "reachable" for reply in ping.replies())
+    kernel = ping.summary().kernel
+    if not sys.platform.startswith("linux"):
+        pytest.skip("TCP_INFO is read on Linux only")
+    assert kernel is not None
+    assert kernel.source == "TCP_INFO"
+    assert kernel.min_ms is not None
+    assert 0 < kernel.min_ms < 5000
+    assert kernel.retransmits == 0
+
+
+def closing(sock: socket.socket) -> None:
+    del sock
+
+
+def test_a_handshake_needs_no_echo_server(serve: Serve) -> None:
+    ping = ping_of(ConnectTrips("127.0.0.1", serve(closing), timeout_s=5), count=3)
+    assert [reply.verdict for reply in ping.replies()] == ["reachable"] * 3
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        (reply,) = ping_of(ConnectTrips("127.0.0.1", port, timeout_s=5)).replies()
+    assert reply.verdict == "refused"
+
+
+def test_a_handshake_that_nobody_answers_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, socket.create_connection(full.getsockname()):
+        (reply,) = ping_of(ConnectTrips("127.0.0.1", full.getsockname()[1], timeout_s=0.3)).replies()
+    assert (reply.verdict, reply.rtt_ms) == ("no-answer", None)
+
+
+def framed_echo(observed: dict[str, object]) -> Behave:
+    def behave(sock: socket.socket) -> None:
+        connection, replies = Connection(), Replies(observed, {"address": "10.0.0.9", "port": 1}, "test")
+        while True:
+            try:
+                for event in connection.receive(sock.recv(65536)):
+                    if isinstance(event, Closed):
+                        return
+                    sock.sendall(replies.reply(event, 1_000, lambda: 1_000 + 2_000))
+            except RemoteProtocolError as error:
+                sock.sendall(Connection().send(error_message(error)))
+                return
+
+    return behave
+
+
+def framed(port: int, size: int = 64) -> Reply:
+    (reply,) = ping_of(FramedTrips("127.0.0.1", port, size=size, timeout_s=10)).replies()
+    return reply
+
+
+@pytest.mark.parametrize("size", [1, 64, 300_000])
+def test_a_framed_reply_tells_who_we_are_there_and_how_long_the_server_had_it(size: int, serve: Serve) -> None:
+    reply = framed(serve(framed_echo({"address": "203.0.113.9", "port": 4711})), size)
+    assert reply.verdict == "reachable"
+    assert (reply.appears_as, reply.translated) == ("203.0.113.9:4711", True)
+    assert reply.server_ms == 0.002
+    assert reply.rtt_ms is not None
+    assert reply.network_ms == pytest.approx(reply.rtt_ms - 0.002, abs=1e-3)
+
+
+def framed_refusal(sock: socket.socket) -> None:
+    sock.recv(65536)
+    sock.sendall(Connection().send(error_message(RemoteProtocolError("too long for me", "content-too-long"))))
+
+
+def framed_other(sock: socket.socket) -> None:
+    sock.recv(65536)
+    sock.sendall(Connection().send(Message.of_json({"result": "other"})))
+
+
+@pytest.mark.parametrize(
+    ("behave", "word"),
+    [
+        (echo, "serve with --framed"),
+        (framed_refusal, "too long for me"),
+        (framed_other, "other content"),
+        (wrong, "no framed reply"),
+        (half, "closed before"),
+    ],
+)
+def test_who_does_not_keep_the_framed_protocol_is_named(behave: Behave, word: str, serve: Serve) -> None:
+    reply = framed(serve(behave))
+    assert reply.verdict == "wrong-responder"
+    assert word in str(reply.cause)
+
+
+def test_a_source_address_is_where_we_ask_from(serve: Serve) -> None:
+    trips = FramedTrips("127.0.0.1", serve(observing), size=64, timeout_s=5, source="127.0.0.9")
+    (reply,) = ping_of(trips).replies()
+    assert str(reply.appears_as).startswith("127.0.0.9:")
+    assert reply.translated is False
+
+
+def observing(sock: socket.socket) -> None:
+    address, port = sock.getpeername()
+    framed_echo({"address": address, "port": port})(sock)

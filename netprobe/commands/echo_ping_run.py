@@ -1,0 +1,108 @@
+"""``netprobe echo ping`` at work."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netprobe.echo.destination import read_destination
+from netprobe.echo.ping import Ping, Reply
+from netprobe.errors import Exit, InvalidInputError
+from netprobe.render.round_trips import reply_line, summary_lines
+
+if TYPE_CHECKING:
+    from netprobe.echo.trips import Trips
+    from netprobe.render.output import Document, Output
+
+__all__ = ["run"]
+
+
+def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]) -> Exit:
+    """Send, show each reply, sum up, also when Ctrl-C ends it."""
+    host, port = read_destination(destination)
+    _check(options)
+    if live and not (output.format == "table" and output.terminal.stdout_tty):
+        raise InvalidInputError("--live", "needs a terminal and the table format", "without it every reply is a line")
+    pinged = Ping(
+        _trips(host, port, options),
+        host,
+        port,
+        count=options["count"],
+        interval_s=options["interval"],
+        size=0 if options["connect_only"] else options["size"],
+    )
+    last: Reply | None = None  # the last one that says who we are there
+    with output.document("echo ping", Reply, plain=reply_line, line=reply_line) as document:
+        try:
+            if live:
+                last = _shown_live(pinged, document)
+            else:
+                for reply in pinged.replies():
+                    document.add(reply)
+                    last = _noted(reply, document) or last
+        except KeyboardInterrupt:
+            _sum_up(pinged, last, document)
+            raise
+        _sum_up(pinged, last, document)
+    if pinged.refused:
+        output.say("hint: is 'netprobe echo serve' running there?")
+    return document.status
+
+
+def _sum_up(pinged: Ping, last: Reply | None, document: Document) -> None:
+    summary = pinged.summary()
+    document.head["summary"] = summary
+    if document.output.format in ("table", "plain"):
+        click.echo(summary_lines(summary, last))
+
+
+def _noted(reply: Reply, document: Document) -> Reply | None:
+    if reply.rtt_ms is None:
+        document.answer(Exit.NO)
+    return reply if reply.appears_as is not None else None
+
+
+def _shown_live(pinged: Ping, document: Document) -> Reply | None:
+    from netprobe.render.live_trips import LiveTrips
+
+    last = None
+    with LiveTrips(document.output.terminal) as picture:
+        for reply in pinged.replies():
+            picture.show(reply)
+            last = _noted(reply, document) or last
+    return last
+
+
+def _check(options: Mapping[str, Any]) -> None:
+    from netprobe.echo.datagram_trips import MAX_DATAGRAM
+
+    given = [name for name in ("udp", "framed", "connect_only") if options[name]]
+    if options["tcp"] and options["udp"]:
+        raise InvalidInputError("--tcp and --udp", "one at a time", "ping twice")
+    if len(given) > 1:
+        names = " and ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise InvalidInputError(names, "do not go together", "--framed and --connect-only are for TCP")
+    if options["udp"] and options["size"] > MAX_DATAGRAM:
+        raise InvalidInputError(f"--size {options['size']}", f"a datagram holds at most {MAX_DATAGRAM} bytes")
+
+
+def _trips(host: str, port: int, options: Mapping[str, Any]) -> Trips:
+    common = {"timeout_s": options["timeout"], "source": options["source"]}
+    if options["connect_only"]:
+        from netprobe.echo.trips import ConnectTrips
+
+        return ConnectTrips(host, port, **common)
+    common["size"] = options["size"]
+    if options["udp"]:
+        from netprobe.echo.datagram_trips import DatagramTrips
+
+        return DatagramTrips(host, port, **common)
+    if options["framed"]:
+        from netprobe.echo.framed_trips import FramedTrips
+
+        return FramedTrips(host, port, **common)
+    from netprobe.echo.trips import StreamTrips
+
+    return StreamTrips(host, port, **common)

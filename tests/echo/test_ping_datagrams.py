@@ -1,0 +1,150 @@
+"""Ping over UDP: lost, late, doubled and overtaken datagrams, and peers that are no echo servers."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from netprobe.echo.datagram_trips import MAX_DATAGRAM, DatagramTrips
+from netprobe.echo.ping import Ping, Reply
+from tests.conftest import Run
+
+Answer = Callable[[socket.socket, bytes, Any, int], None]
+Serve = Callable[[Answer], int]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """A UDP peer of one's own making: ``answer(sock, data, sender, number)`` for each datagram, counted from 1."""
+    socks: list[socket.socket] = []
+    threads: list[threading.Thread] = []
+
+    def start(answer: Answer) -> int:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind(("127.0.0.1", 0))
+        socks.append(sock)
+
+        def loop() -> None:
+            number = 0
+            while True:
+                data, sender = sock.recvfrom(MAX_DATAGRAM + 1)
+                if data == b"stop" and sender[1] == stopper.getsockname()[1]:
+                    return
+                number += 1
+                answer(sock, data, sender, number)
+
+        thread = threading.Thread(target=loop)
+        thread.start()
+        threads.append(thread)
+        return int(sock.getsockname()[1])
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stopper:
+        stopper.bind(("127.0.0.1", 0))
+        yield start
+        for sock, thread in zip(socks, threads, strict=True):
+            stopper.sendto(b"stop", sock.getsockname())
+            thread.join(20)
+            sock.close()
+
+
+def pinged(port: int, count: int = 1, size: int = 64, timeout_s: float = 5.0) -> tuple[list[Reply], Ping]:
+    trips = DatagramTrips("127.0.0.1", port, size=size, timeout_s=timeout_s)
+    ping = Ping(trips, "127.0.0.1", port, count=count, interval_s=0, size=size)
+    return list(ping.replies()), ping
+
+
+def echo(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
+    sock.sendto(data, sender)
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1472, MAX_DATAGRAM])
+def test_datagrams_of_any_size_come_back(size: int, serve: Serve) -> None:
+    replies, ping = pinged(serve(echo), count=3, size=size)
+    assert [(reply.verdict, reply.protocol, reply.note) for reply in replies] == [("reachable", "udp", None)] * 3
+    assert (ping.summary().received, ping.summary().loss_percent) == (3, 0)
+
+
+def test_the_kernels_time_stamps_give_a_shorter_time(serve: Serve) -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("SO_TIMESTAMPING is Linux'")
+    replies, ping = pinged(serve(echo), count=5)
+    kernel = ping.summary().kernel
+    assert kernel is not None
+    assert kernel.source == "SO_TIMESTAMPING"
+    for reply in replies:
+        assert reply.kernel_ms is not None
+        assert reply.rtt_ms is not None
+        assert 0 < reply.kernel_ms <= reply.rtt_ms
+
+
+def test_an_echo_after_its_time_out_is_late_and_counts_as_lost(serve: Serve) -> None:
+    held: list[bytes] = []
+
+    def hold_the_first(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
+        held.append(data)
+        if number == 2:
+            echo(sock, held[0], sender, number)
+        if number > 1:
+            echo(sock, data, sender, number)
+
+    replies, ping = pinged(serve(hold_the_first), count=3, timeout_s=1)
+    assert [(r.sequence, r.verdict, r.note) for r in replies] == [
+        (1, "no-answer", None),
+        (1, "reachable", "late"),
+        (2, "reachable", None),
+        (3, "reachable", None),
+    ]
+    figures = ping.summary()
+    assert (figures.received, figures.late, figures.reordered, figures.duplicates) == (2, 1, 0, 0)
+
+
+def test_an_echo_that_was_overtaken_is_reordered(serve: Serve) -> None:
+    held: list[bytes] = []
+
+    def swap(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
+        held.append(data)
+        if number == 3:
+            echo(sock, held[0], sender, number)  # after the second has come back
+        if number > 1:
+            echo(sock, data, sender, number)
+
+    _, ping = pinged(serve(swap), count=3, timeout_s=1)
+    assert (ping.summary().late, ping.summary().reordered) == (1, 1)
+
+
+def test_an_echo_that_comes_twice_is_a_duplicate(serve: Serve) -> None:
+    def twice(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
+        echo(sock, data, sender, number)
+        echo(sock, data, sender, number)
+
+    replies, ping = pinged(serve(twice), count=4)
+    assert [r.note for r in replies] == [None, "duplicate", None, "duplicate", None, "duplicate", None]
+    assert (ping.summary().received, ping.summary().duplicates, ping.summary().reordered) == (4, 3, 0)
+
+
+def test_other_bytes_are_no_echo(serve: Serve) -> None:
+    def other(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
+        sock.sendto(b"hello", sender)
+
+    ((reply,), _) = pinged(serve(other))
+    assert reply.verdict == "wrong-responder"
+
+
+def test_silence_is_no_answer(serve: Serve) -> None:
+    ((reply,), _) = pinged(serve(lambda *_: None), timeout_s=0.3)
+    assert (reply.verdict, reply.rtt_ms) == ("no-answer", None)
+
+
+def test_a_closed_port_is_refused_by_name(netprobe: Run) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.2", 0))
+        port = taken.getsockname()[1]  # nobody has it on 127.0.0.1
+        ran = netprobe("echo", "ping", "--udp", f"127.0.0.1:{port}", "--count", "1", "--timeout", "5")
+    assert ran.status == 1
+    assert "refused: closed: port unreachable" in ran.stdout
+    assert "hint: is 'netprobe echo serve' running there?" in ran.stderr
