@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,25 +15,32 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 
-@command(examples=[('netprobe echo send "Hello, world"', "does it come back?")])
-@click.argument("text")
+@command(
+    examples=[
+        ('netprobe echo send "Hello, world"', "does it come back?"),
+        ("netprobe echo send --verify --file big.iso --to server.example", "does every byte come back?"),
+        ("""netprobe echo send --framed '{"action": "search"}'""", "what does the application protocol answer?"),
+    ]
+)
+@click.argument("text", required=False, metavar="[TEXT|-]")
 @option("--to", metavar="HOST[:PORT]", default="127.0.0.1:65432", help="The echo server.")
-@option("--timeout", type=click.FloatRange(0, min_open=True), default=5.0, help="Longest silence, in seconds.")
+@option("--file", metavar="FILE", help="Send what is in FILE.")
+@option("--hex", metavar="DIGITS", help="Send these bytes: 48 65 6c 6c 6f.")
+@option("--output", "target", metavar="FILE", help="Write what comes back to FILE, not to standard output.")
+@option("--verify", is_flag=True, help="Print only whether every byte came back as it was sent.")
+@option("--framed", is_flag=True, help="Send one message with a header, show header and content of the reply.")
+@option("--type", "content_type", metavar="TYPE", help="Content type of the message (text/json for JSON).")
+@option("--source", metavar="ADDRESS", help="Connect from this address of this host.")
+@option(
+    "--timeout",
+    type=click.FloatRange(0, 86400, min_open=True),
+    default=5.0,
+    metavar="SECONDS",
+    help="Longest time in which nothing moves.",
+)
 @output_options
-def send(output: Output, text: str, to: str, timeout: float) -> Exit:
-    """Send TEXT to an echo server, half-close, and print what comes back, whole."""
-    from netprobe.echo.destination import place, read_destination
-    from netprobe.echo.send import echo_back
-    from netprobe.echo.sent import Sent
-    from netprobe.errors import Exit
+def send(output: Output, **options: Any) -> Exit:
+    """Send bytes to an echo server, half-close, and print what comes back, whole."""
+    from netprobe.commands.echo_send_run import run
 
-    host, port = read_destination(to)
-    message = text.encode("utf-8", "surrogateescape")
-    with output.document("echo send", Sent, plain=lambda r: r.received, line=lambda r: r.received) as document:
-        back = b"".join(echo_back([message], host, port, timeout))
-        received = back.decode("utf-8", "replace")
-        document.add(Sent(place(host, port), "tcp", len(message), len(back), back == message, received))
-        if back != message:
-            document.answer(Exit.NO)
-            output.say(f"netprobe: {place(host, port)}: what came back differs from what was sent")
-    return document.status
+    return run(output, options)

@@ -4,55 +4,140 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
+from typing import IO
 
 from netprobe.echo.connecting import connect, peer_error
+from netprobe.echo.framing import Connection, Message, RemoteProtocolError
+from netprobe.echo.sent import Comparison
 
-__all__ = ["echo_back"]
+__all__ = ["Source", "echo_back", "exchange"]
 
 _CHUNK = 64 * 1024
 
 
-def echo_back(chunks: Iterable[bytes], host: str, port: int, timeout_s: float) -> Iterator[bytes]:
-    """What the peer answers to ``chunks``, piece by piece, until it closes.
+class Source:
+    """Where the bytes come from: given at once, or read from a file, pipe or terminal as they are there."""
 
-    Sending and receiving go on at the same time, so that neither side's buffers can lock the other up. Silence of
-    ``timeout_s`` seconds while something is owed raises PeerError, and so does a reset.
-    """
-    sock = connect(host, port, timeout_s)
-    with sock, selectors.DefaultSelector() as selector:
-        sock.setblocking(False)
-        selector.register(sock, selectors.EVENT_READ | selectors.EVENT_WRITE)
-        source = iter(chunks)
-        pending: memoryview | None = memoryview(b"")
+    def __init__(self, data: bytes = b"", file: IO[bytes] | None = None) -> None:
+        self._data: bytes | None = data
+        self._file = file
+
+    def next(self) -> bytes:
+        """More bytes, b"" at the end; of a file what is there. May wait where ``waits_for`` is not None."""
+        data, self._data = self._data, None
+        if data:
+            return data
+        return getattr(self._file, "read1", self._file.read)(_CHUNK) if self._file is not None else b""
+
+    def register(self, selector: selectors.BaseSelector) -> bool:
+        """Have ``selector`` tell when there is more; False where it is there already: of a file, of bytes."""
+        if self._file is None:
+            return False
         try:
+            selector.register(self._file, selectors.EVENT_READ, self)
+        except (OSError, ValueError):  # a regular file is always ready; Windows cannot tell of a pipe
+            return False
+        return True
+
+    def unregister(self, selector: selectors.BaseSelector) -> None:
+        """It need not be watched for now."""
+        if self._file is not None:
+            selector.unregister(self._file)
+
+
+class _Exchange:
+    """One stream out and one back at the same time, so that neither side's buffers can lock the other up."""
+
+    def __init__(self, source: Source, sock: socket.socket, comparison: Comparison) -> None:
+        self.source, self.sock, self.comparison = source, sock, comparison
+        self.pending = memoryview(b"")
+        self.ended = False  # all is sent, our side is closed
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(sock, selectors.EVENT_READ)
+        self.watched = source.register(self.selector)  # its readiness tells when there is more
+        self.waits = self.watched
+
+    def pieces(self, timeout_s: float) -> Iterator[bytes]:
+        """What comes back, until the peer closes. Raises OSError."""
+        last = time.monotonic()
+        while True:
+            self._fill()
+            owed = self.ended or self.pending or self.comparison.under_way > 0
+            left_s = last + timeout_s - time.monotonic() if owed else None
+            if left_s is not None and left_s <= 0:
+                raise TimeoutError("timed out")
+            for key, mask in self.selector.select(left_s):
+                if key.data is self.source:
+                    self._take()
+                    last = time.monotonic()
+                    continue
+                if mask & selectors.EVENT_WRITE:
+                    self.pending = self.pending[self.sock.send(self.pending) :]
+                    last = time.monotonic()
+                if mask & selectors.EVENT_READ:
+                    data = self.sock.recv(_CHUNK)
+                    if not data:
+                        return
+                    last = time.monotonic()
+                    self.comparison.add_received(data)
+                    yield data
+
+    def _fill(self) -> None:
+        """Have something to send where that needs no waiting; say what is to be waited for."""
+        if not self.pending and not self.ended and not self.watched:
+            self._take()
+        if self.watched and self.waits != (not self.pending and not self.ended):
+            self.waits = not self.waits
+            if self.waits:
+                self.source.register(self.selector)
+            else:
+                self.source.unregister(self.selector)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if self.pending else 0)
+        if self.selector.get_key(self.sock).events != wanted:
+            self.selector.modify(self.sock, wanted)
+
+    def _take(self) -> None:
+        data = self.source.next()
+        self.pending = memoryview(data)
+        if data:
+            self.comparison.add_sent(data)
+        else:
+            self.ended = True
+            self.sock.shutdown(socket.SHUT_WR)
+
+
+def echo_back(
+    source: Source, host: str, port: int, timeout_s: float, comparison: Comparison, origin: str | None = None
+) -> Iterator[bytes]:
+    """What the peer answers to ``source``, piece by piece, until it closes; from the address ``origin``, if given.
+
+    A ``timeout_s`` in which nothing moves although something is owed raises PeerError, and so does a reset.
+    ``comparison`` is told of every byte. While ``source`` has nothing yet, what comes back is not held up.
+    """
+    with connect(host, port, timeout_s, source=origin) as sock:
+        sock.setblocking(False)
+        running = _Exchange(source, sock, comparison)
+        with running.selector:
+            try:
+                yield from running.pieces(timeout_s)
+            except OSError as error:
+                raise peer_error(error, sock, host, port, "answer", timeout_s) from error
+
+
+def exchange(message: Message, host: str, port: int, timeout_s: float, origin: str | None = None) -> Message:
+    """The framed reply to one message. Raises PeerError, and RemoteProtocolError for what is no frame."""
+    framing = Connection()
+    with connect(host, port, timeout_s, source=origin) as sock:
+        try:
+            sock.sendall(framing.send(message))
             while True:
-                events = selector.select(timeout_s)
-                if not events:
-                    raise TimeoutError("timed out")
-                for _, mask in events:
-                    if mask & selectors.EVENT_WRITE and pending is not None:
-                        pending = _send_some(sock, pending, source)
-                        if pending is None:
-                            sock.shutdown(socket.SHUT_WR)
-                            selector.modify(sock, selectors.EVENT_READ)
-                    if mask & selectors.EVENT_READ:
-                        data = sock.recv(_CHUNK)
-                        if not data:
-                            return
-                        yield data
+                data = sock.recv(_CHUNK)
+                for event in framing.receive(data):
+                    if isinstance(event, Message):
+                        return event
+                if not data:
+                    raise RemoteProtocolError("the connection was closed without a reply", "truncated")
         except OSError as error:
             raise peer_error(error, sock, host, port, "answer", timeout_s) from error
-
-
-def _send_some(sock: socket.socket, pending: memoryview, source: Iterator[bytes]) -> memoryview | None:
-    """Send what can be sent; None when all is gone."""
-    if not pending:
-        chunk = next(source, None)
-        if chunk is None:
-            return None
-        pending = memoryview(chunk)
-    try:
-        return pending[sock.send(pending) :]
-    except BlockingIOError:
-        return pending

@@ -1,0 +1,77 @@
+"""What a peer sent, on our standard output: as it is in a pipe, harmless on a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import json
+import sys
+from typing import Any
+
+from netprobe.render.output import Output
+
+__all__ = ["KEPT", "Received", "framed_text", "printable", "sent_line"]
+
+KEPT = 64 * 1024  # bytes of it that a JSON document holds
+
+
+class Received:
+    """Prints pieces as they come; in JSON and CSV the first 64 KiB are kept for the record instead."""
+
+    def __init__(self, output: Output, hexadecimal: bool, ends_line: bool) -> None:
+        self._kept = bytearray()
+        self._prints = output.format in ("table", "plain")
+        self._harmless = output.terminal.stdout_tty
+        self._hexadecimal, self._ends_line = hexadecimal, ends_line
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._last = ""
+
+    def add(self, piece: bytes) -> None:
+        """One more piece."""
+        if not self._prints:
+            self._kept += piece[: max(KEPT - len(self._kept), 0)]
+        elif self._hexadecimal:
+            self._write(f"{' ' if self._last else ''}{piece.hex(' ')}")
+        elif self._harmless:
+            self._write(printable(self._decoder.decode(piece)))
+        else:
+            self._last = "\n" if piece.endswith(b"\n") else "x"
+            sys.stdout.buffer.write(piece)
+            sys.stdout.buffer.flush()
+
+    def end(self) -> str | None:
+        """The end is reached; the text for the record, where nothing was printed."""
+        if not self._prints:
+            return self._kept.hex(" ") if self._hexadecimal else self._kept.decode("utf-8", "replace")
+        if self._harmless:
+            self._write(printable(self._decoder.decode(b"", True)))
+        if self._last and self._last[-1] != "\n" and (self._ends_line or self._hexadecimal or self._harmless):
+            self._write("\n")
+        return None
+
+    def _write(self, text: str) -> None:
+        if text:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            self._last = text[-1]
+
+
+def printable(text: str) -> str:
+    """``text`` without anything that could steer a terminal: control characters are written as escapes."""
+    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def sent_line(sent: Any) -> str:
+    """Did it come back? In one line."""
+    sizes = f"{sent.sent_bytes:,} bytes sent, {sent.received_bytes:,} came back"
+    if sent.equal is None:
+        return f"{sizes}, too many at once to be compared"
+    seconds = f"{sent.elapsed_ms / 1000:.3f} s"
+    if sent.equal:
+        return f"{sizes} as they were sent, in {seconds}"
+    return f"{sizes}, different from byte {sent.first_difference:,} on"
+
+
+def framed_text(sent: Any) -> str:
+    """Header and content of a framed reply; the content is left out where it went to a file."""
+    header = json.dumps(sent.header, ensure_ascii=False)
+    return printable(header if sent.received is None else f"{header}\n{sent.received}")

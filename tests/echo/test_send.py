@@ -1,0 +1,284 @@
+"""``netprobe echo send``: whatever is sent, from wherever, comes back whole, and what differs is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netprobe.echo import sent as sent_module
+from netprobe.echo.framing import Connection, Message
+from netprobe.echo.sent import Comparison
+from netprobe.render.received import printable
+from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
+from tests.echo.test_echo_commands import Server
+
+
+@pytest.fixture
+def to() -> Iterator[str]:
+    running = Server()
+    yield f"127.0.0.1:{running.port}"
+    running.stop()
+
+
+@pytest.fixture
+def framed_to() -> Iterator[str]:
+    running = Server("--framed", "--tcp")
+    yield f"127.0.0.1:{running.port}"
+    running.stop()
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
+    """A peer of one connection: ``peer(behave)`` gives where it listens."""
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def start(behave: Callable[[socket.socket], None]) -> str:
+            def once() -> None:
+                sock, _ = listener.accept()
+                with sock:
+                    behave(sock)
+
+            threads.append(threading.Thread(target=once))
+            threads[-1].start()
+            return f"127.0.0.1:{listener.getsockname()[1]}"
+
+        yield start
+        for thread in threads:
+            thread.join(20)
+
+
+def test_a_file_comes_back_byte_by_byte(to: str, tmp_path: Path, netprobe: Run) -> None:
+    path, back = tmp_path / "sent", tmp_path / "back"
+    path.write_bytes(os.urandom(5_000_000))
+    ran = netprobe("echo", "send", "--to", to, "--file", str(path), "--output", str(back))
+    assert (ran.status, ran.stderr) == (0, "")
+    assert back.read_bytes() == path.read_bytes()
+    ran = netprobe("echo", "send", "--to", to, "--file", str(path), "--verify", "--json")
+    (record,) = json.loads(ran.stdout)["results"]
+    assert (record["sent_bytes"], record["received_bytes"], record["equal"]) == (5_000_000, 5_000_000, True)
+    assert record["received"] is None
+
+
+def test_bytes_pass_through_a_pipe_as_they_are(to: str) -> None:
+    data = bytes(range(256)) * 100
+    done = subprocess.run(
+        [NETPROBE, "echo", "send", "--to", to, "-"], input=data, capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, data, b"")
+
+
+def test_hex_is_sent_and_shown_as_hex(to: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", to, "--hex", "00 ff48")
+    assert (ran.status, ran.stdout) == (0, "00 ff 48\n")
+
+
+def test_what_came_back_is_not_held_up_by_a_slow_source(to: str) -> None:
+    argv = [str(NETPROBE), "echo", "send", "--to", to, "-", "--timeout", "0.3"]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in (b"one\n", b"two\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline() == line
+            assert not select.select([process.stdout], [], [], 0.5)[0]  # longer than the time-out: nothing is owed
+        process.stdin.close()
+        assert process.stdout.read() == b""
+        assert process.wait(20) == 0
+
+
+def test_an_empty_source_is_an_empty_echo(to: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", to, "-", "--verify", stdin="")
+    assert (ran.status, ran.stdout.partition(",")[0]) == (0, "0 bytes sent")
+
+
+def answer_wrongly(sock: socket.socket) -> None:
+    data = b"".join(iter(lambda: sock.recv(65536), b""))
+    sock.sendall(data[:5] + b"X" + data[6:])
+
+
+def answer_too_little(sock: socket.socket) -> None:
+    sock.sendall(b"".join(iter(lambda: sock.recv(65536), b""))[:4])
+
+
+def answer_too_much(sock: socket.socket) -> None:
+    sock.sendall(b"".join(iter(lambda: sock.recv(65536), b"")) + b"more")
+
+
+@pytest.mark.parametrize(("behave", "first"), [(answer_wrongly, 5), (answer_too_little, 4), (answer_too_much, 12)])
+def test_the_first_difference_is_named(
+    behave: Callable[[socket.socket], None],
+    first: int,
+    peer: Callable[[Callable[[socket.socket], None]], str],
+    netprobe: Run,
+) -> None:
+    ran = netprobe("echo", "send", "--to", peer(behave), "Hello, world", "--verify")
+    assert ran.status == 1
+    assert f"different from byte {first} on" in ran.stdout
+
+
+def reset(sock: socket.socket) -> None:
+    sock.recv(1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def test_a_reset_is_named(peer: Callable[[Callable[[socket.socket], None]], str], netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", peer(reset), "Hello, world")
+    assert ran.status == 1
+    assert "reset" in ran.stderr
+
+
+def test_silence_is_no_answer(netprobe: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        ran = netprobe("echo", "send", "--to", f"127.0.0.1:{mute.getsockname()[1]}", "hi", "--timeout", "0.3")
+    assert ran.status == 1
+    assert "no-answer" in ran.stderr
+
+
+def test_a_framed_message_shows_header_and_content(framed_to: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", framed_to, "--framed", '{"action":  "search"}')
+    assert (ran.status, ran.stderr) == (0, "")
+    header, content = ran.stdout.splitlines()
+    assert content == '{"action":  "search"}'
+    said = json.loads(header)
+    assert (said["content-type"], said["content-encoding"], said["content-length"]) == ("text/json", "utf-8", 21)
+    assert said["netprobe"]["sequence"] == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "content_type"),
+    [
+        (("no json",), "text/plain"),
+        (("no json", "--type", "text/html"), "text/html"),
+        (("--hex", "00ff"), "binary/octet-stream"),
+        (("[1, 2]",), "text/json"),
+    ],
+)
+def test_the_type_of_a_message(args: tuple[str, ...], content_type: str, framed_to: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", framed_to, "--framed", *args, "--json")
+    (record,) = json.loads(ran.stdout)["results"]
+    assert (ran.status, record["equal"]) == (0, True)
+    assert record["header"]["content-type"] == content_type
+
+
+def test_the_fault_that_a_framed_server_names_is_told(netprobe: Run) -> None:
+    running = Server("--framed", "--tcp", "--max-content", "10")
+    try:
+        ran = netprobe("echo", "send", "--to", f"127.0.0.1:{running.port}", "--framed", "more than ten bytes")
+    finally:
+        running.stop()
+    assert ran.status == 1
+    assert "10 is the most here" in ran.stderr
+
+
+def test_who_is_no_framed_server_is_a_wrong_responder(
+    peer: Callable[[Callable[[socket.socket], None]], str], netprobe: Run
+) -> None:
+    ran = netprobe("echo", "send", "--to", peer(lambda s: s.sendall(s.recv(9) and b"\x00\x00")), "--framed", "x")
+    assert (ran.status, ran.stdout) == (1, "")
+    assert "wrong-responder: no framed reply" in ran.stderr
+
+
+def test_an_encoding_that_is_none_does_no_harm(
+    peer: Callable[[Callable[[socket.socket], None]], str], netprobe: Run
+) -> None:
+    frame = Connection().send(Message.of_bytes(b"x", "text/plain", content_encoding="zlib"))
+    ran = netprobe("echo", "send", "--to", peer(lambda s: s.sendall(s.recv(9) and frame)), "--framed", "x")
+    assert (ran.status, ran.stdout.splitlines()[-1]) == (0, "x")
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        ((), "one of TEXT, -, --file and --hex"),
+        (("text", "--hex", "00"), "one of TEXT, -, --file and --hex"),
+        (("--hex", "0g"), "not hexadecimal"),
+        (("x", "--type", "text/json"), "is for --framed"),
+        (("x", "--framed", "--type", "text/json"), "is no JSON"),
+        (("x", "--framed", "--verify"), "do not go together"),
+    ],
+)
+def test_what_cannot_be_sent_is_one_line_and_exit_2(args: tuple[str, ...], why: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", *args)
+    assert (ran.status, ran.stdout) == (2, "")
+    assert why in ran.stderr
+
+
+def test_a_file_that_cannot_be_read_or_written_is_named(to: str, tmp_path: Path, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", to, "--file", str(tmp_path / "none"))
+    assert (ran.status, ran.stderr) == (3, f"netprobe: {tmp_path / 'none'}: No such file or directory\n")
+    ran = netprobe("echo", "send", "--to", to, "x", "--output", str(tmp_path / "no" / "folder"))
+    assert ran.status == 3
+    if Path("/dev/full").exists():
+        ran = netprobe("echo", "send", "--to", to, "x" * 100_000, "--output", "/dev/full")
+        assert (ran.status, ran.stderr) == (3, "netprobe: /dev/full: No space left on device\n")
+
+
+def test_a_hostile_peer_cannot_steer_the_terminal(peer: Callable[[Callable[[socket.socket], None]], str]) -> None:
+    where = peer(lambda s: s.sendall(s.recv(9) and b"\x1b]0;owned\x07 \x9b2J ok\n"))
+    ran = run_in_terminal([str(NETPROBE), "echo", "send", "--to", where, "x"])
+    assert "\\x1b]0;owned\\x07" in ran.stdout
+    assert "\x1b]0" not in ran.stdout
+    assert "\x9b" not in ran.stdout
+
+
+def test_head_ends_it_quietly(to: str, tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"a line\n" * 1_000_000)
+    ran = run_process(["sh", "-c", f'"{NETPROBE}" echo send --to {to} --file {path} | head -1'])
+    assert (ran.status, ran.stdout, ran.stderr) == (0, "a line\n", "")
+
+
+def test_printable_keeps_what_is_text() -> None:
+    assert printable("Grüße\n\t漢字") == "Grüße\n\t漢字"
+    assert printable("\x1b[2J\r\x00\u202e") == "\\x1b[2J\\r\\x00\\u202e"
+
+
+cuts = st.lists(st.binary(max_size=9), max_size=12)
+
+
+@given(cuts, st.randoms(use_true_random=False))
+def test_equal_streams_are_equal_however_they_are_cut(pieces: list[bytes], random: object) -> None:
+    comparison, whole = Comparison(), b"".join(pieces)
+    for piece in pieces:
+        comparison.add_sent(piece)
+    at = 0
+    while at < len(whole):
+        size = random.randint(1, 5)  # type: ignore[attr-defined]
+        comparison.add_received(whole[at : at + size])
+        at += size
+    assert (comparison.end(), comparison.first_difference) == (True, None)
+
+
+@given(cuts, cuts)
+def test_the_first_difference_is_where_the_streams_part(out: list[bytes], back: list[bytes]) -> None:
+    comparison = Comparison()
+    for piece in out:
+        comparison.add_sent(piece)
+    for piece in back:
+        comparison.add_received(piece)
+    sent, came = b"".join(out), b"".join(back)
+    same = next((i for i, (a, b) in enumerate(zip(sent, came, strict=False)) if a != b), min(len(sent), len(came)))
+    assert comparison.end() is (sent == came)
+    assert comparison.first_difference == (None if sent == came else same)
+
+
+def test_too_much_under_way_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sent_module, "LIMIT", 100)
+    comparison = Comparison()
+    for _ in range(3):
+        comparison.add_sent(bytes(60))
+    comparison.add_received(bytes(180))
+    assert comparison.end() is None
