@@ -26,10 +26,22 @@ __all__ = ["send"]
 @option("--to", metavar="HOST[:PORT]", default="127.0.0.1:65432", help="The echo server.")
 @option("--file", metavar="FILE", help="Send what is in FILE.")
 @option("--hex", metavar="DIGITS", help="Send these bytes: 48 65 6c 6c 6f.")
-@option("--output", "target", metavar="FILE", help="Write what comes back to FILE, not to standard output.")
+@option(
+    "--output",
+    "output_file",
+    envvar="NETPROBE_ECHO_SEND_OUTPUT",
+    metavar="FILE",
+    help="Write what comes back to FILE, not to standard output.",
+)
 @option("--verify", is_flag=True, help="Print only whether every byte came back as it was sent.")
 @option("--framed", is_flag=True, help="Send one message with a header, show header and content of the reply.")
-@option("--type", "content_type", metavar="TYPE", help="Content type of the message (text/json for JSON).")
+@option(
+    "--type",
+    "content_type",
+    envvar="NETPROBE_ECHO_SEND_TYPE",
+    metavar="TYPE",
+    help="Content type of the message (text/json for JSON).",
+)
 @option("--source", metavar="ADDRESS", help="Connect from this address of this host.")
 @option(
     "--timeout",

@@ -65,19 +65,19 @@ def _source(output: Output, options: Mapping[str, Any]) -> Iterator[Source]:
 @contextmanager
 def _target(options: Mapping[str, Any]) -> Iterator[IO[bytes] | None]:
     """The file to write to, if there is one; what cannot be written is told by the file's name."""
-    if options["target"] is None:
+    if options["output_file"] is None:
         yield None
         return
     try:
-        with Path(options["target"]).open("wb") as file:
+        with Path(options["output_file"]).open("wb") as file:
             yield file
     except OSError as error:
-        raise CannotRunError(options["target"], error.strerror or str(error)) from error
+        raise CannotRunError(options["output_file"], error.strerror or str(error)) from error
 
 
 def _send_stream(output: Output, source: Source, host: str, port: int, options: Mapping[str, Any]) -> Exit:
     comparison = Comparison()
-    prints = options["target"] is None and not options["verify"]
+    prints = options["output_file"] is None and not options["verify"]
     received = Received(output, hexadecimal=options["hex"] is not None, ends_line=options["text"] not in (None, "-"))
     with output.document("echo send", Sent, plain=sent_line, line=sent_line) as document:
         began = time.perf_counter()

@@ -19,7 +19,10 @@ from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
 def _walk(path: tuple[str, ...], command: click.Command) -> list[tuple[tuple[str, ...], click.Command]]:
     found = [(path, command)]
     if isinstance(command, click.Group):
-        for name, sub in command.commands.items():
+        context = click.Context(command)
+        for name in command.list_commands(context):  # they are loaded as they are asked for
+            sub = command.get_command(context, name)
+            assert sub is not None
             found += _walk((*path, name), sub)
     return found
 

@@ -85,7 +85,8 @@ def _option(path: tuple[str, ...], parameter: Mapping[str, Any]) -> Iterator[str
     if isinstance(default, (str, int, float)) and not isinstance(default, bool) and not parameter["count"]:
         yield f"Default: {_escaped(str(default))}."
     if not {"--help", "--version"} & set(parameter["opts"]):
-        yield f".Pq Ev {'_'.join([*path, parameter['name'].rstrip('_')]).upper().replace('-', '_')}"
+        named = "_".join([*path, parameter["name"].rstrip("_")]).upper().replace("-", "_")
+        yield f".Pq Ev {parameter['envvar'] or named}"
 
 
 def _metavar(parameter: Mapping[str, Any]) -> str:
