@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netprobe.sockets.evidence import NO_ANSWER, NOT_TESTED, REFUSED, REJECTED, UNREACHABLE, WRONG_RESPONDER
-from netprobe.sockets.failure import ANSWER, BIND, ON_THE_WAY, PAYLOAD, RESET, SOCKET, Failure, names
+from netprobe.sockets.failure import BIND, ON_THE_WAY, PAYLOAD, RESET, SOCKET, Failure, names
 
 __all__ = ["SYSTEM_SAID"]
 
@@ -13,8 +13,9 @@ SYSTEM_SAID: tuple[Failure, ...] = (
         WRONG_RESPONDER,
         "accepted, then reset without an answer: another service, not the listener",
         errnos=RESET,
-        stages=ANSWER,
+        stages=ON_THE_WAY,  # a reset may be there before the handshake is seen; one instead of it is ECONNREFUSED
         protocol="tcp",
+        source="RFC 9293 section 3.10.7.3, measured",
     ),
     Failure(
         "reset-in-payload",

@@ -83,6 +83,7 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
     ("foreign", seen(None, result="foreign", sample="SSH-2.0"), "wrong-responder", "SSH-2.0"),
     ("proxy", seen(None, result="closed", stage="answer"), "wrong-responder", "accepted, then closed"),
     ("reset", seen("ECONNRESET", stage="answer"), "wrong-responder", "accepted, then reset"),
+    ("reset before connect was seen to end", seen("ECONNRESET"), "wrong-responder", "accepted, then reset"),
     ("mute", seen(None, stage="answer"), "no-answer", "accepted, then silence"),
     ("mtu", seen(None, stage="payload", payload_size=20000), "no-answer", "0 of 20000 bytes"),
     ("limit", seen(None, protocol="udp", stage="answer", limited=True), "no-answer", "limits its ICMP"),
