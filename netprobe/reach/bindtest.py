@@ -263,6 +263,7 @@ class Bindtest:
                 payload_size=int(line.get("payload_size") or 0),
                 payload_received=int(line.get("payload_received") or 0),
                 broadcast=question.destination.text in at.vantage.broadcasts,
+                other_zone=not at.vantage.has(question.destination.ip, question.destination.zone),
             )
         )
         if line["result"] != "proof":

@@ -94,7 +94,7 @@ def wrong_instead(at: Situation, seen: Seen) -> str:
 def reached_instead(at: Situation, seen: Seen) -> str:
     """The listener proved itself although the rules say that it cannot be reached there."""
     local = seen.evidence.get("local")
-    if local and local not in (at.destination.text, str(at.effective), at.listener.bind.text):
+    if local and local not in (at.destination.text, str(at.effective), "0.0.0.0", "::"):  # a UDP wildcard sees itself
         return f"the listener was asked at {local}: an address translation on the way"
     return "the listener did answer: an address translation on the way, or a rule that netprobe does not know"
 
