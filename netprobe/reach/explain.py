@@ -70,6 +70,8 @@ def rejected_instead(at: Situation, seen: Seen) -> str:
     """Expected an answer, got an ICMP error."""
     icmp = seen.evidence.get("icmp") or {}
     offender = icmp.get("offender")
+    if offender is None and at.listener.protocol == "tcp" and seen.evidence.get("stage") in ("answer", "payload"):
+        return "a firewall on the way or at either end, after the handshake"
     if offender is None:
         return "the vantage's own firewall"
     return f"a firewall rule at {offender}"

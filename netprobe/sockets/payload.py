@@ -260,6 +260,7 @@ class TcpProbe(Probe):
 
     tries = 0
     reset_by = 0  # the error that came with the end of the stream: what was sent before it is read first
+    heard = 0  # the last ICMP error of an established connection: TCP tries on, and so do we until the time is up
 
     def start(self) -> None:
         """Begin to connect."""
@@ -283,7 +284,7 @@ class TcpProbe(Probe):
 
     def due(self) -> None:
         """The time is up."""
-        code = self.read_error_queue()
+        code = self.read_error_queue() or self.heard
         if code:
             self.fail(OSError(code, os.strerror(code)))
         else:
@@ -340,6 +341,7 @@ class TcpProbe(Probe):
         try:
             data = self.sock.recv(CHUNK)
         except (BlockingIOError, InterruptedError):
+            self.heard = self.reset_by or self.heard
             return
         except OSError as error:
             self.fail(error)
@@ -421,7 +423,9 @@ class UdpProbe(Probe):
             self.stage = "connect"
             self.send(probe_line(self.prober.nonce, self.challenge, 0))
         except (BlockingIOError, InterruptedError):
-            pass
+            if not self.sock.getsockname()[1]:  # not busy: Linux says EAGAIN, too, where no client port is left
+                self.fail(OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
+                return
         except OSError as error:
             self.fail(error)
             return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netprobe.sockets.evidence import NO_ANSWER, NOT_TESTED, REFUSED, REJECTED, UNREACHABLE, WRONG_RESPONDER
-from netprobe.sockets.failure import BIND, ON_THE_WAY, PAYLOAD, RESET, SOCKET, Failure, names
+from netprobe.sockets.failure import ANSWER, BIND, ON_THE_WAY, PAYLOAD, RESET, SOCKET, Failure, names
 
 __all__ = ["SYSTEM_SAID"]
 
@@ -23,6 +23,16 @@ SYSTEM_SAID: tuple[Failure, ...] = (
         "the listener answered, then the connection was reset after {received} of {size} bytes of payload",
         errnos=RESET,
         stages=PAYLOAD,
+    ),
+    Failure(
+        "established-then-rejected",
+        REJECTED,
+        "accepted, then an ICMP error in the place of an answer ({errno}; the system does not say whose): "
+        "a firewall that lets only the handshake pass, or a way that was lost",
+        errnos=names("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EACCES", "ENOPROTOOPT"),
+        stages=ANSWER | PAYLOAD,
+        protocol="tcp",
+        source="ip(7) IP_RECVERR, measured",
     ),
     Failure(
         "refused",
