@@ -41,6 +41,7 @@ class Settings:
     to: tuple[Address, ...] = ()
     source: Address | None = None
     timeout: float = 2.0
+    patience: float = payload.PATIENCE_S
     payload_size: int = 0
     options: BindOptions = field(default_factory=BindOptions)
     nonce: str | None = None
@@ -151,6 +152,7 @@ class Bindtest:
                     self.nonce,
                     self.host,
                     timeout=settings.timeout,
+                    patience=settings.patience,
                     payload_size=settings.payload_size,
                     source=source.text if source else None,
                     zone=source.zone if source else None,

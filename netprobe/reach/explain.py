@@ -104,7 +104,7 @@ def reached_instead(at: Situation, seen: Seen) -> str:
 def silent_instead_of_refused(at: Situation, seen: Seen) -> str:
     """Expected a refusal, heard nothing."""
     if seen.evidence.get("limited"):
-        return "the host limits its ICMP errors; slower probing would tell"
+        return "the host limits its ICMP errors; more --patience would tell"
     return "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
 
 
