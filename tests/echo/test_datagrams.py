@@ -11,7 +11,7 @@ import pytest
 from netprobe.echo.datagrams import TALK_BACK, Datagrams
 from netprobe.echo.listening import Wanted, open_sockets
 from netprobe.echo.rate import Rate
-from tests.echo.test_echo_commands import Server
+from tests.echo.running import Server
 
 
 @pytest.fixture

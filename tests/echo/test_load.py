@@ -22,7 +22,7 @@ from netprobe.echo.load_records import LoadFigures, LoadPlan
 from netprobe.echo.pattern import CHUNK, PERIOD, Pattern
 from netprobe.echo.statistics import percentile
 from tests.conftest import NETPROBE, Run, clean_environment
-from tests.echo.test_echo_commands import Server
+from tests.echo.running import Server
 
 Behave = Callable[[socket.socket], None]
 
