@@ -43,6 +43,13 @@ if TYPE_CHECKING:
 @option("--source", metavar="ADDRESS", help="Ask from this source address.")
 @option("--timeout", type=click.FloatRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
 @option(
+    "--patience",
+    type=click.FloatRange(0, 3600),
+    default=5.0,
+    metavar="SECONDS",
+    help="How long silent cells of a host that limits its ICMP errors are asked again, one a second.",
+)
+@option(
     "--payload",
     type=click.IntRange(0, 64 << 20),
     default=0,

@@ -60,6 +60,7 @@ def settings_of(options: Options) -> Settings:
         to=tuple(Address.parse(text) for text in options["to"]),
         source=Address.parse(options["source"]) if options["source"] else None,
         timeout=options["timeout"],
+        patience=options["patience"],
         payload_size=options["payload"],
         options=BindOptions(
             port=options["port"],

@@ -70,6 +70,8 @@ def rejected_instead(at: Situation, seen: Seen) -> str:
     """Expected an answer, got an ICMP error."""
     icmp = seen.evidence.get("icmp") or {}
     offender = icmp.get("offender")
+    if offender is None and at.listener.protocol == "tcp" and seen.evidence.get("stage") in ("answer", "payload"):
+        return "a firewall on the way or at either end, after the handshake"
     if offender is None:
         return "the vantage's own firewall"
     return f"a firewall rule at {offender}"
@@ -94,7 +96,7 @@ def wrong_instead(at: Situation, seen: Seen) -> str:
 def reached_instead(at: Situation, seen: Seen) -> str:
     """The listener proved itself although the rules say that it cannot be reached there."""
     local = seen.evidence.get("local")
-    if local and local not in (at.destination.text, str(at.effective), at.listener.bind.text):
+    if local and local not in (at.destination.text, str(at.effective), "0.0.0.0", "::"):  # a UDP wildcard sees itself
         return f"the listener was asked at {local}: an address translation on the way"
     return "the listener did answer: an address translation on the way, or a rule that netprobe does not know"
 
@@ -102,7 +104,7 @@ def reached_instead(at: Situation, seen: Seen) -> str:
 def silent_instead_of_refused(at: Situation, seen: Seen) -> str:
     """Expected a refusal, heard nothing."""
     if seen.evidence.get("limited"):
-        return "the host limits its ICMP errors; slower probing would tell"
+        return "the host limits its ICMP errors; more --patience would tell"
     return "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
 
 

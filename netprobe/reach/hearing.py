@@ -10,12 +10,11 @@ from typing import Any
 
 from netprobe.reach.records import HostFacts
 from netprobe.reach.unusable import VantageError
-from netprobe.sockets.payload import REQUEST_VERSION
+from netprobe.sockets.payload import PATIENCE_S, REQUEST_VERSION
 
 __all__ = ["Emit", "Lines", "Say", "program"]
 
-PATIENCE_S = 5.0
-STAY_S = 9.0  # how much longer than its time-out a payload may live anywhere
+STAY_S = 4.0  # how much longer than its time-out and its patience a payload may live anywhere
 LINE_LIMIT = 1 << 20
 CELL_LIMIT = 4096  # bytes a cell's line takes at most, on average
 
@@ -26,8 +25,8 @@ Say = Callable[[str], None]
 def program(request: Mapping[str, Any]) -> bytes:
     """The program text that travels: the payload, and the call of its main with the request."""
     source = resources.files("netprobe.sockets").joinpath("payload.py").read_bytes()
-    life = float(request["timeout"]) + STAY_S
-    text = json.dumps({"patience": PATIENCE_S, "life": life, "heartbeat": 1.0, **request})
+    life = float(request["timeout"]) + float(request.get("patience", PATIENCE_S)) + STAY_S
+    text = json.dumps({"life": life, "heartbeat": 1.0, **request})
     return source + b"\n\nmain(" + ascii(text).encode() + b")\n"
 
 

@@ -71,6 +71,7 @@ def request_for(
     host: HostFacts,
     *,
     timeout: float,
+    patience: float = payload.PATIENCE_S,
     payload_size: int = 0,
     source: str | None = None,
     zone: str | None = None,
@@ -97,6 +98,7 @@ def request_for(
         "version": payload.REQUEST_VERSION,
         "nonce": nonce,
         "timeout": timeout,
+        "patience": patience,
         "payload": payload_size,
         "cells": cells,
     }

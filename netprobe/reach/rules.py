@@ -197,6 +197,13 @@ _ROWS = (
         "A link-local address is reached on its own link only; a vantage uses its own zone for it.",
         "RFC 4291 section 2.5.6, RFC 4007 section 6",
     ),
+    Rule(
+        "to-wrong-zone",
+        "A link-local address is looked for on the link that the zone names: asked there, an address that the host has "
+        "on another link is nobody's. TCP sees silence, UDP hears after about 3 s that there is no neighbour.",
+        "RFC 4007 section 9, measured",
+        ("linux",),
+    ),
     Rule("to-unknown", "Neither side has the destination: what is in between decides, and no rule knows.", "-"),
     # The way.
     Rule(

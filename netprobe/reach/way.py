@@ -97,6 +97,11 @@ def whose(at: Situation) -> Prediction | None:
         return at.end(REFUSED, f"the vantage has {ip} itself, and nothing should listen there", "to-own-elsewhere")
     if at.own:
         return None
+    if zone is not None and at.same_host and at.vantage.has(ip):
+        because = f"{ip} is not on {zone}, where it is asked for, and nobody else should have it there"
+        if at.listener.protocol == "udp":
+            return no_neighbour(at, because, "to-wrong-zone")
+        return at.end(NO_ANSWER, because, "to-wrong-zone")
     if at.options.freebind and at.listener.bind.ip == ip and on_link(at.vantage, ip):
         return no_neighbour(at, f"no interface has {ip} yet", "bind-freebind")
     if not at.host.has(ip) or at.same_host:

@@ -145,6 +145,8 @@ class Evidence:
     payload_received: int = 0
     broadcast: bool = False  # the vantage knows the destination as a broadcast address of its own subnet
 
+    other_zone: bool = False  # the vantage has the destination, but not in the zone where it was asked for
+
     @property
     def icmp_key(self) -> tuple[str, int, int] | None:
         """(origin, type, code) of an ICMP error that was received."""
@@ -166,7 +168,7 @@ class Evidence:
         if is_loopback(offender) and is_loopback(self.destination):
             return DESTINATION
         if offender in self.own or is_loopback(offender):
-            local = self.destination in self.own or self.destination in ("0.0.0.0", "::")
+            local = (self.destination in self.own and not self.other_zone) or self.destination in ("0.0.0.0", "::")
             return DESTINATION if local else OWN
         return DESTINATION if offender in self.host else OTHER
 

@@ -77,7 +77,8 @@ HEARD: tuple[Failure, ...] = (
     Failure(
         "silent-behind-a-limit",
         NO_ANSWER,
-        "silence; this host refused other ports and limits its ICMP errors, so the port may as well be closed",
+        "silence; this host refused other ports and limits its ICMP errors, so the port may as well be closed: "
+        "more --patience would tell",
         result="timeout",
         limited=True,
         source="icmp(7), icmp_ratelimit",

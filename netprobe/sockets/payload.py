@@ -37,7 +37,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional, Set, Tuple
 PROTOCOL = "netprobe/1"
 REQUEST_VERSION = 1
 MARGIN_S = 5.0  # how much longer than its time-outs a travelling payload may live
-PATIENCE_S = 15.0  # how long cells behind an ICMP rate limit are asked again, one a second
+PATIENCE_S = 5.0  # how long cells behind an ICMP rate limit are asked again, one a second
 PACE_S = 1.05  # Linux answers one ICMP error a second and peer (net.ipv4.icmp_ratelimit)
 PACE_GRACE_S = 0.25  # how long the answer to a paced question may take
 WRONG_ANSWER_GRACE_S = 0.25  # how long the right answer may still come after a wrong one (UDP)
@@ -260,6 +260,7 @@ class TcpProbe(Probe):
 
     tries = 0
     reset_by = 0  # the error that came with the end of the stream: what was sent before it is read first
+    heard = 0  # the last ICMP error of an established connection: TCP tries on, and so do we until the time is up
 
     def start(self) -> None:
         """Begin to connect."""
@@ -283,7 +284,7 @@ class TcpProbe(Probe):
 
     def due(self) -> None:
         """The time is up."""
-        code = self.read_error_queue()
+        code = self.read_error_queue() or self.heard
         if code:
             self.fail(OSError(code, os.strerror(code)))
         else:
@@ -340,6 +341,7 @@ class TcpProbe(Probe):
         try:
             data = self.sock.recv(CHUNK)
         except (BlockingIOError, InterruptedError):
+            self.heard = self.reset_by or self.heard
             return
         except OSError as error:
             self.fail(error)
@@ -421,7 +423,9 @@ class UdpProbe(Probe):
             self.stage = "connect"
             self.send(probe_line(self.prober.nonce, self.challenge, 0))
         except (BlockingIOError, InterruptedError):
-            pass
+            if not self.sock.getsockname()[1]:  # not busy: Linux says EAGAIN, too, where no client port is left
+                self.fail(OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE)))
+                return
         except OSError as error:
             self.fail(error)
             return
@@ -681,7 +685,7 @@ class Prober:
     def pace(self, probe: Probe) -> None:
         """Put the cell into the slow lane; its socket stays open for a late answer only when its turn comes."""
         if not self.slow_until:
-            self.slow_until = time.perf_counter() + float(self.request.get("patience") or PATIENCE_S)
+            self.slow_until = time.perf_counter() + float(self.request.get("patience", PATIENCE_S))
         self.unwatch(probe)
         if probe.sock is not None:
             probe.sock.close()
@@ -958,7 +962,7 @@ def main(text: str) -> None:
     try:
         request = json.loads(text)
         rounds = 1 + len(request["cells"]) // max(1, descriptors_for(len(request["cells"])))
-        life = 2 * rounds * float(request["timeout"]) + float(request.get("patience") or PATIENCE_S) + MARGIN_S
+        life = 2 * rounds * float(request["timeout"]) + float(request.get("patience", PATIENCE_S)) + MARGIN_S
         if hasattr(signal, "SIGALRM"):
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             if request.get("life"):

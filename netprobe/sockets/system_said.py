@@ -13,8 +13,9 @@ SYSTEM_SAID: tuple[Failure, ...] = (
         WRONG_RESPONDER,
         "accepted, then reset without an answer: another service, not the listener",
         errnos=RESET,
-        stages=ANSWER,
+        stages=ON_THE_WAY,  # a reset may be there before the handshake is seen; one instead of it is ECONNREFUSED
         protocol="tcp",
+        source="RFC 9293 section 3.10.7.3, measured",
     ),
     Failure(
         "reset-in-payload",
@@ -22,6 +23,16 @@ SYSTEM_SAID: tuple[Failure, ...] = (
         "the listener answered, then the connection was reset after {received} of {size} bytes of payload",
         errnos=RESET,
         stages=PAYLOAD,
+    ),
+    Failure(
+        "established-then-rejected",
+        REJECTED,
+        "accepted, then an ICMP error in the place of an answer ({errno}; the system does not say whose): "
+        "a firewall that lets only the handshake pass, or a way that was lost",
+        errnos=names("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EACCES", "ENOPROTOOPT"),
+        stages=ANSWER | PAYLOAD,
+        protocol="tcp",
+        source="ip(7) IP_RECVERR, measured",
     ),
     Failure(
         "refused",

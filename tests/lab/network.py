@@ -63,8 +63,13 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """The process that holds the namespace; its network is ``/proc/<pid>/ns/net``."""
+        """The process that holds the namespace."""
         return self.keeper.pid
+
+    @property
+    def network(self) -> str:
+        """The file that is the namespace, as ``--from netns:`` and ``nsenter --net=`` take it."""
+        return f"/proc/{self.pid}/ns/net"
 
     def argv(self, command: Sequence[str]) -> list[str]:
         """``command`` as it is run inside this host; it dies with its parent."""

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
 
+from tests.conftest import NETPROBE
+from tests.lab import misbehaving
 from tests.lab.conftest import BuildLab
 from tests.lab.network import NETWORKS, Lab, describe
 
 pytestmark = pytest.mark.lab
-ROOT = Path(__file__).parents[2]
-VANTAGE_KEYS = ("bind", "protocols", "to", "source", "timeout", "payload", "options")
 
 
 def cases() -> Iterator[Any]:
@@ -33,6 +33,9 @@ def test_it_is_called_what_it_is(lab: BuildLab, network: Mapping[str, Any], case
             built[host].run("sh", "-c", command)
     for host, rules in case.get("nft", {}).items():
         built[host].run("nft", "-f", "-", stdin=None, input=table(rules))
+    for server in case.get("servers", ()):
+        where = (server["address"], str(server["port"]))
+        built.start(server["host"], sys.executable, "-m", misbehaving.__name__, server["does"], *where, ready="listens")
     cells = bindtest(built, {**network.get("defaults", {}), **case})
     for wanted in case["expect"]:
         check(cells, wanted)
@@ -52,16 +55,41 @@ def table(rules: Mapping[str, str]) -> str:
 
 def bindtest(lab: Lab, case: Mapping[str, Any]) -> list[dict[str, Any]]:
     """netprobe's cells: it runs in ``server``, its vantages in the hosts named by ``from``."""
-    vantages = {
-        name: [] if name == "local" else ["nsenter", "-t", str(lab[name].pid), "-n", "--", sys.executable, "-"]
-        for name in case["from"]
-    }
-    request = {"vantages": vantages, **{key: case[key] for key in VANTAGE_KEYS if key in case}}
-    ran = lab[case["server"]].run(
-        sys.executable, "-m", "tests.lab.prober", stdin=None, input=json.dumps(request), cwd=ROOT
-    )
-    cells: list[dict[str, Any]] = json.loads(ran.stdout)
+    ran = lab[case["server"]].run(str(NETPROBE), "bindtest", "--json", *options(lab, case), check=False)
+    assert ran.stdout, ran.stderr
+    cells: list[dict[str, Any]] = json.loads(ran.stdout)["results"]
     return cells
+
+
+def options(lab: Lab, case: Mapping[str, Any]) -> Iterator[str]:
+    """The command line of a case."""
+    for address in case["bind"]:
+        yield from ("--addr", address)
+    for address in case.get("to", ()):
+        yield from ("--to", address)
+    for name in case["from"]:
+        yield from ("--from", vantage(lab, name, case.get("meanwhile", {})))
+    for protocol in case.get("protocols", ()):
+        yield f"--{protocol}"
+    for name, value in {"timeout": 1.0, **case.get("options", {})}.items():
+        if value is True:
+            yield f"--{name}"
+        else:
+            yield from (f"--{name}", str(value))
+
+
+def vantage(lab: Lab, name: str, meanwhile: Mapping[str, Sequence[str]]) -> str:
+    """Where to ask from. What happens ``meanwhile`` happens when all listeners are open and nothing was asked yet."""
+    if not meanwhile:
+        return name if name == "local" else f"{name}=netns:{lab[name].network}"
+    enter = [] if name == "local" else ["nsenter", f"--net={lab[name].network}", "--"]
+    script = [
+        f"nsenter --net={lab[host].network} -- sh -c {shlex.quote(command)} >&2 || exit 1\n"
+        for host, commands in meanwhile.items()
+        for command in commands
+    ]
+    command = ["sh", "-c", "".join([*script, 'exec "$@"']), "sh", *enter]
+    return f"{'here' if name == 'local' else name}=exec:{shlex.join(command)}"
 
 
 def check(cells: list[dict[str, Any]], wanted: Mapping[str, Any]) -> None:

@@ -168,6 +168,13 @@ def test_a_link_local_address_is_reached_from_its_own_link() -> None:
     assert expect("::", "fe80::a%e0", vantage=apart).verdict is None
 
 
+def test_in_another_zone_an_own_link_local_address_is_nobody_s() -> None:
+    assert expect("::", "fe80::a%e1").verdict == SILENT
+    assert expect("::", "fe80::a%e1", protocol="udp", timeout=4.0).verdict == NEVER
+    assert expect("::", "fe80::a%e1", protocol="udp", timeout=2.0).verdict == SILENT
+    assert expect("::", "fe80::77%e1").verdict is None
+
+
 def test_without_ipv6_nothing_of_it_works() -> None:
     none = replace(PC2, ipv6=False)
     assert expect("::", "fd00:a::1", vantage=none).verdict == NEVER
