@@ -11,7 +11,7 @@ __all__ = ["echo"]
 
 @click.group(
     cls=Group,
-    lazy={name: f"netprobe.commands.echo_{name}" for name in ("serve", "send", "ping")},
+    lazy={name: f"netprobe.commands.echo_{name}" for name in ("serve", "send", "ping", "load")},
     examples=[
         ("netprobe echo serve", "a server on 127.0.0.1:65432, TCP and UDP"),
         ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),

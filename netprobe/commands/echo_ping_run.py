@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["run"]
 
+PAUSE_S, STAMPED = 0.01, 16  # with shorter pauses the kernel stamps one datagram in sixteen
+
 
 def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]) -> Exit:
     """Send, show each reply, sum up, also when Ctrl-C ends it."""
@@ -98,7 +100,8 @@ def _trips(host: str, port: int, options: Mapping[str, Any]) -> Trips:
     if options["udp"]:
         from netprobe.echo.datagram_trips import DatagramTrips
 
-        return DatagramTrips(host, port, **common)
+        every = 1 if options["interval"] >= PAUSE_S else STAMPED
+        return DatagramTrips(host, port, stamp_every=every, **common)
     if options["framed"]:
         from netprobe.echo.framed_trips import FramedTrips
 

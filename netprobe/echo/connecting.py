@@ -114,7 +114,7 @@ _WAITED = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINPROGRESS)  # the kernel's t
 
 def peer_error(
     error: OSError,
-    sock: socket.socket,
+    sock: socket.socket | None,
     host: str,
     port: int,
     stage: str,
@@ -125,7 +125,7 @@ def peer_error(
     timed_out = isinstance(error, TimeoutError) or error.errno in _WAITED
     evidence = Evidence(
         result="timeout" if timed_out else "error",
-        protocol="udp" if sock.type == socket.SOCK_DGRAM else "tcp",
+        protocol="udp" if sock is not None and sock.type == socket.SOCK_DGRAM else "tcp",
         destination=address or _peer_of(sock) or host,
         stage=stage,
         errno=None if timed_out else errno.errorcode.get(error.errno or 0),
@@ -138,13 +138,13 @@ def peer_error(
     return PeerError(place(host, port), judged.verdict, judged.cause or str(error), hint)
 
 
-def _peer_of(sock: socket.socket) -> str | None:
+def _peer_of(sock: socket.socket | None) -> str | None:
     try:
-        return str(sock.getpeername()[0])
+        return str(sock.getpeername()[0]) if sock is not None else None
     except OSError:
         return None
 
 
-def _reason(sock: socket.socket) -> Mapping[str, Any] | None:
+def _reason(sock: socket.socket | None) -> Mapping[str, Any] | None:
     """The error that the network or this host reported, out of whatever else is in the error queue."""
     return next((said for said in take_errors(sock) if said["origin"] in ORIGINS.values()), None)

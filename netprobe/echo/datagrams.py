@@ -15,7 +15,7 @@ from typing import Any, Final
 from netprobe.echo.rate import Rate
 from netprobe.sockets.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
 
-__all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams"]
+__all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams", "ask_destination"]
 
 BATCH: Final = 64  # datagrams taken before others have a turn
 DEFAULT_RATE: Final = 1000.0  # a second and peer, for peers beyond loopback
@@ -47,6 +47,22 @@ TALK_BACK: Final = frozenset(
 )
 
 
+def ask_destination(sock: socket.socket) -> bool:
+    """Have the kernel tell to which address each datagram was sent; False where it cannot.
+
+    To be called before bind(2): of a datagram that came earlier the kernel does not know it any more.
+    """
+    if sock.family == socket.AF_INET6:
+        if IPV6_RECVPKTINFO is None or IPV6_PKTINFO is None:
+            return False
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+    else:
+        if IP_PKTINFO is None:
+            return False
+        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+    return True
+
+
 class Datagrams:
     """One bound UDP socket. It is echoed from by ``readable``; the server calls it when something is there."""
 
@@ -57,8 +73,7 @@ class Datagrams:
         self._rate = None if rate == 0 else Rate(DEFAULT_RATE if rate is None else rate)
         self._spare_loopback = rate is None
         self._silent_ports = TALK_BACK | {sock.getsockname()[1]}  # another one of us
-        self._v6 = sock.family == socket.AF_INET6
-        self._ancillary = socket.CMSG_SPACE(20) if self._ask_destination() else 0
+        self._ancillary = socket.CMSG_SPACE(20) if ask_destination(sock) else 0
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -91,18 +106,6 @@ class Datagrams:
                 self.answered += 1
             except OSError:  # the queue is full, or no way back: a datagram may be lost
                 self.refused += 1
-
-    def _ask_destination(self) -> bool:
-        """Have the kernel tell to which address each datagram was sent; False where it cannot."""
-        if self._v6:
-            if IPV6_RECVPKTINFO is None or IPV6_PKTINFO is None:
-                return False
-            self._sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-        else:
-            if IP_PKTINFO is None:
-                return False
-            self._sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-        return True
 
     def _destination(self, ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]] | None:
         """The ancillary data that make the reply leave from the address that was asked; None if none may leave.

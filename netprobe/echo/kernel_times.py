@@ -17,7 +17,8 @@ __all__ = ["ANCILLARY", "TcpInfo", "arrived_ns", "departed_ns", "stamp_datagrams
 
 ANCILLARY = 512  # bytes that hold the control messages of one datagram
 
-_STAMPS = 1 << 1 | 1 << 3 | 1 << 4 | 1 << 11  # linux/net_tstamp.h: TX_SOFTWARE, RX_SOFTWARE, SOFTWARE, OPT_TSONLY
+_SEND = struct.pack("=I", 1 << 1)  # linux/net_tstamp.h: TX_SOFTWARE
+_RECEIVE = 1 << 3 | 1 << 4 | 1 << 11  # RX_SOFTWARE, SOFTWARE, OPT_TSONLY
 _TIMES = struct.Struct("@ll")
 _UNKNOWN = 0xFFFFFFFF
 _RTT, _RETRANSMITS, _MIN_RTT = 68, 100, 148  # offsets in struct tcp_info, linux/tcp.h
@@ -53,15 +54,18 @@ def tcp_info(sock: socket.socket) -> TcpInfo | None:
     )
 
 
-def stamp_datagrams(sock: socket.socket) -> bool:
-    """Ask for time stamps of a UDP socket's datagrams, coming and going."""
+def stamp_datagrams(sock: socket.socket) -> list[tuple[int, int, bytes]] | None:
+    """Ask for time stamps of the datagrams that come; the control message that asks for one of a datagram that goes.
+
+    None where the system has no such thing.
+    """
     if SO_TIMESTAMPING is None:
-        return False
+        return None
     try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _STAMPS)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, _RECEIVE)
     except OSError:
-        return False
-    return True
+        return None
+    return [(socket.SOL_SOCKET, SO_TIMESTAMPING, _SEND)]
 
 
 def arrived_ns(ancillary: Iterable[tuple[int, int, bytes]]) -> int | None:

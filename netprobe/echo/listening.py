@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from netprobe.echo.datagrams import ask_destination
 from netprobe.echo.happenings import Listening
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.sockets.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
@@ -165,6 +166,8 @@ def _prepared(family: int, kind: int) -> socket.socket:
         sock.setsockopt(socket.IPPROTO_IPV6, IPV6_V6ONLY, 1)
     if kind == socket.SOCK_STREAM and SYSTEM != "windows":  # there it means SO_REUSEPORT
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if kind == socket.SOCK_DGRAM:
+        ask_destination(sock)
     return sock
 
 

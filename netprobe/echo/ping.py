@@ -59,8 +59,9 @@ class Ping:
         with _no_collection():
             try:
                 for sequence in range(1, self.count + 1) if self.count else counted(1):
-                    if sequence > 1:
-                        sleep(max(begun + (sequence - 1) * self.interval_s - time.monotonic(), 0.0))
+                    left_s = begun + (sequence - 1) * self.interval_s - time.monotonic()
+                    if left_s > 0 and sequence > 1:  # sleep(0) would give the processor away and find it cold
+                        sleep(left_s)
                     self.sent += 1
                     yield from self._outcome(sequence)
             finally:

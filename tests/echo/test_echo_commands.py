@@ -10,35 +10,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.conftest import NETPROBE, Run, clean_environment
-
-
-class Server:
-    """A running ``netprobe echo serve --port 0 --json``."""
-
-    def __init__(self, *options: str) -> None:
-        self.process = subprocess.Popen(
-            [NETPROBE, "echo", "serve", "--port", "0", "--json", *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=clean_environment(),
-        )
-        assert self.process.stdout is not None
-        self.listening: dict[str, Any] = json.loads(self.process.stdout.readline())
-        self.port: int = self.listening["port"]
-
-    def connect(self) -> socket.socket:
-        return socket.create_connection((self.listening["host"], self.port), timeout=20)
-
-    def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]], str]:
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+from tests.conftest import Run
+from tests.echo.running import Server
 
 
 @pytest.fixture

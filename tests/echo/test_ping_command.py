@@ -11,7 +11,7 @@ import pytest
 
 from netprobe.render.live_trips import bucket_of, sparkline
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
-from tests.echo.test_echo_commands import Server
+from tests.echo.running import Server
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from netprobe.echo.framing import Connection, Message
 from netprobe.echo.sent import Comparison
 from netprobe.render.received import printable
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
-from tests.echo.test_echo_commands import Server
+from tests.echo.running import Server
 
 
 @pytest.fixture

@@ -94,7 +94,9 @@ def test_the_events_of_a_server_keep_their_keys() -> None:
     hold("echo-serve", {event["event"]: event for event in events})
 
 
-@pytest.mark.parametrize("command", [["send", "x", "--to"], ["ping", "--count", "1"]], ids=["send", "ping"])
+@pytest.mark.parametrize(
+    "command", [["send", "x", "--to"], ["ping", "--count", "1"], ["load", "--count", "5"]], ids=["send", "ping", "load"]
+)
 def test_the_documents_of_the_clients_keep_their_keys(command: list[str], netprobe: Run) -> None:
     with subprocess.Popen(
         [NETPROBE, "echo", "serve", "--port", "0", "--json"], stdout=subprocess.PIPE, text=True, env=clean_environment()

@@ -1,0 +1,52 @@
+"""``netprobe echo load``: how much does it echo?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from netprobe.commands.options import command, option, output_options
+
+if TYPE_CHECKING:
+    from netprobe.errors import Exit
+    from netprobe.render.output import Output
+
+__all__ = ["load"]
+
+
+@command(
+    examples=[
+        ("netprobe echo load 127.0.0.1:65432 --connections 50", "how many messages a second?"),
+        ("netprobe echo load --rate 1000 server.example", "how long do messages take at a steady rate?"),
+        ("netprobe echo load --stream --connections 1 server.example", "how many bytes a second?"),
+    ]
+)
+@click.argument("destination", metavar="[HOST[:PORT]]", default="127.0.0.1:65432")
+@option("--connections", type=click.IntRange(1, 100_000), default=10, metavar="N", help="Connections at once.")
+@option("--size", type=click.IntRange(1, 16 * 1024 * 1024), default=64, metavar="BYTES", help="Bytes in a message.")
+@option(
+    "--duration", type=click.FloatRange(0, 86400, min_open=True), metavar="SECONDS", help="How long.  [default: 10]"
+)
+@option("--count", type=click.IntRange(1), metavar="N", help="So many messages in all, however long that takes.")
+@option(
+    "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages under way on a connection.  [default: 1]"
+)
+@option(
+    "--rate", type=click.FloatRange(0, min_open=True), metavar="PER-SECOND", help="Messages that are due in a second."
+)
+@option("--churn", is_flag=True, help="A new connection for each message.")
+@option("--stream", is_flag=True, help="As many bytes as go through, without pause.")
+@option(
+    "--timeout",
+    type=click.FloatRange(0, 86400, min_open=True),
+    default=5.0,
+    metavar="SECONDS",
+    help="Longest time in which nothing moves.",
+)
+@output_options
+def load(output: Output, destination: str, **options: Any) -> Exit:
+    """Load an echo server: messages, connections or bytes a second, every byte checked."""
+    from netprobe.commands.echo_load_run import run
+
+    return run(output, destination, options)

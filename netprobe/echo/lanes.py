@@ -1,0 +1,112 @@
+"""One connection of a load: messages out and back, every byte checked, the time of each kept."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections import deque
+
+from netprobe.echo.connecting import Found
+from netprobe.echo.pattern import CHUNK, Pattern
+from netprobe.sockets.payload import UNDER_WAY, ask_for_errors
+
+__all__ = ["Lane", "WrongEcho"]
+
+
+class WrongEcho(Exception):
+    """Something else came back than was sent."""
+
+
+class Lane:
+    """A non-blocking connection. ``begin`` starts a message, ``receive`` ends some; the caller keeps the time."""
+
+    __slots__ = (
+        "_pattern",
+        "begun",
+        "begun_ns",
+        "connected",
+        "ended",
+        "listed",
+        "number",
+        "received",
+        "sent",
+        "size",
+        "sock",
+    )
+
+    def __init__(self, number: int, found: Found, size: int) -> None:
+        self.number, self.size = number, size
+        self._pattern = Pattern(number)
+        self.begun = self.ended = 0  # messages
+        self.sent = self.received = 0  # bytes
+        self.begun_ns: deque[int] = deque()  # when each message that is under way was due
+        self.connected = False
+        self.listed = False  # among those that have room for a message
+        family, kind, protocol, _, address = found
+        self.sock = socket.socket(family, kind, protocol)
+        try:
+            self.sock.setblocking(False)
+            ask_for_errors(self.sock)
+            self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            number = self.sock.connect_ex(address)
+            if number not in UNDER_WAY:
+                raise OSError(number, os.strerror(number))
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def finish_connect(self) -> None:
+        """The handshake has ended. Raises OSError where it failed."""
+        number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            raise OSError(number, os.strerror(number))
+        self.connected = True
+
+    @property
+    def under_way(self) -> int:
+        """Messages that have not come back."""
+        return self.begun - self.ended
+
+    @property
+    def owes(self) -> bool:
+        """Is there more to send?"""
+        return self.sent < self.begun * self.size
+
+    def begin(self, due_ns: int) -> None:
+        """One more message, which was due at ``due_ns``."""
+        self.begun += 1
+        self.begun_ns.append(due_ns)
+
+    def send(self) -> int:
+        """Send what the socket takes of what was begun; how many bytes that was. Raises OSError."""
+        before = self.sent
+        while (left := self.begun * self.size - self.sent) > 0:
+            try:
+                self.sent += self.sock.send(self._pattern.piece(self.sent, min(left, CHUNK)))
+            except BlockingIOError:
+                break
+        return self.sent - before
+
+    def receive(self) -> int:
+        """Take and check what has come; how many messages that completes. Raises OSError, WrongEcho."""
+        try:
+            data = self.sock.recv(CHUNK)
+        except BlockingIOError:
+            return 0
+        if not data:
+            if self.received < self.sent:
+                raise WrongEcho(f"closed when {self.sent - self.received:,} bytes were owed: no echo server")
+            raise OSError(errno.ECONNRESET, "closed by the peer")
+        if not self._pattern.fits(self.received, data):
+            raise WrongEcho("other bytes came back: no echo server")
+        self.received += len(data)
+        if self.received > self.sent:
+            raise WrongEcho("more came back than was sent: no echo server")
+        done = self.received // self.size - self.ended
+        self.ended += done
+        return done
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.sock.close()

@@ -1,0 +1,58 @@
+"""A load's figures as lines for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["load_lines", "progress_text"]
+
+
+def progress_text(messages: int, size: int, seconds: float, stream: bool) -> str:
+    """How it goes."""
+    if stream:
+        return f"{seconds:.0f} s, {size / 1e6 / max(seconds, 1e-9):,.1f} MB/s"
+    return f"{seconds:.0f} s, {messages:,} messages, {messages / max(seconds, 1e-9):,.0f}/s"
+
+
+def load_lines(figures: Any) -> str:
+    """All of it, a line for each question."""
+    number = figures.connections
+    over = "a new connection for each" if figures.mode == "churn" else f"over {number} connection{'s'[: number != 1]}"
+    lines = []
+    if figures.mode == "stream":
+        lines.append(f"{figures.bytes:,} bytes came back in {figures.elapsed_s:.2f} s {over}, all as they were sent")
+        lines.append(f"{figures.megabytes_per_s:,.1f} MB/s each way")
+    else:
+        lines.append(
+            f"{figures.messages:,} messages of {figures.size} bytes came back in {figures.elapsed_s:.2f} s, {over}"
+        )
+        rate = f" of {figures.rate:g} due" if figures.rate is not None else ""
+        lines.append(f"{figures.messages_per_s:,.0f} messages/s{rate}, {figures.megabytes_per_s:,.2f} MB/s each way")
+    if figures.mode == "churn":
+        lines.append(f"{figures.connects_per_s:,.0f} connects/s")
+    if figures.latency is not None:
+        lines += _latency_lines(figures)
+    lines += _loss_lines(figures)
+    return "\n".join(lines)
+
+
+def _latency_lines(figures: Any) -> list[str]:
+    latency = figures.latency
+    since = "from when it was due" if figures.rate is not None else "from its sending"
+    since = "from its connect" if figures.mode == "churn" and figures.rate is None else since
+    return [
+        f"time of a message, {since}: min/mean/max {latency.min_ms:.3f}/{latency.mean_ms:.3f}/{latency.max_ms:.3f} ms",
+        f"p50/p90/p99/p99.9 {latency.p50_ms:.3f}/{latency.p90_ms:.3f}/{latency.p99_ms:.3f}/{latency.p999_ms:.3f} ms",
+    ]
+
+
+def _loss_lines(figures: Any) -> list[str]:
+    lines = []
+    if figures.unanswered:
+        lines.append(f"{figures.unanswered:,} did not come back")
+    if figures.not_begun:
+        lines.append(f"{figures.not_begun:,} were due and never begun: every connection was busy")
+    if figures.failures:
+        told = ", ".join(f"{count:,} {verdict}" for verdict, count in figures.failures.items())
+        lines.append(f"connections that failed: {told}")
+    return lines

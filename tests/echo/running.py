@@ -1,0 +1,58 @@
+"""A real server of the installed script, for one test."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from tests.conftest import NETPROBE, clean_environment
+
+__all__ = ["Server"]
+
+
+class Server:
+    """A running ``netprobe echo serve --port 0 --json``."""
+
+    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
+        self.process = subprocess.Popen(
+            [*prefix, str(NETPROBE), "echo", "serve", "--port", "0", "--json", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=clean_environment(),
+        )
+        assert self.process.stdout is not None
+        self.listening: dict[str, Any] = json.loads(self.process.stdout.readline())
+        self.port: int = self.listening["port"]
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection((self.listening["host"], self.port), timeout=20)
+
+    def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]], str]:
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=20)
+        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+
+    def event(self, *names: str) -> dict[str, Any]:
+        """The next event of one of these names; waits for it."""
+        assert self.process.stdout is not None
+        while line := self.process.stdout.readline():
+            event: dict[str, Any] = json.loads(line)
+            if event["event"] in names:
+                return event
+        raise AssertionError(f"the server ended before it said {names}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()

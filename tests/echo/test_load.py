@@ -1,0 +1,257 @@
+"""``netprobe echo load``: every byte checked, every message accounted for, also where the server stalls or lies."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from netprobe.echo.latencies import Latencies
+from netprobe.echo.load import Load
+from netprobe.echo.load_records import LoadFigures, LoadPlan
+from netprobe.echo.pattern import CHUNK, PERIOD, Pattern
+from netprobe.echo.statistics import percentile
+from tests.conftest import NETPROBE, Run, clean_environment
+from tests.echo.running import Server
+
+Behave = Callable[[socket.socket], None]
+
+
+@pytest.fixture
+def where() -> Iterator[str]:
+    running = Server("--tcp")
+    yield f"127.0.0.1:{running.port}"
+    running.stop()
+
+
+@pytest.fixture
+def peer() -> Iterator[Callable[[Behave], int]]:
+    """A server whose every connection gets ``behave(sock)`` in a thread; its port."""
+    threads: list[threading.Thread] = []
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+
+        def start(behave: Behave) -> int:
+            def one(sock: socket.socket) -> None:
+                with sock:
+                    try:
+                        behave(sock)
+                    except OSError:
+                        return
+
+            def loop() -> None:
+                while True:
+                    try:
+                        sock, _ = listener.accept()
+                    except OSError:
+                        return
+                    threads.append(threading.Thread(target=one, args=(sock,)))
+                    threads[-1].start()
+
+            threads.append(threading.Thread(target=loop))
+            threads[-1].start()
+            return int(listener.getsockname()[1])
+
+        yield start
+        listener.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join(20)
+
+
+def loaded(port: int, plan: LoadPlan) -> tuple[LoadFigures, Load]:
+    load = Load("127.0.0.1", port, f"127.0.0.1:{port}", plan)
+    for _ in load.run():
+        pass
+    return load.figures(), load
+
+
+def record(netprobe: Run, *args: str) -> dict[str, Any]:
+    ran = netprobe("echo", "load", *args, "--json")
+    assert (ran.status, ran.stderr) == (0, "")
+    (found,) = json.loads(ran.stdout)["results"]
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("more", [(), ("--pipeline", "7"), ("--rate", "5000"), ("--churn",)])
+@pytest.mark.parametrize("size", ["1", "64", "100000"])
+def test_so_many_messages_come_back_and_no_more(more: tuple[str, ...], size: str, where: str, netprobe: Run) -> None:
+    if more == ("--churn",):
+        found = record(netprobe, where, "--count", "300", "--size", size, "--churn", "--connections", "9")
+        assert (found["mode"], found["connects"]) == ("churn", 300)
+    else:
+        found = record(netprobe, where, "--count", "300", "--size", size, "--connections", "9", *more)
+        assert (found["mode"], found["connects"]) == ("messages", 9)
+    assert (found["messages"], found["bytes"]) == (300, 300 * int(size))
+    assert (found["unanswered"], found["failures"]) == (0, {})
+    latency = found["latency"]
+    assert 0 < latency["min_ms"] <= latency["p50_ms"] <= latency["p999_ms"] <= latency["max_ms"]
+
+
+def test_a_stream_is_whole(where: str, netprobe: Run) -> None:
+    found = record(netprobe, where, "--stream", "--duration", "0.3", "--connections", "3")
+    assert found["mode"] == "stream"
+    assert found["bytes"] > 0
+    assert found["bytes"] % 65536 == 0
+    assert found["latency"] is None
+    assert found["unanswered"] == 0
+
+
+def test_a_load_is_bounded_in_time_by_default(where: str, netprobe: Run) -> None:
+    text = netprobe("echo", "load", "--help").stdout
+    assert "[default: 10]" in " ".join(text.split())
+    found = record(netprobe, where, "--duration", "0.2")
+    assert found["messages"] > 0
+
+
+def test_many_connections_are_opened_before_the_clock_starts(where: str) -> None:
+    figures, _ = loaded(int(where.partition(":")[2]), LoadPlan(connections=700, count=1400))
+    assert (figures.connects, figures.messages, figures.failures) == (700, 1400, {})
+
+
+def echo(sock: socket.socket) -> None:
+    while data := sock.recv(65536):
+        sock.sendall(data)
+
+
+def lying_later(sock: socket.socket) -> None:
+    for number in range(10):
+        data = sock.recv(65536)
+        sock.sendall(data if number < 9 else bytes(len(data)))
+
+
+def one_byte_too_many(sock: socket.socket) -> None:
+    sock.sendall(sock.recv(65536) + b"x")
+    sock.recv(1)
+
+
+def leaving(sock: socket.socket) -> None:
+    sock.recv(65536)
+
+
+@pytest.mark.parametrize("behave", [lying_later, one_byte_too_many, leaving])
+def test_a_byte_that_is_wrong_ends_the_connection_and_is_told(behave: Behave, peer: Callable[[Behave], int]) -> None:
+    figures, load = loaded(peer(behave), LoadPlan(connections=3, duration_s=30))
+    assert figures.failures == {"wrong-responder": 3}
+    assert figures.unanswered == 3
+    assert load.first_failure is not None
+
+
+def test_silence_is_unanswered_after_the_time_out(peer: Callable[[Behave], int]) -> None:
+    done = threading.Event()
+
+    def mute(sock: socket.socket) -> None:
+        done.wait(20)
+
+    figures, _ = loaded(peer(mute), LoadPlan(connections=2, duration_s=0.1, timeout_s=0.3))
+    done.set()
+    assert (figures.messages, figures.unanswered, figures.failures) == (0, 2, {"no-answer": 2})
+
+
+def test_a_stall_is_felt_by_every_message_that_was_due_meanwhile(peer: Callable[[Behave], int]) -> None:
+    def stalling(sock: socket.socket) -> None:
+        data = sock.recv(65536)
+        time.sleep(0.6)  # the fault itself
+        sock.sendall(data)
+        echo(sock)
+
+    plan = LoadPlan(connections=1, duration_s=1.0, rate=100)
+    figures, _ = loaded(peer(stalling), plan)
+    assert figures.latency is not None
+    assert figures.latency.p50_ms > 50  # 60 of the 100 were due while the server slept; a closed loop would see one
+    assert figures.messages + figures.not_begun >= 100
+
+
+def test_what_was_due_and_never_begun_is_told(peer: Callable[[Behave], int]) -> None:
+    def slow(sock: socket.socket) -> None:
+        while data := sock.recv(65536):
+            time.sleep(0.05)  # the fault itself
+            sock.sendall(data)
+
+    figures, _ = loaded(peer(slow), LoadPlan(connections=1, duration_s=0.5, rate=1000))
+    assert figures.not_begun > 400
+    assert figures.failures == {}
+
+
+def test_a_closed_port_is_refused(netprobe: Run) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        for more in ((), ("--churn",)):
+            ran = netprobe("echo", "load", f"127.0.0.1:{port}", *more)
+            assert ran.status == 1
+            assert "refused" in ran.stderr
+            assert "hint:" in ran.stderr
+
+
+def test_ctrl_c_sums_up(where: str) -> None:
+    argv = [str(NETPROBE), "echo", "load", where, "--duration", "60", "--json"]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
+    ) as process:
+        wait_for_load(where)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (130, "netprobe: interrupted\n")
+    assert json.loads(out)["results"][0]["connections"] == 10
+
+
+def wait_for_load(where: str) -> None:
+    """Until ten connections to that port stand (proc(5), net/tcp: state 01 is established)."""
+    port = f":{int(where.partition(':')[2]):04X}"
+    for _ in range(600):
+        with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123 (a file of the kernel's)
+            rows = [line.split() for line in table]
+        if sum(row[3] == "01" and row[2].endswith(port) for row in rows[1:]) >= 10:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no load")
+
+
+@pytest.mark.parametrize(
+    ("args", "names"),
+    [
+        (("--stream", "--churn"), "--stream and --churn"),
+        (("--stream", "--rate", "5"), "--stream and --rate"),
+        (("--churn", "--pipeline", "2"), "--churn and --pipeline"),
+        (("--count", "5", "--duration", "5"), "--count and --duration"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(args: tuple[str, ...], names: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "load", *args)
+    assert (ran.status, ran.stdout) == (2, "")
+    assert f"{names}: do not go together" in ran.stderr
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=300), st.sampled_from([1, 50, 90, 99, 99.9, 100]))
+def test_percentiles_are_exact_to_less_than_one_percent(times: list[int], percent: float) -> None:
+    latencies = Latencies()
+    for value in times:
+        latencies.add(value)
+    exact = percentile(sorted(times), percent)
+    assert exact <= latencies.percentile_ns(percent) <= exact * (1 + 1 / 128) + 1
+    figures = latencies.figures()
+    assert figures is not None
+    assert (figures.min_ms, figures.max_ms) == (round(min(times) / 1e6, 4), round(max(times) / 1e6, 4))
+
+
+@given(st.integers(0, 50_000), st.integers(0, 1 << 40), st.integers(1, CHUNK))
+def test_a_pattern_foretells_every_place(number: int, position: int, size: int) -> None:
+    pattern = Pattern(number)
+    piece = bytes(pattern.piece(position, size))
+    assert len(piece) == size
+    assert pattern.fits(position, piece)
+    half = size // 2
+    assert piece == bytes(pattern.piece(position, half)) + bytes(pattern.piece(position + half, size - half))
+    if size > 8:
+        assert not pattern.fits(position + 1, piece)
+        assert not Pattern(number + 1 + random.Random(size).randrange(PERIOD - 2)).fits(position, piece)
