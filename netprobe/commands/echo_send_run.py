@@ -87,23 +87,13 @@ def _send_stream(output: Output, source: Source, host: str, port: int, options: 
                     target.write(piece)
                 elif prints:
                     received.add(piece)
-        equal = comparison.end()
-        elapsed_ms = round((time.perf_counter() - began) * 1000, 3)
+        elapsed_ms = (time.perf_counter() - began) * 1000
         text = received.end() if prints else None
         where = place(host, port)
-        sent = Sent(
-            where,
-            "tcp",
-            comparison.sent,
-            comparison.received,
-            equal,
-            comparison.first_difference,
-            elapsed_ms,
-            text,
-        )
+        sent = comparison.result(where, elapsed_ms, text)
         if not prints or output.format not in ("table", "plain"):
             document.add(sent)
-        if equal is False:
+        if sent.equal is False:
             document.answer(Exit.NO)
             if prints:
                 output.say(f"netprobe: {where}: {sent_line(sent)}")
@@ -122,26 +112,16 @@ def _send_message(output: Output, source: Source, host: str, port: int, options:
             reply = exchange(message, host, port, options["timeout"], options["source"])
         except RemoteProtocolError as error:
             raise PeerError(where, "wrong-responder", f"no framed reply: {error.why}") from error
-        elapsed_ms = round((time.perf_counter() - began) * 1000, 3)
+        elapsed_ms = (time.perf_counter() - began) * 1000
         comparison = Comparison()
         comparison.add_sent(content)
         comparison.add_received(reply.content)
-        equal = comparison.end()
         if to is not None:
             to.write(reply.content)
-        sent = Sent(
-            where,
-            "tcp",
-            comparison.sent,
-            comparison.received,
-            equal,
-            comparison.first_difference,
-            elapsed_ms,
-            _text_of(reply) if to is None else None,
-            reply.header.as_json(),
-        )
+        text = _text_of(reply) if to is None else None
+        sent = comparison.result(where, elapsed_ms, text, reply.header.as_json())
         document.add(sent)
-        if not equal:
+        if not sent.equal:
             document.answer(Exit.NO)
             fault = (reply.header.netprobe or {}).get("error")
             why = fault.get("why") if isinstance(fault, Mapping) else sent_line(sent)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from netprobe.echo.messages import MAX_CONTENT
-from netprobe.echo.stream import BUFFER_SIZE
 
-__all__ = ["Limits"]
+__all__ = ["BUFFER_SIZE", "Limits"]
+
+BUFFER_SIZE: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,3 +84,11 @@ class Comparison:
         if self.first_difference is None and self.received < self.sent:
             self.first_difference = self.received
         return self.first_difference is None
+
+    def result(
+        self, destination: str, elapsed_ms: float, received: str | None, header: Mapping[str, Any] | None = None
+    ) -> Sent:
+        """The record, when both streams have ended."""
+        equal = self.end()
+        counts = (self.sent, self.received, equal, self.first_difference)
+        return Sent(destination, "tcp", *counts, round(elapsed_ms, 3), received, header)

@@ -16,9 +16,9 @@ from netprobe.echo.accepting import RETRY, Accepting
 from netprobe.echo.datagrams import Datagrams
 from netprobe.echo.framed_stream import FramedPeer
 from netprobe.echo.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
-from netprobe.echo.limits import Limits
+from netprobe.echo.limits import BUFFER_SIZE, Limits
 from netprobe.echo.readiness import READ, readiness
-from netprobe.echo.stream import BUFFER_SIZE, Peer
+from netprobe.echo.stream import Peer
 
 __all__ = ["Server"]
 

@@ -17,9 +17,8 @@ from netprobe.echo.readiness import READ, WRITE
 if TYPE_CHECKING:
     from netprobe.echo.server import Server
 
-__all__ = ["BUFFER_SIZE", "LINGER", "Peer", "endpoint"]
+__all__ = ["LINGER", "Peer", "endpoint"]
 
-BUFFER_SIZE: Final = 256 * 1024
 LINGER: Final = 0.5  # seconds that a peer has to end its side after ours has ended
 LAST_RECEIVES: Final = 8  # from a peer that never pauses, before our side ends
 

@@ -17,15 +17,7 @@ from netprobe.reach.opening import listener_error, listener_errors
 from netprobe.reach.plan import default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.probe import LOCAL, Lines, LocalSession, Session, ask, request_for
-from netprobe.reach.records import (
-    Address,
-    BindOptions,
-    Cell,
-    HostFacts,
-    Listening,
-    Protocol,
-    Question,
-)
+from netprobe.reach.records import Address, BindOptions, Cell, HostFacts, Listening, Protocol, Question
 from netprobe.sockets import payload
 from netprobe.sockets.failures import NOT_BINDABLE, NOT_TESTED, REFUSED, WRONG_RESPONDER, Evidence, Judgement, judge
 

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,49 +21,7 @@ from netprobe.echo.load_records import LoadFigures, LoadPlan
 from netprobe.echo.pattern import CHUNK, PERIOD, Pattern
 from netprobe.echo.statistics import percentile
 from tests.conftest import NETPROBE, Run, clean_environment
-from tests.echo.running import Server
-
-Behave = Callable[[socket.socket], None]
-
-
-@pytest.fixture
-def where() -> Iterator[str]:
-    running = Server("--tcp")
-    yield f"127.0.0.1:{running.port}"
-    running.stop()
-
-
-@pytest.fixture
-def peer() -> Iterator[Callable[[Behave], int]]:
-    """A server whose every connection gets ``behave(sock)`` in a thread; its port."""
-    threads: list[threading.Thread] = []
-    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
-
-        def start(behave: Behave) -> int:
-            def one(sock: socket.socket) -> None:
-                with sock:
-                    try:
-                        behave(sock)
-                    except OSError:
-                        return
-
-            def loop() -> None:
-                while True:
-                    try:
-                        sock, _ = listener.accept()
-                    except OSError:
-                        return
-                    threads.append(threading.Thread(target=one, args=(sock,)))
-                    threads[-1].start()
-
-            threads.append(threading.Thread(target=loop))
-            threads[-1].start()
-            return int(listener.getsockname()[1])
-
-        yield start
-        listener.shutdown(socket.SHUT_RDWR)
-    for thread in threads:
-        thread.join(20)
+from tests.echo.conftest import Behave, Serve
 
 
 def loaded(port: int, plan: LoadPlan) -> tuple[LoadFigures, Load]:
@@ -84,12 +41,12 @@ def record(netprobe: Run, *args: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("more", [(), ("--pipeline", "7"), ("--rate", "5000"), ("--churn",)])
 @pytest.mark.parametrize("size", ["1", "64", "100000"])
-def test_so_many_messages_come_back_and_no_more(more: tuple[str, ...], size: str, where: str, netprobe: Run) -> None:
+def test_so_many_messages_come_back_and_no_more(more: tuple[str, ...], size: str, plain_at: str, netprobe: Run) -> None:
     if more == ("--churn",):
-        found = record(netprobe, where, "--count", "300", "--size", size, "--churn", "--connections", "9")
+        found = record(netprobe, plain_at, "--count", "300", "--size", size, "--churn", "--connections", "9")
         assert (found["mode"], found["connects"]) == ("churn", 300)
     else:
-        found = record(netprobe, where, "--count", "300", "--size", size, "--connections", "9", *more)
+        found = record(netprobe, plain_at, "--count", "300", "--size", size, "--connections", "9", *more)
         assert (found["mode"], found["connects"]) == ("messages", 9)
     assert (found["messages"], found["bytes"]) == (300, 300 * int(size))
     assert (found["unanswered"], found["failures"]) == (0, {})
@@ -97,8 +54,8 @@ def test_so_many_messages_come_back_and_no_more(more: tuple[str, ...], size: str
     assert 0 < latency["min_ms"] <= latency["p50_ms"] <= latency["p999_ms"] <= latency["max_ms"]
 
 
-def test_a_stream_is_whole(where: str, netprobe: Run) -> None:
-    found = record(netprobe, where, "--stream", "--duration", "0.3", "--connections", "3")
+def test_a_stream_is_whole(plain_at: str, netprobe: Run) -> None:
+    found = record(netprobe, plain_at, "--stream", "--duration", "0.3", "--connections", "3")
     assert found["mode"] == "stream"
     assert found["bytes"] > 0
     assert found["bytes"] % 65536 == 0
@@ -106,15 +63,15 @@ def test_a_stream_is_whole(where: str, netprobe: Run) -> None:
     assert found["unanswered"] == 0
 
 
-def test_a_load_is_bounded_in_time_by_default(where: str, netprobe: Run) -> None:
+def test_a_load_is_bounded_in_time_by_default(plain_at: str, netprobe: Run) -> None:
     text = netprobe("echo", "load", "--help").stdout
     assert "[default: 10]" in " ".join(text.split())
-    found = record(netprobe, where, "--duration", "0.2")
+    found = record(netprobe, plain_at, "--duration", "0.2")
     assert found["messages"] > 0
 
 
-def test_many_connections_are_opened_before_the_clock_starts(where: str) -> None:
-    figures, _ = loaded(int(where.partition(":")[2]), LoadPlan(connections=700, count=1400))
+def test_many_connections_are_opened_before_the_clock_starts(plain_at: str) -> None:
+    figures, _ = loaded(int(plain_at.partition(":")[2]), LoadPlan(connections=700, count=1400))
     assert (figures.connects, figures.messages, figures.failures) == (700, 1400, {})
 
 
@@ -139,25 +96,25 @@ def leaving(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behave", [lying_later, one_byte_too_many, leaving])
-def test_a_byte_that_is_wrong_ends_the_connection_and_is_told(behave: Behave, peer: Callable[[Behave], int]) -> None:
-    figures, load = loaded(peer(behave), LoadPlan(connections=3, duration_s=30))
+def test_a_byte_that_is_wrong_ends_the_connection_and_is_told(behave: Behave, serve: Serve) -> None:
+    figures, load = loaded(serve(behave), LoadPlan(connections=3, duration_s=30))
     assert figures.failures == {"wrong-responder": 3}
     assert figures.unanswered == 3
     assert load.first_failure is not None
 
 
-def test_silence_is_unanswered_after_the_time_out(peer: Callable[[Behave], int]) -> None:
+def test_silence_is_unanswered_after_the_time_out(serve: Serve) -> None:
     done = threading.Event()
 
     def mute(sock: socket.socket) -> None:
         done.wait(20)
 
-    figures, _ = loaded(peer(mute), LoadPlan(connections=2, duration_s=0.1, timeout_s=0.3))
+    figures, _ = loaded(serve(mute), LoadPlan(connections=2, duration_s=0.1, timeout_s=0.3))
     done.set()
     assert (figures.messages, figures.unanswered, figures.failures) == (0, 2, {"no-answer": 2})
 
 
-def test_a_stall_is_felt_by_every_message_that_was_due_meanwhile(peer: Callable[[Behave], int]) -> None:
+def test_a_stall_is_felt_by_every_message_that_was_due_meanwhile(serve: Serve) -> None:
     def stalling(sock: socket.socket) -> None:
         data = sock.recv(65536)
         time.sleep(0.6)  # the fault itself
@@ -165,19 +122,19 @@ def test_a_stall_is_felt_by_every_message_that_was_due_meanwhile(peer: Callable[
         echo(sock)
 
     plan = LoadPlan(connections=1, duration_s=1.0, rate=100)
-    figures, _ = loaded(peer(stalling), plan)
+    figures, _ = loaded(serve(stalling), plan)
     assert figures.latency is not None
     assert figures.latency.p50_ms > 50  # 60 of the 100 were due while the server slept; a closed loop would see one
     assert figures.messages + figures.not_begun >= 100
 
 
-def test_what_was_due_and_never_begun_is_told(peer: Callable[[Behave], int]) -> None:
+def test_what_was_due_and_never_begun_is_told(serve: Serve) -> None:
     def slow(sock: socket.socket) -> None:
         while data := sock.recv(65536):
             time.sleep(0.05)  # the fault itself
             sock.sendall(data)
 
-    figures, _ = loaded(peer(slow), LoadPlan(connections=1, duration_s=0.5, rate=1000))
+    figures, _ = loaded(serve(slow), LoadPlan(connections=1, duration_s=0.5, rate=1000))
     assert figures.not_begun > 400
     assert figures.failures == {}
 
@@ -193,21 +150,21 @@ def test_a_closed_port_is_refused(netprobe: Run) -> None:
             assert "hint:" in ran.stderr
 
 
-def test_ctrl_c_sums_up(where: str) -> None:
-    argv = [str(NETPROBE), "echo", "load", where, "--duration", "60", "--json"]
+def test_ctrl_c_sums_up(plain_at: str) -> None:
+    argv = [str(NETPROBE), "echo", "load", plain_at, "--duration", "60", "--json"]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     ) as process:
-        wait_for_load(where)
+        wait_for_load(plain_at)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "netprobe: interrupted\n")
     assert json.loads(out)["results"][0]["connections"] == 10
 
 
-def wait_for_load(where: str) -> None:
+def wait_for_load(plain_at: str) -> None:
     """Until ten connections to that port stand (proc(5), net/tcp: state 01 is established)."""
-    port = f":{int(where.partition(':')[2]):04X}"
+    port = f":{int(plain_at.partition(':')[2]):04X}"
     for _ in range(600):
         with open("/proc/net/tcp", encoding="ascii") as table:  # noqa: PTH123 (a file of the kernel's)
             rows = [line.split() for line in table]

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-import threading
-from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,46 +13,7 @@ from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolErr
 from netprobe.echo.ping import Ping, Reply
 from netprobe.echo.statistics import percentile, summarise
 from netprobe.echo.trips import ConnectTrips, StreamTrips, Trips
-
-Behave = Callable[[socket.socket], None]
-Serve = Callable[[Behave], int]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """A server of one's own making: ``serve(behave)`` gives the port; each connection gets ``behave(sock)``."""
-    listeners: list[socket.socket] = []
-    threads: list[threading.Thread] = []
-    done = threading.Event()
-
-    def start(behave: Behave) -> int:
-        listener = socket.create_server(("127.0.0.1", 0))
-        listeners.append(listener)
-
-        def loop() -> None:
-            while True:
-                try:
-                    sock, _ = listener.accept()
-                except OSError:
-                    return
-                with sock:
-                    try:
-                        behave(sock)
-                    except OSError:
-                        continue
-
-        thread = threading.Thread(target=loop)
-        thread.start()
-        threads.append(thread)
-        return int(listener.getsockname()[1])
-
-    yield start
-    done.set()
-    for listener in listeners:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-    for thread in threads:
-        thread.join(20)
+from tests.echo.conftest import Behave, Serve
 
 
 def ping_of(trips: Trips, count: int = 1) -> Ping:

@@ -5,32 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
 from netprobe.render.live_trips import bucket_of, sparkline
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
-from tests.echo.running import Server
-
-
-@pytest.fixture
-def port() -> Iterator[str]:
-    running = Server()
-    yield f"127.0.0.1:{running.port}"
-    running.stop()
-
-
-@pytest.fixture
-def framed_port() -> Iterator[str]:
-    running = Server("--framed", "--tcp")
-    yield f"127.0.0.1:{running.port}"
-    running.stop()
 
 
 @pytest.mark.parametrize("how", ["--tcp", "--udp", "--connect-only"])
-def test_the_summary_is_in_the_json(how: str, port: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "ping", port, how, "--count", "3", "--interval", "0", "--json")
+def test_the_summary_is_in_the_json(how: str, plain_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "ping", plain_at, how, "--count", "3", "--interval", "0", "--json")
     assert (ran.status, ran.stderr) == (0, "")
     document = json.loads(ran.stdout)
     assert document["schema"] == "netprobe/echo-ping/1"
@@ -40,8 +24,8 @@ def test_the_summary_is_in_the_json(how: str, port: str, netprobe: Run) -> None:
     assert summary["min_ms"] <= summary["p50_ms"] <= summary["p999_ms"] <= summary["max_ms"]
 
 
-def test_framed_says_who_we_are_there(framed_port: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "ping", framed_port, "--framed", "--count", "2", "--interval", "0")
+def test_framed_says_who_we_are_there(framed_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "ping", framed_at, "--framed", "--count", "2", "--interval", "0")
     assert ran.status == 0
     last = ran.stdout.splitlines()[-1]
     assert last.startswith("you appear as 127.0.0.1:")
@@ -66,14 +50,14 @@ def test_what_does_not_go_together_is_one_line_and_exit_2(options: tuple[str, ..
     assert why in ran.stderr
 
 
-def test_a_source_that_is_not_ours_cannot_be_asked_from(port: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "ping", port, "--source", "203.0.113.1", "--count", "1")
+def test_a_source_that_is_not_ours_cannot_be_asked_from(plain_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "ping", plain_at, "--source", "203.0.113.1", "--count", "1")
     assert (ran.status, ran.stdout) == (3, "")
     assert ran.stderr.startswith("netprobe: 203.0.113.1: ")
 
 
-def test_ctrl_c_sums_up(port: str) -> None:
-    argv = [str(NETPROBE), "echo", "ping", port, "--count", "0", "--interval", "0.01"]
+def test_ctrl_c_sums_up(plain_at: str) -> None:
+    argv = [str(NETPROBE), "echo", "ping", plain_at, "--count", "0", "--interval", "0.01"]
     with subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment()
     ) as process:
@@ -86,9 +70,9 @@ def test_ctrl_c_sums_up(port: str) -> None:
     assert "0% lost" in out
 
 
-def test_live_draws_a_sparkline_and_a_histogram(port: str) -> None:
+def test_live_draws_a_sparkline_and_a_histogram(plain_at: str) -> None:
     ran = run_in_terminal(
-        [str(NETPROBE), "echo", "ping", port, "--live", "--count", "30", "--interval", "0"], columns=60
+        [str(NETPROBE), "echo", "ping", plain_at, "--live", "--count", "30", "--interval", "0"], columns=60
     )
     assert ran.status == 0
     assert "30 sent, 0 lost; the last 30: " in ran.stdout

@@ -8,8 +8,6 @@ import select
 import socket
 import struct
 import subprocess
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,71 +19,37 @@ from netprobe.echo.framing import Connection, Message
 from netprobe.echo.sent import Comparison
 from netprobe.render.received import printable
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
+from tests.echo.conftest import Behave, Serve
 from tests.echo.running import Server
 
 
-@pytest.fixture
-def to() -> Iterator[str]:
-    running = Server()
-    yield f"127.0.0.1:{running.port}"
-    running.stop()
-
-
-@pytest.fixture
-def framed_to() -> Iterator[str]:
-    running = Server("--framed", "--tcp")
-    yield f"127.0.0.1:{running.port}"
-    running.stop()
-
-
-@pytest.fixture
-def peer() -> Iterator[Callable[[Callable[[socket.socket], None]], str]]:
-    """A peer of one connection: ``peer(behave)`` gives where it listens."""
-    threads: list[threading.Thread] = []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def start(behave: Callable[[socket.socket], None]) -> str:
-            def once() -> None:
-                sock, _ = listener.accept()
-                with sock:
-                    behave(sock)
-
-            threads.append(threading.Thread(target=once))
-            threads[-1].start()
-            return f"127.0.0.1:{listener.getsockname()[1]}"
-
-        yield start
-        for thread in threads:
-            thread.join(20)
-
-
-def test_a_file_comes_back_byte_by_byte(to: str, tmp_path: Path, netprobe: Run) -> None:
+def test_a_file_comes_back_byte_by_byte(plain_at: str, tmp_path: Path, netprobe: Run) -> None:
     path, back = tmp_path / "sent", tmp_path / "back"
     path.write_bytes(os.urandom(5_000_000))
-    ran = netprobe("echo", "send", "--to", to, "--file", str(path), "--output", str(back))
+    ran = netprobe("echo", "send", "--to", plain_at, "--file", str(path), "--output", str(back))
     assert (ran.status, ran.stderr) == (0, "")
     assert back.read_bytes() == path.read_bytes()
-    ran = netprobe("echo", "send", "--to", to, "--file", str(path), "--verify", "--json")
+    ran = netprobe("echo", "send", "--to", plain_at, "--file", str(path), "--verify", "--json")
     (record,) = json.loads(ran.stdout)["results"]
     assert (record["sent_bytes"], record["received_bytes"], record["equal"]) == (5_000_000, 5_000_000, True)
     assert record["received"] is None
 
 
-def test_bytes_pass_through_a_pipe_as_they_are(to: str) -> None:
+def test_bytes_pass_through_a_pipe_as_they_are(plain_at: str) -> None:
     data = bytes(range(256)) * 100
     done = subprocess.run(
-        [NETPROBE, "echo", "send", "--to", to, "-"], input=data, capture_output=True, timeout=60, check=False
+        [NETPROBE, "echo", "send", "--to", plain_at, "-"], input=data, capture_output=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, data, b"")
 
 
-def test_hex_is_sent_and_shown_as_hex(to: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "send", "--to", to, "--hex", "00 ff48")
+def test_hex_is_sent_and_shown_as_hex(plain_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", plain_at, "--hex", "00 ff48")
     assert (ran.status, ran.stdout) == (0, "00 ff 48\n")
 
 
-def test_what_came_back_is_not_held_up_by_a_slow_source(to: str) -> None:
-    argv = [str(NETPROBE), "echo", "send", "--to", to, "-", "--timeout", "0.3"]
+def test_what_came_back_is_not_held_up_by_a_slow_source(plain_at: str) -> None:
+    argv = [str(NETPROBE), "echo", "send", "--to", plain_at, "-", "--timeout", "0.3"]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=clean_environment()) as process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -99,9 +63,14 @@ def test_what_came_back_is_not_held_up_by_a_slow_source(to: str) -> None:
         assert process.wait(20) == 0
 
 
-def test_an_empty_source_is_an_empty_echo(to: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "send", "--to", to, "-", "--verify", stdin="")
+def test_an_empty_source_is_an_empty_echo(plain_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", plain_at, "-", "--verify", stdin="")
     assert (ran.status, ran.stdout.partition(",")[0]) == (0, "0 bytes sent")
+
+
+def at(serve: Serve, behave: Behave) -> str:
+    """Where a peer that behaves so listens."""
+    return f"127.0.0.1:{serve(behave)}"
 
 
 def answer_wrongly(sock: socket.socket) -> None:
@@ -119,12 +88,12 @@ def answer_too_much(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize(("behave", "first"), [(answer_wrongly, 5), (answer_too_little, 4), (answer_too_much, 12)])
 def test_the_first_difference_is_named(
-    behave: Callable[[socket.socket], None],
+    behave: Behave,
     first: int,
-    peer: Callable[[Callable[[socket.socket], None]], str],
+    serve: Serve,
     netprobe: Run,
 ) -> None:
-    ran = netprobe("echo", "send", "--to", peer(behave), "Hello, world", "--verify")
+    ran = netprobe("echo", "send", "--to", at(serve, behave), "Hello, world", "--verify")
     assert ran.status == 1
     assert f"different from byte {first} on" in ran.stdout
 
@@ -134,8 +103,8 @@ def reset(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def test_a_reset_is_named(peer: Callable[[Callable[[socket.socket], None]], str], netprobe: Run) -> None:
-    ran = netprobe("echo", "send", "--to", peer(reset), "Hello, world")
+def test_a_reset_is_named(serve: Serve, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", at(serve, reset), "Hello, world")
     assert ran.status == 1
     assert "reset" in ran.stderr
 
@@ -147,8 +116,8 @@ def test_silence_is_no_answer(netprobe: Run) -> None:
     assert "no-answer" in ran.stderr
 
 
-def test_a_framed_message_shows_header_and_content(framed_to: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "send", "--to", framed_to, "--framed", '{"action":  "search"}')
+def test_a_framed_message_shows_header_and_content(framed_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", framed_at, "--framed", '{"action":  "search"}')
     assert (ran.status, ran.stderr) == (0, "")
     header, content = ran.stdout.splitlines()
     assert content == '{"action":  "search"}'
@@ -166,8 +135,8 @@ def test_a_framed_message_shows_header_and_content(framed_to: str, netprobe: Run
         (("[1, 2]",), "text/json"),
     ],
 )
-def test_the_type_of_a_message(args: tuple[str, ...], content_type: str, framed_to: str, netprobe: Run) -> None:
-    ran = netprobe("echo", "send", "--to", framed_to, "--framed", *args, "--json")
+def test_the_type_of_a_message(args: tuple[str, ...], content_type: str, framed_at: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", framed_at, "--framed", *args, "--json")
     (record,) = json.loads(ran.stdout)["results"]
     assert (ran.status, record["equal"]) == (0, True)
     assert record["header"]["content-type"] == content_type
@@ -183,19 +152,15 @@ def test_the_fault_that_a_framed_server_names_is_told(netprobe: Run) -> None:
     assert "10 is the most here" in ran.stderr
 
 
-def test_who_is_no_framed_server_is_a_wrong_responder(
-    peer: Callable[[Callable[[socket.socket], None]], str], netprobe: Run
-) -> None:
-    ran = netprobe("echo", "send", "--to", peer(lambda s: s.sendall(s.recv(9) and b"\x00\x00")), "--framed", "x")
+def test_who_is_no_framed_server_is_a_wrong_responder(serve: Serve, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", at(serve, lambda s: s.sendall(s.recv(9) and b"\x00\x00")), "--framed", "x")
     assert (ran.status, ran.stdout) == (1, "")
     assert "wrong-responder: no framed reply" in ran.stderr
 
 
-def test_an_encoding_that_is_none_does_no_harm(
-    peer: Callable[[Callable[[socket.socket], None]], str], netprobe: Run
-) -> None:
+def test_an_encoding_that_is_none_does_no_harm(serve: Serve, netprobe: Run) -> None:
     frame = Connection().send(Message.of_bytes(b"x", "text/plain", content_encoding="zlib"))
-    ran = netprobe("echo", "send", "--to", peer(lambda s: s.sendall(s.recv(9) and frame)), "--framed", "x")
+    ran = netprobe("echo", "send", "--to", at(serve, lambda s: s.sendall(s.recv(9) and frame)), "--framed", "x")
     assert (ran.status, ran.stdout.splitlines()[-1]) == (0, "x")
 
 
@@ -216,28 +181,28 @@ def test_what_cannot_be_sent_is_one_line_and_exit_2(args: tuple[str, ...], why: 
     assert why in ran.stderr
 
 
-def test_a_file_that_cannot_be_read_or_written_is_named(to: str, tmp_path: Path, netprobe: Run) -> None:
-    ran = netprobe("echo", "send", "--to", to, "--file", str(tmp_path / "none"))
+def test_a_file_that_cannot_be_read_or_written_is_named(plain_at: str, tmp_path: Path, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", "--to", plain_at, "--file", str(tmp_path / "none"))
     assert (ran.status, ran.stderr) == (3, f"netprobe: {tmp_path / 'none'}: No such file or directory\n")
-    ran = netprobe("echo", "send", "--to", to, "x", "--output", str(tmp_path / "no" / "folder"))
+    ran = netprobe("echo", "send", "--to", plain_at, "x", "--output", str(tmp_path / "no" / "folder"))
     assert ran.status == 3
     if Path("/dev/full").exists():
-        ran = netprobe("echo", "send", "--to", to, "x" * 100_000, "--output", "/dev/full")
+        ran = netprobe("echo", "send", "--to", plain_at, "x" * 100_000, "--output", "/dev/full")
         assert (ran.status, ran.stderr) == (3, "netprobe: /dev/full: No space left on device\n")
 
 
-def test_a_hostile_peer_cannot_steer_the_terminal(peer: Callable[[Callable[[socket.socket], None]], str]) -> None:
-    where = peer(lambda s: s.sendall(s.recv(9) and b"\x1b]0;owned\x07 \x9b2J ok\n"))
+def test_a_hostile_peer_cannot_steer_the_terminal(serve: Serve) -> None:
+    where = at(serve, lambda s: s.sendall(s.recv(9) and b"\x1b]0;owned\x07 \x9b2J ok\n"))
     ran = run_in_terminal([str(NETPROBE), "echo", "send", "--to", where, "x"])
     assert "\\x1b]0;owned\\x07" in ran.stdout
     assert "\x1b]0" not in ran.stdout
     assert "\x9b" not in ran.stdout
 
 
-def test_head_ends_it_quietly(to: str, tmp_path: Path) -> None:
+def test_head_ends_it_quietly(plain_at: str, tmp_path: Path) -> None:
     path = tmp_path / "lines"
     path.write_bytes(b"a line\n" * 1_000_000)
-    ran = run_process(["sh", "-c", f'"{NETPROBE}" echo send --to {to} --file {path} | head -1'])
+    ran = run_process(["sh", "-c", f'"{NETPROBE}" echo send --to {plain_at} --file {path} | head -1'])
     assert (ran.status, ran.stdout, ran.stderr) == (0, "a line\n", "")
 
 
