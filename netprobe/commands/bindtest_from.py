@@ -35,6 +35,8 @@ class Vantages:
         if options["expect"]:
             path = Path(options["expect"])
             self._expectations = read(text_of(path), str(path))
+        if options["save"]:
+            writable(Path(options["save"]))
         self.sessions: list[Session] = [self._session(vantage) for vantage in self._vantages()]
 
     def __enter__(self) -> Self:
@@ -98,22 +100,36 @@ class Vantages:
             self._output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
 
     def compare(self, document: Document, cells: Sequence[Cell]) -> None:
-        """--save and --expect, after a run that was not interrupted."""
+        """--expect and --save, after a run that was not interrupted. The changes are the answer: -q shows them, too."""
+        if self._expectations is not None:
+            changes = self._expectations.changes(cells, self._groups)
+            document.head["changes"] = [
+                {"where": x.where, "expected": x.expected, "observed": x.observed} for x in changes
+            ]
+            for change in changes:
+                for line in str(change).splitlines():
+                    self._output.insist(line)
+            if changes:
+                document.answer(Exit.NO)
         if self._options["save"]:
             path = Path(self._options["save"])
             try:
                 path.write_text(save(cells, as_json=path.suffix == ".json"), "utf-8")
             except OSError as error:
                 raise CannotRunError(str(path), error.strerror or str(error)) from None
-        if self._expectations is None:
-            return
-        changes = self._expectations.changes(cells, self._groups)
-        document.head["changes"] = [{"where": x.where, "expected": x.expected, "observed": x.observed} for x in changes]
-        for change in changes:
-            for line in str(change).splitlines():
-                self._output.say(line)
-        if changes:
-            document.answer(Exit.NO)
+
+    def interrupted(self) -> None:
+        """Say what half a run is not good for: a saved matrix stays as it was, and nothing is compared."""
+        if self._options["save"]:
+            self._output.insist(f"netprobe: {self._options['save']}: not written, the run was interrupted")
+        if self._options["expect"]:
+            self._output.insist(f"netprobe: {self._options['expect']}: not compared, the run was interrupted")
+
+
+def writable(path: Path) -> None:
+    """Refuse now what could not be written after a long run."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise CannotRunError(str(path), "is a directory" if path.is_dir() else "its directory does not exist")
 
 
 def text_of(path: Path) -> str:

@@ -105,6 +105,7 @@ def run(output: Output, options: Options) -> Exit:
             progress.clear()
             vantages.report(document, test)
             summarize(document, output, cells, options)
+            vantages.interrupted()
             raise
         progress.clear()
         vantages.report(document, test)

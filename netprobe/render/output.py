@@ -54,6 +54,10 @@ class Output:
         if not self.quiet:
             _to_stderr(text)
 
+    def insist(self, text: str) -> None:
+        """A line on stderr, also with ``-q``: a part of the answer that has no place in the records."""
+        _to_stderr(text)
+
     def detail(self, text: str, level: int = 1) -> None:
         """A remark on stderr that ``-v`` (``-vv`` for level 2) asks for."""
         if self.verbose >= level:

@@ -6,13 +6,16 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab.network import Lab, describe, why_not
+from tests.lab.sshd import Sshd, why_no_sshd
 
 BuildLab = Callable[[str | Mapping[str, Any]], Lab]
+StartSshd = Callable[[Lab], Sshd]
 
 
 @cache
@@ -29,3 +32,13 @@ def lab() -> Iterator[BuildLab]:
         pytest.skip(f"no lab: {reason}")
     with ExitStack() as stack:
         yield lambda wanted: stack.enter_context(Lab(describe(wanted) if isinstance(wanted, str) else wanted))
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> StartSshd:
+    """Keys for a lab whose hosts are to have sshds; a lab that cannot have them is a failure in CI."""
+    reason = why_no_sshd()
+    if reason is not None:
+        assert not os.environ.get("CI"), reason
+        pytest.skip(reason)
+    return lambda network: Sshd(network, tmp_path)

@@ -8,16 +8,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import NETPROBE
-from tests.lab.conftest import BuildLab
-from tests.lab.network import Lab
-from tests.lab.sshd import Sshd, why_no_sshd
+from tests.lab.asking import bindtest, prober_count, wait_until
+from tests.lab.conftest import BuildLab, StartSshd
 
 pytestmark = pytest.mark.lab
 
@@ -32,49 +31,30 @@ TABLE = {
 DESTINATIONS = ("192.168.0.1", "10.10.152.8")
 STAY_S = 10.0
 
-StartSshd = Callable[[Lab], Sshd]
+
+@contextmanager
+def named(pid: int) -> Iterator[str]:
+    """A name for the network namespace of ``pid``, as ip-netns(8) keeps it; gone afterwards."""
+    name = f"netprobe-test-{os.getpid()}"
+    made = subprocess.run(["ip", "netns", "attach", name, str(pid)], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no named network namespace here: {made.stderr.strip()}")
+    try:
+        yield name
+    finally:
+        subprocess.run(["ip", "netns", "delete", name], check=True)
 
 
-@pytest.fixture
-def sshd(tmp_path: Path) -> StartSshd:
-    reason = why_no_sshd()
-    if reason is not None:
-        assert not os.environ.get("CI") or os.geteuid() != 0, reason
-        pytest.skip(reason)
-    return lambda network: Sshd(network, tmp_path)
-
-
-def bindtest(lab: Lab, *options: str, env: dict[str, str] | None = None) -> tuple[int, dict[str, Any], str]:
-    ran = lab["pc1"].run(str(NETPROBE), "bindtest", "--json", *options, check=False, env=env or dict(os.environ))
-    assert ran.stdout, ran.stderr
-    return ran.returncode, json.loads(ran.stdout), ran.stderr
-
-
-def prober_count() -> int:
-    """Travelled probers on this machine: each runs ``python -I -``."""
-    return len(probers())
-
-
-def probers() -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")[:-1]
-            except OSError:
-                continue
-            if words[-2:] == [b"-I", b"-"]:
-                found.append(int(entry.name))
-    return found
-
-
-def wait_until(question: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if question():
-            return True
-        time.sleep(0.05)
-    return question()
+def test_a_namespace_is_entered_by_its_name_as_by_its_file(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    with named(network["pc2"].pid) as name:
+        vantages = ("--from", f"netns:{name}", "--from", f"file=netns:/proc/{network['pc2'].pid}/ns/net")
+        status, document, errors = bindtest(network, "--addr", "192.168.0.1", *vantages)
+    assert (status, document["errors"]) == (0, []), errors
+    seen = [(x["vantage"], x["protocol"], x["destination"], x["observed"], x["source"]) for x in document["results"]]
+    assert ("netns:" + name, "tcp", "192.168.0.1", "reachable", "192.168.0.2") in seen
+    assert [x[1:] for x in seen if x[0] == "file"] == [x[1:] for x in seen if x[0] != "file"]
+    assert not Path("/run/netns", name).exists()
 
 
 def test_a_namespace_a_login_and_a_command_agree_with_the_table(lab: BuildLab, sshd: StartSshd) -> None:
