@@ -1,4 +1,4 @@
-"""Whole lines by the mebibyte: from a stream as they arrive, from a file part by part, each part on its own."""
+"""Whole lines by the quarter mebibyte: from a stream as they arrive, from a file part by part, each part on its own."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from netprobe.address.stream import Block
 
 __all__ = ["BLOCK_SIZE", "FileParts", "blocks_of", "file_parts", "pauses", "size_of"]
 
-BLOCK_SIZE = 1 << 20  # bytes; a longer line makes a longer block
+BLOCK_SIZE = 1 << 18  # bytes; a longer line makes a longer block
 _MORE = 1 << 16  # bytes; what is read on to find the end of a part's last line
 
 
 def blocks_of(source: IO[bytes]) -> Iterator[Block]:
-    """Whole lines, about a mebibyte at a time; what arrives slowly is passed on as it arrives."""
+    """Whole lines, a quarter mebibyte at a time; what arrives slowly is passed on as it arrives."""
     rest, number = b"", 1
     while chunk := _chunk(source):
         head, feed, tail = chunk.rpartition(b"\n")
