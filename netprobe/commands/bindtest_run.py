@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -192,10 +192,10 @@ class Foreigners:
 
 def keep(output: Output, seconds: float, names: Sequence[str]) -> None:
     """Leave the listeners open; Ctrl-C ends it early, as an end that was wished."""
-    output.say(f"netprobe: still listening for {seconds:g} s on {', '.join(names)}; Ctrl-C ends it")
-    ended = threading.Event()
-    with interruptible(ended.set):
-        ended.wait(seconds)
+    ended: queue.SimpleQueue[None] = queue.SimpleQueue()  # an Event's lock could be ours when the signal comes
+    with interruptible(lambda: ended.put(None)), suppress(queue.Empty):
+        output.say(f"netprobe: still listening for {seconds:g} s on {', '.join(names)}; Ctrl-C ends it")
+        ended.get(timeout=seconds)
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from netprobe.echo.destination import place, read_destination
-from netprobe.echo.load import Load
-from netprobe.echo.load_records import LoadFigures, LoadPlan
+from netprobe.echo.clients.destination import place, read_destination
+from netprobe.echo.clients.load import Load
+from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
 from netprobe.render.load_figures import load_lines, progress_text
 from netprobe.sockets.payload import descriptors_for

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.echo.destination import read_destination
-from netprobe.echo.ping import Ping, Reply
+from netprobe.echo.clients.destination import read_destination
+from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.render.round_trips import reply_line, summary_lines
 
 if TYPE_CHECKING:
-    from netprobe.echo.trips import Trips
+    from netprobe.echo.clients.trips import Trips
     from netprobe.render.output import Document, Output
 
 __all__ = ["run"]
@@ -78,7 +78,7 @@ def _shown_live(pinged: Ping, document: Document) -> Reply | None:
 
 
 def _check(options: Mapping[str, Any]) -> None:
-    from netprobe.echo.datagram_trips import MAX_DATAGRAM
+    from netprobe.echo.clients.datagram_trips import MAX_DATAGRAM
 
     given = [name for name in ("udp", "framed", "connect_only") if options[name]]
     if options["tcp"] and options["udp"]:
@@ -93,19 +93,19 @@ def _check(options: Mapping[str, Any]) -> None:
 def _trips(host: str, port: int, options: Mapping[str, Any]) -> Trips:
     common = {"timeout_s": options["timeout"], "source": options["source"]}
     if options["connect_only"]:
-        from netprobe.echo.trips import ConnectTrips
+        from netprobe.echo.clients.trips import ConnectTrips
 
         return ConnectTrips(host, port, **common)
     common["size"] = options["size"]
     if options["udp"]:
-        from netprobe.echo.datagram_trips import DatagramTrips
+        from netprobe.echo.clients.datagram_trips import DatagramTrips
 
         every = 1 if options["interval"] >= PAUSE_S else STAMPED
         return DatagramTrips(host, port, stamp_every=every, **common)
     if options["framed"]:
-        from netprobe.echo.framed_trips import FramedTrips
+        from netprobe.echo.clients.framed_trips import FramedTrips
 
         return FramedTrips(host, port, **common)
-    from netprobe.echo.trips import StreamTrips
+    from netprobe.echo.clients.trips import StreamTrips
 
     return StreamTrips(host, port, **common)

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from netprobe.echo.connecting import PeerError
-from netprobe.echo.destination import place, read_destination
+from netprobe.echo.clients.connecting import PeerError
+from netprobe.echo.clients.destination import place, read_destination
+from netprobe.echo.clients.send import Source, echo_back, exchange
+from netprobe.echo.clients.sent import Comparison, Sent
 from netprobe.echo.framing import MAX_CONTENT, Header, Message, RemoteProtocolError
-from netprobe.echo.send import Source, echo_back, exchange
-from netprobe.echo.sent import Comparison, Sent
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
 from netprobe.render.received import KEPT, Received, framed_text, sent_line
 

@@ -69,10 +69,10 @@ __all__ = ["serve"]
 @output_options
 def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: bool, udp: bool, **given: Any) -> Exit:
     """Send everything back to who sent it, over TCP, UDP and unix sockets, until SIGINT or SIGTERM."""
-    from netprobe.echo.happenings import AnyHappening, flat
-    from netprobe.echo.limits import Limits
-    from netprobe.echo.listening import Wanted
-    from netprobe.echo.serving import serve as run
+    from netprobe.echo.server.happenings import AnyHappening, flat
+    from netprobe.echo.server.limits import Limits
+    from netprobe.echo.server.listening import Wanted
+    from netprobe.echo.server.run import serve as run
     from netprobe.render.server_log import event_line
 
     wanted = Wanted(

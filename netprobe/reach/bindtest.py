@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from netprobe.errors import CannotRunError, NetprobeError
-from netprobe.reach.explain import Seen, difference
+from netprobe.reach.explain import Seen, changes, difference
 from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival, Listeners
 from netprobe.reach.opening import listener_error, listener_errors
@@ -186,7 +186,9 @@ class Bindtest:
         if differs:
             arrival = self.arrivals.get(str(line.get("challenge")))
             came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
-            explanation = difference(situation, expected, observed, Seen(line, came_from, self._changes(situation)))
+            explanation = difference(
+                situation, expected, observed, Seen(line, came_from, changes(situation, host_facts()))
+            )
         route = (situation.vantage.routes or {}).get(str(question.destination))
         return Cell(
             bind=str(question.listener.bind),
@@ -280,16 +282,3 @@ class Bindtest:
             cause = f"answered from {replied_from}, not from {asked.text}: a connected client would see silence"
             return Judgement(judgement.verdict, cause, "answered-from-elsewhere")
         return judgement
-
-    def _changes(self, at: Situation) -> tuple[str, ...]:
-        """What changed on this host since the listeners were opened, as far as it touches the cell."""
-        now = host_facts()
-        changes = []
-        for ip in dict.fromkeys((at.effective, at.listener.bind.mapped or at.listener.bind.ip)):
-            if self.host.has(ip) and not now.has(ip):
-                changes.append(f"{ip} vanished from this host in mid-run")
-            holder = self.host.holder(ip)
-            before, after = (x.link(holder.interface if holder else None) for x in (self.host, now))
-            if before is not None and before.up and (after is None or not after.up):
-                changes.append(f"{before.name} went down in mid-run")
-        return tuple(dict.fromkeys(changes))

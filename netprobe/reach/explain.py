@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netprobe.reach.predict import Prediction, Situation
+from netprobe.reach.records import HostFacts
 from netprobe.sockets.failures import (
     NO_ANSWER,
     NOT_BINDABLE,
@@ -22,7 +23,7 @@ from netprobe.sockets.failures import (
     Judgement,
 )
 
-__all__ = ["Seen", "difference"]
+__all__ = ["Seen", "changes", "difference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,19 @@ class Seen:
     evidence: Mapping[str, Any]
     arrived_from: str | None = None
     changes: tuple[str, ...] = ()
+
+
+def changes(at: Situation, now: HostFacts) -> tuple[str, ...]:
+    """What changed on the listener's host since the listeners were opened, as far as it touches the cell."""
+    found = []
+    for ip in dict.fromkeys((at.effective, at.listener.bind.mapped or at.listener.bind.ip)):
+        if at.host.has(ip) and not now.has(ip):
+            found.append(f"{ip} vanished from this host in mid-run")
+        holder = at.host.holder(ip)
+        before, after = (x.link(holder.interface if holder else None) for x in (at.host, now))
+        if before is not None and before.up and (after is None or not after.up):
+            found.append(f"{before.name} went down in mid-run")
+    return tuple(dict.fromkeys(found))
 
 
 def difference(at: Situation, expected: Prediction, observed: Judgement, seen: Seen) -> str:

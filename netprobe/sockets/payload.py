@@ -485,9 +485,10 @@ class UdpProbe(Probe):
         """Judge one datagram."""
         assert self.sock is not None
         own = self.sock.getsockname()
-        if own[1] == self.target[1] and data == probe_line(self.prober.nonce, self.challenge, 0):
-            # Our own port happens to be the one we ask: nothing else listens there.
-            self.end("self", replied_from=peer[0])
+        asked = read_probe(self.prober.nonce, data.partition(b"\n")[0])
+        if asked is not None and (asked[0] != self.challenge or own[1] == self.target[1]):
+            # A question of this run: our port happens to be the one that is asked, so nothing else listens there.
+            self.prober.met_itself(asked[0], own[1])
             return
         reply = read_reply(self.prober.nonce, self.challenge, data)
         if reply is None:
@@ -670,6 +671,12 @@ class Prober:
             self.slow_now = None
         if probe.sock is not None:
             probe.sock.close()
+
+    def met_itself(self, challenge: str, port: int) -> None:
+        """A question of ours came to one of our own sockets: the cell that asked has its answer."""
+        for probe in list(self.active.values()):
+            if probe.challenge == challenge and probe.cell["port"] == port:
+                probe.end("self", replied_from=probe.cell["address"])
 
     # Cells that may have fallen to an ICMP rate limit are asked again one at a time, as long as that brings answers.
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from netprobe.echo.datagrams import TALK_BACK, Datagrams
-from netprobe.echo.listening import Wanted, open_sockets
-from netprobe.echo.rate import Rate
+from netprobe.echo.server.datagrams import TALK_BACK, Datagrams
+from netprobe.echo.server.listening import Wanted, open_sockets
+from netprobe.echo.server.rate import Rate
 from tests.echo.running import Server
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.echo.listening import Wanted, handed_over, open_sockets
+from netprobe.echo.server.listening import Wanted, handed_over, open_sockets
 from netprobe.errors import CannotRunError
 from tests.conftest import Run, run_process
 from tests.echo.running import Server
@@ -151,7 +151,7 @@ def test_what_is_no_listening_socket_is_refused() -> None:
     program = (
         "import os; r, w = os.pipe(); os.dup2(r, 3)\n"
         "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}\n"
-        "from netprobe.echo.listening import handed_over\n"
+        "from netprobe.echo.server.listening import handed_over\n"
         "handed_over(os.environ)\n"
     )
     ran = run_process([sys.executable, "-c", program])

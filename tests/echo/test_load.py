@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netprobe.echo.latencies import Latencies
-from netprobe.echo.load import Load
-from netprobe.echo.load_records import LoadFigures, LoadPlan
-from netprobe.echo.pattern import CHUNK, PERIOD, Pattern
-from netprobe.echo.statistics import percentile
+from netprobe.echo.clients.latencies import Latencies
+from netprobe.echo.clients.load import Load
+from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
+from netprobe.echo.clients.pattern import CHUNK, PERIOD, Pattern
+from netprobe.echo.clients.statistics import percentile
 from tests.conftest import NETPROBE, Run, clean_environment
 from tests.echo.conftest import Behave, Serve
 

@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from netprobe.echo.framed_trips import FramedTrips
+from netprobe.echo.clients.framed_trips import FramedTrips
+from netprobe.echo.clients.ping import Ping, Reply
+from netprobe.echo.clients.statistics import percentile, summarise
+from netprobe.echo.clients.trips import ConnectTrips, StreamTrips, Trips
 from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolError, Replies, error_message
-from netprobe.echo.ping import Ping, Reply
-from netprobe.echo.statistics import percentile, summarise
-from netprobe.echo.trips import ConnectTrips, StreamTrips, Trips
 from tests.echo.conftest import Behave, Serve
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from netprobe.echo.datagram_trips import MAX_DATAGRAM, DatagramTrips
-from netprobe.echo.ping import Ping, Reply
+from netprobe.echo.clients.datagram_trips import MAX_DATAGRAM, DatagramTrips
+from netprobe.echo.clients.ping import Ping, Reply
 from tests.conftest import Run
 
 Answer = Callable[[socket.socket, bytes, Any, int], None]

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netprobe.echo import sent as sent_module
+from netprobe.echo.clients import sent as sent_module
+from netprobe.echo.clients.sent import Comparison
 from netprobe.echo.framing import Connection, Message
-from netprobe.echo.sent import Comparison
 from netprobe.render.received import printable
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
 from tests.echo.conftest import Behave, Serve

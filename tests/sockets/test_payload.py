@@ -289,3 +289,20 @@ def test_no_descriptor_stays_open(serve: Callable[..., int]) -> None:
     ask(1)
     ask(1, "udp")
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_question_that_meets_another_question_s_socket_met_nobody() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+        mute.bind(("127.0.0.1", 0))
+        said: list[dict[str, Any]] = []
+        prober = payload.Prober({"nonce": "secret", "timeout": 0.3, "cells": []}, said.append)
+        port = mute.getsockname()[1]
+        for number in range(2):
+            cell = {"id": number, "protocol": "udp", "address": "127.0.0.1", "port": port}
+            probe = payload.UdpProbe(prober, cell)
+            prober.variants[number] = ([probe], [])
+            probe.start()
+            assert probe.sock is not None
+            port = probe.sock.getsockname()[1]  # the second one asks the port that the first one asks from
+        prober.run()
+    assert {line["cell"]: line["result"] for line in said} == {0: "timeout", 1: "self"}

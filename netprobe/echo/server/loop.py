@@ -12,13 +12,13 @@ from time import monotonic, perf_counter_ns, time_ns
 from types import FrameType
 from typing import Any
 
-from netprobe.echo.accepting import RETRY, Accepting
-from netprobe.echo.datagrams import Datagrams
-from netprobe.echo.framed_stream import FramedPeer
-from netprobe.echo.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
-from netprobe.echo.limits import BUFFER_SIZE, Limits
-from netprobe.echo.readiness import READ, readiness
-from netprobe.echo.stream import Peer
+from netprobe.echo.server.accepting import RETRY, Accepting
+from netprobe.echo.server.datagrams import Datagrams
+from netprobe.echo.server.framed_stream import FramedPeer
+from netprobe.echo.server.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
+from netprobe.echo.server.limits import BUFFER_SIZE, Limits
+from netprobe.echo.server.readiness import READ, readiness
+from netprobe.echo.server.stream import Peer
 
 __all__ = ["Server"]
 

@@ -19,10 +19,10 @@ from time import monotonic
 from types import FrameType
 from typing import Any, Final
 
-from netprobe.echo import happenings
-from netprobe.echo.happenings import Happening, Summary, WorkerEnded, WorkerStarted, utc_now
-from netprobe.echo.limits import Limits
-from netprobe.echo.server import Server
+from netprobe.echo.server import happenings
+from netprobe.echo.server.happenings import Happening, Summary, WorkerEnded, WorkerStarted, utc_now
+from netprobe.echo.server.limits import Limits
+from netprobe.echo.server.loop import Server
 from netprobe.errors import CannotRunError
 from netprobe.sockets.constants import SYSTEM
 

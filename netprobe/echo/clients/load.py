@@ -12,10 +12,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 
-from netprobe.echo.connecting import PeerError, peer_error, resolve
-from netprobe.echo.lanes import Lane, WrongEcho
-from netprobe.echo.latencies import Latencies
-from netprobe.echo.load_records import LoadFigures, LoadPlan
+from netprobe.echo.clients.connecting import PeerError, peer_error, resolve
+from netprobe.echo.clients.lanes import Lane, WrongEcho
+from netprobe.echo.clients.latencies import Latencies
+from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
 
 __all__ = ["Load"]
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from time import perf_counter_ns
 from typing import Any
 
-from netprobe.echo.destination import place
+from netprobe.echo.clients.destination import place
 from netprobe.errors import CannotRunError, Exit, InvalidInputError, NetprobeError
 from netprobe.sockets.failures import Evidence, judge
 from netprobe.sockets.payload import ORIGINS, ask_for_errors, take_errors

@@ -11,11 +11,11 @@ import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from netprobe.echo.happenings import Ended, utc_now
-from netprobe.echo.readiness import READ, WRITE
+from netprobe.echo.server.happenings import Ended, utc_now
+from netprobe.echo.server.readiness import READ, WRITE
 
 if TYPE_CHECKING:
-    from netprobe.echo.server import Server
+    from netprobe.echo.server.loop import Server
 
 __all__ = ["LINGER", "Peer", "endpoint"]
 

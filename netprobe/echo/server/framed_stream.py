@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from netprobe.echo.framing import Closed, Connection, Event, RemoteProtocolError, Replies, error_message
-from netprobe.echo.readiness import READ
-from netprobe.echo.stream import Peer, endpoint
+from netprobe.echo.server.readiness import READ
+from netprobe.echo.server.stream import Peer, endpoint
 from netprobe.version import __version__
 
 if TYPE_CHECKING:
-    from netprobe.echo.server import Server
+    from netprobe.echo.server.loop import Server
 
 __all__ = ["FramedPeer"]
 

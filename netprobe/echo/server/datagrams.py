@@ -12,7 +12,7 @@ import struct
 from time import monotonic
 from typing import Any, Final
 
-from netprobe.echo.rate import Rate
+from netprobe.echo.server.rate import Rate
 from netprobe.sockets.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
 
 __all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams", "ask_destination"]

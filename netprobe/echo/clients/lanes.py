@@ -7,8 +7,8 @@ import os
 import socket
 from collections import deque
 
-from netprobe.echo.connecting import Found
-from netprobe.echo.pattern import CHUNK, Pattern
+from netprobe.echo.clients.connecting import Found
+from netprobe.echo.clients.pattern import CHUNK, Pattern
 from netprobe.sockets.payload import UNDER_WAY, ask_for_errors
 
 __all__ = ["Lane", "WrongEcho"]

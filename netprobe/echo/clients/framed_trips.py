@@ -7,10 +7,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from netprobe.echo.connecting import set_timeout
-from netprobe.echo.destination import place
+from netprobe.echo.clients.connecting import set_timeout
+from netprobe.echo.clients.destination import place
+from netprobe.echo.clients.trips import StreamTrips, Trip, message_of, time_left
 from netprobe.echo.framing import Connection, Message, RemoteProtocolError
-from netprobe.echo.trips import StreamTrips, Trip, message_of, time_left
 
 __all__ = ["FramedTrips", "seen_there"]
 

@@ -7,9 +7,9 @@ import socket
 import time
 from typing import NamedTuple, Protocol
 
-from netprobe.echo.connecting import Found, PeerError, connect, connect_to, peer_error, resolve, set_timeout
-from netprobe.echo.destination import place
-from netprobe.echo.kernel_times import TcpInfo, tcp_info
+from netprobe.echo.clients.connecting import Found, PeerError, connect, connect_to, peer_error, resolve, set_timeout
+from netprobe.echo.clients.destination import place
+from netprobe.echo.clients.kernel_times import TcpInfo, tcp_info
 
 __all__ = ["ConnectTrips", "Stray", "StreamTrips", "Trip", "Trips", "ends_of", "message_of", "time_left"]
 

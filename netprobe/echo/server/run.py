@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from netprobe.echo.happenings import Happening, Summary
-from netprobe.echo.limits import Limits
-from netprobe.echo.listening import Wanted, handed_over, listening_event, open_sockets, remove_paths
-from netprobe.echo.server import Server
+from netprobe.echo.server.happenings import Happening, Summary
+from netprobe.echo.server.limits import Limits
+from netprobe.echo.server.listening import Wanted, handed_over, listening_event, open_sockets, remove_paths
+from netprobe.echo.server.loop import Server
 
 __all__ = ["serve"]
 
@@ -27,7 +27,7 @@ def serve(wanted: Wanted, limits: Limits, say: Callable[[Happening], None]) -> S
         if wanted.workers == 1:
             summary = Server(sets[0], limits, say).run()
         else:
-            from netprobe.echo.workers import Supervisor
+            from netprobe.echo.server.workers import Supervisor
 
             summary = Supervisor(sets, limits, say).run()
         say(summary)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from netprobe.echo.datagrams import ask_destination
-from netprobe.echo.happenings import Listening
+from netprobe.echo.server.datagrams import ask_destination
+from netprobe.echo.server.happenings import Listening
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.sockets.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
 

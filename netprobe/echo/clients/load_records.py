@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netprobe.echo.latencies import LatencyFigures
+from netprobe.echo.clients.latencies import LatencyFigures
 
 __all__ = ["LoadFigures", "LoadPlan"]
 

@@ -8,10 +8,10 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from netprobe.echo.connecting import PeerError, connect, peer_error, set_timeout
-from netprobe.echo.destination import place
-from netprobe.echo.kernel_times import ANCILLARY, TcpInfo, arrived_ns, departed_ns, stamp_datagrams
-from netprobe.echo.trips import Stray, Trip, time_left
+from netprobe.echo.clients.connecting import PeerError, connect, peer_error, set_timeout
+from netprobe.echo.clients.destination import place
+from netprobe.echo.clients.kernel_times import ANCILLARY, TcpInfo, arrived_ns, departed_ns, stamp_datagrams
+from netprobe.echo.clients.trips import Stray, Trip, time_left
 
 __all__ = ["MAX_DATAGRAM", "DatagramTrips"]
 

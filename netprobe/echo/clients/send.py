@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterator
 from typing import IO
 
-from netprobe.echo.connecting import connect, peer_error
+from netprobe.echo.clients.connecting import connect, peer_error
+from netprobe.echo.clients.sent import Comparison
 from netprobe.echo.framing import Connection, Message, RemoteProtocolError
-from netprobe.echo.sent import Comparison
 
 __all__ = ["Source", "echo_back", "exchange"]
 

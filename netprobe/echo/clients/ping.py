@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
 
-from netprobe.echo.connecting import PeerError
-from netprobe.echo.destination import place
-from netprobe.echo.statistics import KernelTimes, RoundTrips, percentile, rounded, summarise
-from netprobe.echo.trips import Stray, Trip, Trips
+from netprobe.echo.clients.connecting import PeerError
+from netprobe.echo.clients.destination import place
+from netprobe.echo.clients.statistics import KernelTimes, RoundTrips, percentile, rounded, summarise
+from netprobe.echo.clients.trips import Stray, Trip, Trips
 
 __all__ = ["Ping", "Reply"]
 

@@ -1,0 +1,1 @@
+"""The clients: send, ping and load."""

@@ -1,0 +1,1 @@
+"""The echo server: TCP, UDP and unix sockets, one loop a process."""
