@@ -23,15 +23,26 @@ def bindtest(
     port: int = 0,
     to: Sequence[str] = (),
     timeout: float = 2.0,
+    vantages: Sequence[str] = ("local",),
 ) -> tuple[Cell, ...]:
-    """Who on this host can reach what is bound to ``addresses`` (none: every local one and both wildcards).
+    """Who can reach what is bound to ``addresses`` (none: every local one and both wildcards)?
+
+    ``vantages`` are what ``netprobe bindtest --from`` takes: ``"local"``, ``"web=ssh:ann@web1:2222"``,
+    ``"netns:blue"``, ``"docker:api"``, ``"exec:COMMAND"`` …, but no ``group:``. ``port`` is 0 (any free one) to
+    65535, ``timeout`` the longest wait for a cell in seconds.
 
     Listeners are open only while this function runs. A listener that was asked for and cannot be opened raises
-    :class:`netprobe.CannotRunError`; what is no address, :class:`netprobe.AddressError`.
+    :class:`netprobe.CannotRunError`, and so does a run of which no vantage could be used; the cells of a vantage that
+    fails beside others are ``not-tested`` with the cause. What is no address raises :class:`netprobe.AddressError`;
+    what is no vantage, or two of one name, :class:`netprobe.InvalidInputError`.
     """
     from netprobe.reach.bindtest import Bindtest, Settings
+    from netprobe.reach.probe import LocalSession
     from netprobe.reach.records import Address, BindOptions, Protocol
+    from netprobe.reach.session import ProcessSession
+    from netprobe.reach.vantages import vantages_of
 
+    sessions = [LocalSession() if x.kind == "local" else ProcessSession(x) for x in vantages_of(vantages)]
     protocols: list[Protocol] = [*(["tcp"] if tcp else []), *(["udp"] if udp else [])]  # type: ignore[list-item]
     settings = Settings(
         binds=tuple(Address.parse(text) for text in addresses),
@@ -40,10 +51,13 @@ def bindtest(
         timeout=timeout,
         options=BindOptions(port=port),
     )
-    with Bindtest(settings) as test:
+    with Bindtest(settings, sessions) as test:
         if test.errors:
             raise test.errors[0]
-        return tuple(test.cells())
+        cells = tuple(test.cells())
+        if test.errors and not test.hellos:
+            raise test.errors[0]
+        return cells
 
 
 def local_interfaces(refused: Callable[[str], None] | None = None) -> tuple[Interface, ...]:

@@ -186,9 +186,8 @@ class Bindtest:
         if differs:
             arrival = self.arrivals.get(str(line.get("challenge")))
             came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
-            explanation = difference(
-                situation, expected, observed, Seen(line, came_from, changes(situation, host_facts()))
-            )
+            seen = Seen(line, came_from, changes(situation, host_facts()), len(self.sessions))
+            explanation = difference(situation, expected, observed, seen)
         route = (situation.vantage.routes or {}).get(str(question.destination))
         return Cell(
             bind=str(question.listener.bind),

@@ -33,6 +33,7 @@ class Seen:
     evidence: Mapping[str, Any]
     arrived_from: str | None = None
     changes: tuple[str, ...] = ()
+    asking: int = 1  # vantages of the run
 
 
 def changes(at: Situation, now: HostFacts) -> tuple[str, ...]:
@@ -119,7 +120,11 @@ def silent_instead_of_refused(at: Situation, seen: Seen) -> str:
     """Expected a refusal, heard nothing."""
     if seen.evidence.get("limited"):
         return "the host limits its ICMP errors; more --patience would tell"
-    return "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
+    dropped = "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
+    if at.listener.protocol == "udp" and seen.asking > 1 and not at.same_host:
+        limit = f"likely the host's limit of ICMP errors, if some of the {seen.asking} vantages share an address"
+        return f"{limit}; or {dropped}"
+    return dropped
 
 
 def rejected_instead_of_refused(at: Situation, seen: Seen) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from netprobe.errors import NetprobeError
@@ -22,6 +23,7 @@ from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
 
 __all__ = ["Fleet", "FleetSession", "has_asyncssh"]
 
+SSH_PORT = 22
 CONNECTING_AT_ONCE = 20  # key exchanges cost this host's processor
 
 
@@ -131,7 +133,10 @@ class FleetSession:
     def _error(self, error: Exception, lines: Lines) -> NetprobeError:
         """asyncssh's errors in the words of the table."""
         name, kind = self.name, type(error).__name__
-        if kind == "HostKeyNotVerifiable":
+        no_common_key = kind == "KeyExchangeFailed" and "host key" in str(error)
+        if kind == "HostKeyNotVerifiable" or no_common_key:
+            if no_common_key or self._knows_a_key():
+                return VantageError(name, "host key changed", hint="ssh-keygen -R HOST, once you know why")
             return VantageError(name, "host key unknown", hint="log in once with ssh by hand, or ssh-keyscan")
         if kind == "PermissionDenied":
             return VantageError(
@@ -142,3 +147,18 @@ class FleetSession:
         if kind == "gaierror":
             return VantageError(name, "host unknown")
         return VantageError(name, "link died" if lines.hello else "no connection", str(error) or kind)
+
+    def _knows_a_key(self) -> bool:
+        """Is another key known of this host? asyncssh has one error for a changed key and for an unknown one."""
+        asyncssh = self._fleet.asyncssh
+        more: dict[str, Any] = {"port": self.vantage.port} if self.vantage.port else {}
+        config = Path("~/.ssh/config").expanduser()
+        if config.is_file():
+            more["config"] = [str(config)]
+        try:
+            options = asyncssh.SSHClientConnectionOptions(host=self.vantage.host, **more)
+            known = options.known_hosts or str(Path("~/.ssh/known_hosts").expanduser())
+            port = options.port if options.port != SSH_PORT else None
+            return bool(asyncssh.match_known_hosts(known, options.host_key_alias or options.host, "", port)[0])
+        except (OSError, ValueError, asyncssh.Error):
+            return False
