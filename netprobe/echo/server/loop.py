@@ -17,7 +17,7 @@ from netprobe.echo.server.datagrams import Datagrams
 from netprobe.echo.server.framed_stream import FramedPeer
 from netprobe.echo.server.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
 from netprobe.echo.server.limits import BUFFER_SIZE, Limits
-from netprobe.echo.server.readiness import READ, readiness
+from netprobe.echo.server.readiness import READ, forgets_closed, readiness
 from netprobe.echo.server.stream import Peer
 
 __all__ = ["Server"]
@@ -52,6 +52,7 @@ class Server:
         self._started = self.now
         self._epoch = time_ns() - perf_counter_ns()
         self._readiness = readiness()
+        self._forgets = forgets_closed(self._readiness)
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._peers: dict[int, Peer] = {}
         self._lingering: dict[int, tuple[Peer, float]] = {}
@@ -103,8 +104,9 @@ class Server:
 
     def forget(self, peer: Peer, how: str, cause: str | None) -> None:
         """``peer`` is about to close its socket."""
-        with suppress(OSError):
-            self._readiness.unregister(peer.fd)
+        if not self._forgets:
+            with suppress(OSError):
+                self._readiness.unregister(peer.fd)
         del self._handlers[peer.fd], self._peers[peer.fd]
         self._lingering.pop(peer.fd, None)
         self._count(peer)

@@ -10,7 +10,7 @@ import select
 import selectors
 from typing import Final, Protocol
 
-__all__ = ["READ", "WRITE", "Readiness", "readiness"]
+__all__ = ["READ", "WRITE", "Readiness", "forgets_closed", "readiness"]
 
 READ: Final = 0x001  # EPOLLIN; errors and hang-ups are reported unasked, see epoll_ctl(2)
 WRITE: Final = 0x004  # EPOLLOUT
@@ -33,6 +33,11 @@ def readiness() -> Readiness:
         return _Selectors()
     made: Readiness = epoll()
     return made
+
+
+def forgets_closed(made: Readiness) -> bool:
+    """Does it forget a descriptor by itself when that is closed? epoll(7) does, as long as nobody has a copy of it."""
+    return not isinstance(made, _Selectors)
 
 
 class _Selectors:
