@@ -98,12 +98,16 @@ class FleetSession:
         said = ""
         try:
             async with contextlib.AsyncExitStack() as stack:
-                async with self._fleet.starting:
+                async with self._fleet.starting:  # until the hello: a start is most of the work, on both sides
                     async with asyncio.timeout(START_S):
                         connection = await asyncssh.connect(self.vantage.host, **options)
-                stack.callback(connection.abort)
-                process = await connection.create_process(self.vantage.command, encoding=None)
-                said = await self._converse(process, request, lines)
+                    stack.callback(connection.abort)
+                    process = await connection.create_process(self.vantage.command, encoding=None)
+                    process.stdin.write(program(request))
+                    process.stdin.write_eof()
+                    await self._hear(process, lines, START_S, until_hello=True)
+                await self._hear(process, lines, float(request["timeout"]) + KEEP_ALIVE_S)
+                said = await self._last_words(process, lines)
         except TimeoutError:
             reason = "link died" if lines.hello else "no answer"
             raise VantageError(self.name, reason, "nothing heard in time") from None
@@ -112,17 +116,17 @@ class FleetSession:
         if not lines.ended:
             raise unusable(self.name, "ssh", said, None, lines.hello)
 
-    async def _converse(self, process: Any, request: Mapping[str, Any], lines: Lines) -> str:
-        """Give the program, take lines; what was said on stderr comes back when it ends too early."""
-        process.stdin.write(program(request))
-        process.stdin.write_eof()
-        while not lines.ended:
-            wait = float(request["timeout"]) + KEEP_ALIVE_S if lines.hello else START_S
-            async with asyncio.timeout(wait):
+    async def _hear(self, process: Any, lines: Lines, silence_s: float, until_hello: bool = False) -> None:
+        """Take lines to the end, or to the hello. Raises TimeoutError when nothing comes for ``silence_s``."""
+        while not lines.ended and not (until_hello and lines.hello):
+            async with asyncio.timeout(silence_s):
                 data = await process.stdout.read(65536)
             if not data:
-                break
+                return
             lines.feed(data)
+
+    async def _last_words(self, process: Any, lines: Lines) -> str:
+        """What was said on stderr, when it ended too early."""
         if lines.ended:
             return ""
         with contextlib.suppress(TimeoutError):
