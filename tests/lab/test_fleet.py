@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 from pathlib import Path
@@ -67,3 +68,36 @@ def test_nothing_of_a_fleet_stays_after_a_kill(lab: BuildLab, sshd: StartSshd, t
         assert wait_until(lambda: prober_count() == 0, 5)
     finally:
         process.kill()
+
+
+def test_a_link_that_dies_takes_only_its_own_host_along(lab: BuildLab, sshd: StartSshd, tmp_path: Path) -> None:
+    network = lab("pc1-pc2")
+    keys = sshd(network)
+    keys.start("pc2", "192.168.0.2")
+    keys.start("pc2", "10.10.152.9")
+    inventory = tmp_path / "hosts"
+    inventory.write_text(
+        f"[web]\ndead ansible_host=192.168.0.2 {PYTHON}\nalive ansible_host=10.10.152.9 {PYTHON}\n", "utf-8"
+    )
+    network["pc1"].run("nft", "add table inet lab; add chain inet lab in { type filter hook input priority 0; }")
+    network["pc1"].run("nft", "add rule inet lab in ip daddr 192.168.0.1 tcp dport 41000 drop")
+    options = ("--addr", "192.168.0.1", "--port", "41000", "--tcp", "--timeout", "3", "--json")
+    process = network["pc1"].start(
+        *(str(NETPROBE), "bindtest", *options, "--inventory", str(inventory), "--from", "group:web"),
+        env=at_home(keys, tmp_path / "home"),
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert wait_until(lambda: prober_count() == 2, 15)
+        network["pc1"].run("nft", "add rule inet lab in ip saddr 192.168.0.2 drop")
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    document = json.loads(out)
+    assert process.returncode == 1, err
+    observed = {x["vantage"]: x["observed"] for x in document["results"] if x["destination"] == "192.168.0.1"}
+    assert observed == {"dead": "not-tested", "alive": "no-answer"}
+    ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
+    assert what == "dead"
+    assert why in ("Server not responding to keepalive", "nothing heard in time")  # whichever is noticed first
+    assert wait_until(lambda: prober_count() == 0, 3 + 10)
