@@ -36,7 +36,7 @@ def summary_lines(summary: Any, last: Any = None) -> str:
             f"{summary.p999_ms:.3f} ms",
         ]
     if summary.server_ms is not None:
-        lines.append(f"of the median: server {summary.server_ms:.3f} ms, network {summary.network_ms:.3f} ms")
+        lines.append(f"medians: server {summary.server_ms:.3f} ms, network {summary.network_ms:.3f} ms")
     if summary.kernel is not None:
         lines.append(_kernel_line(summary.kernel))
     if last is not None and last.appears_as is not None:

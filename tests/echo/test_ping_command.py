@@ -30,7 +30,7 @@ def test_framed_says_who_we_are_there(framed_at: str, netprobe: Run) -> None:
     last = ran.stdout.splitlines()[-1]
     assert last.startswith("you appear as 127.0.0.1:")
     assert last.endswith("there (no NAT in between)")
-    assert "of the median: server " in ran.stdout
+    assert "medians: server " in ran.stdout
 
 
 @pytest.mark.parametrize(
