@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import threading
@@ -82,9 +83,10 @@ class ProcessSession:
                 bufsize=0,
                 start_new_session=True,
             )
-        except FileNotFoundError:
-            raise VantageError(self.name, f"{argv[0]} is not installed here") from None
         except (OSError, ValueError) as error:
+            # A folder of PATH that may not be read hides a missing program behind "permission denied" (execvp(3)).
+            if isinstance(error, FileNotFoundError | PermissionError) and shutil.which(argv[0]) is None:
+                raise VantageError(self.name, f"{argv[0]} is not installed here") from None
             raise VantageError(self.name, f"{argv[0]} cannot be run here", str(error)) from None
         lines = Lines(self.name, request, emit, self._noise)
         try:
