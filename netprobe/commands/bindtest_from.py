@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -114,7 +115,7 @@ class Vantages:
         if self._options["save"]:
             path = Path(self._options["save"])
             try:
-                path.write_text(save(cells, as_json=path.suffix == ".json"), "utf-8")
+                replace_text(path, save(cells, as_json=path.suffix == ".json"))
             except OSError as error:
                 raise CannotRunError(str(path), error.strerror or str(error)) from None
 
@@ -124,6 +125,22 @@ class Vantages:
             self._output.insist(f"netprobe: {self._options['save']}: not written, the run was interrupted")
         if self._options["expect"]:
             self._output.insist(f"netprobe: {self._options['expect']}: not compared, the run was interrupted")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write all of it or nothing: what stood there before is lost to no full disk. Raises OSError."""
+    if path.exists() and not path.is_file():  # /dev/stdout, a pipe
+        path.write_text(text, "utf-8")
+        return
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, "utf-8")
+        if target.exists():
+            draft.chmod(target.stat().st_mode & 0o7777)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def writable(path: Path) -> None:

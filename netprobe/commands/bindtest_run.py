@@ -48,6 +48,9 @@ def check(options: Options) -> None:
         raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
     if (options["connect"] or options["listen_only"]) and options["from"]:
         raise InvalidInputError("--from", "a run by hand has no vantages but the two machines")
+    for name in ("save", "expect", "inventory"):
+        if (options["connect"] or options["listen_only"]) and options[name]:
+            raise InvalidInputError(f"--{name}", "is for a whole run, not for one by hand")
     if options["connect"] and options["listen_only"]:
         raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
 
