@@ -59,6 +59,12 @@ __all__ = ["serve"]
     "--workers", type=click.IntRange(1, 256), default=1, help="Processes that share the port; a dead one is replaced."
 )
 @option(
+    "--busy-poll",
+    type=click.IntRange(0, 10_000),
+    metavar="MICROSECONDS",
+    help="In dense traffic, wait for so long awake; 0: never.  [default: 100 if a processor is to spare]",
+)
+@option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=2.0,
@@ -73,6 +79,8 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
     from netprobe.echo.server.limits import Limits
     from netprobe.echo.server.listening import Wanted
     from netprobe.echo.server.run import serve as run
+    from netprobe.echo.server.waiting import awake
+    from netprobe.parallel import available_cores
     from netprobe.render.server_log import event_line
 
     wanted = Wanted(
@@ -84,6 +92,7 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
         backlog=given.pop("backlog"),
         workers=given.pop("workers"),
     )
+    given["busy_poll"] = awake(given["busy_poll"], wanted.workers, available_cores())
     output.format = {"json": "ndjson", "table": "plain"}.get(output.format, output.format)  # a stream without an end
     with output.document("echo serve", AnyHappening, plain=event_line) as document:
         run(wanted, Limits(**given), lambda event: document.add(flat(event) if output.format == "csv" else event))

@@ -38,7 +38,7 @@ class Accepting:
             if self._inherits and listener.family in INTERNET:
                 listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def take(self, listener: socket.socket) -> bool:
+    def take(self, listener: socket.socket, _mask: int = 0) -> bool:
         """Accept a batch; True if there may be more."""
         for _ in range(ACCEPTS):
             if not self._room():

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from netprobe.echo.framing import Closed, Connection, Event, RemoteProtocolError, Replies, error_message
+from netprobe.echo.server.happenings import endpoint
 from netprobe.echo.server.readiness import READ
-from netprobe.echo.server.stream import Peer, endpoint
+from netprobe.echo.server.stream import Peer
 from netprobe.version import __version__
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class FramedPeer(Peer):
                     return out
         except RemoteProtocolError as error:
             out += self._connection.send(error_message(error))
-            server.broken_frames += 1
+            server.totals.broken_frames += 1
             self._ending = "broken-frame"
         self._events = None
         return out

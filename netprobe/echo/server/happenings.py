@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, make_dataclass
 from datetime import UTC, datetime
-from typing import Final, get_args
+from typing import Any, Final, get_args
 
 __all__ = [
     "AcceptPaused",
@@ -17,6 +17,7 @@ __all__ = [
     "Summary",
     "WorkerEnded",
     "WorkerStarted",
+    "endpoint",
     "flat",
     "utc_now",
 ]
@@ -126,6 +127,14 @@ Happening = Listening | Ended | AcceptPaused | AcceptResumed | Draining | Worker
 def utc_now() -> str:
     """The time of an event."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def endpoint(address: Any) -> dict[str, Any]:
+    """A socket's name as the ``netprobe`` object of a reply has it."""
+    if isinstance(address, tuple):
+        return {"address": address[0], "port": address[1]}
+    text = address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
+    return {"address": text, "port": None}
 
 
 def flat(event: Happening) -> dict[str, object]:

@@ -7,9 +7,10 @@ from typing import Final
 
 from netprobe.echo.messages import MAX_CONTENT
 
-__all__ = ["BUFFER_SIZE", "Limits"]
+__all__ = ["BRIEF", "BUFFER_SIZE", "Limits"]
 
 BUFFER_SIZE: Final = 256 * 1024
+BRIEF: Final = 448  # bytes; a short message's receive: Python keeps objects up to 512 bytes in pools of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,4 @@ class Limits:
     max_content: int = MAX_CONTENT
     rate: float | None = None  # datagrams a second and peer; None: 1,000, and loopback without limit; 0: no limit
     drain_timeout: float = 2.0
+    busy_poll: float = 0.0  # seconds that the loop looks before it sleeps, while messages follow each other closely

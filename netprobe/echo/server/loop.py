@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -16,9 +17,12 @@ from netprobe.echo.server.accepting import RETRY, Accepting
 from netprobe.echo.server.datagrams import Datagrams
 from netprobe.echo.server.framed_stream import FramedPeer
 from netprobe.echo.server.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
-from netprobe.echo.server.limits import BUFFER_SIZE, Limits
+from netprobe.echo.server.limits import BRIEF, BUFFER_SIZE, Limits
 from netprobe.echo.server.readiness import READ, forgets_closed, readiness
+from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
+from netprobe.echo.server.totals import Totals
+from netprobe.echo.server.waiting import waiting
 
 __all__ = ["Server"]
 
@@ -45,18 +49,17 @@ class Server:
         self.max_content = limits.max_content
         self.view = memoryview(bytearray(BUFFER_SIZE))
         self.space = self.view[: min(BUFFER_SIZE, limits.max_buffer)]  # what one receive may fill
-        self.undelivered = 0
-        self.broken_frames = 0
+        self.brief = BRIEF if os.name == "posix" and limits.max_buffer >= BRIEF else 0
+        self.pipe = None if limits.framed else Pipe.open()  # for large messages
+        self.totals = Totals()
         self._limits = limits
         self._say = say
-        self._started = self.now
         self._epoch = time_ns() - perf_counter_ns()
         self._readiness = readiness()
         self._forgets = forgets_closed(self._readiness)
-        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._handlers: dict[int, Callable[[int], object]] = {}
         self._peers: dict[int, Peer] = {}
         self._lingering: dict[int, tuple[Peer, float]] = {}
-        self._connections = self._received = self._sent = self._messages = 0
         self._signals = 0
         self._draining_until: float | None = None
         self._wake_at = float("inf")
@@ -87,7 +90,7 @@ class Server:
             for number, action in before.items():
                 signal.signal(number, action)
             self._close(ours, theirs)
-        return self._summary()
+        return self.totals.summary(self._limits.framed, self._datagrams)
 
     # ---- what peers ask of the server
 
@@ -109,8 +112,7 @@ class Server:
                 self._readiness.unregister(peer.fd)
         del self._handlers[peer.fd], self._peers[peer.fd]
         self._lingering.pop(peer.fd, None)
-        self._count(peer)
-        self.undelivered += peer.owed
+        self.totals.add(peer)
         if self._limits.log:
             self._say(peer.ended(how, cause))
         if self._accepting.paused is not None:
@@ -121,7 +123,7 @@ class Server:
     def _watch_all(self, wakeup: socket.socket) -> None:
         self._register(wakeup.fileno(), lambda _mask: self._woken(wakeup))
         for listener in self._accepting.listeners:
-            self._register(listener.fileno(), partial(_take, self._accepting, listener))
+            self._register(listener.fileno(), partial(self._accepting.take, listener))
         for datagrams in self._datagrams:
             self._register(datagrams.fileno(), datagrams.readable)
         if self._lifeline is not None:
@@ -130,12 +132,12 @@ class Server:
             self._sweep_at = self.now
             self._wake(self.now)
 
-    def _register(self, fd: int, ready: Callable[[int], None]) -> None:
+    def _register(self, fd: int, ready: Callable[[int], object]) -> None:
         self._handlers[fd] = ready
         self._readiness.register(fd, READ)
 
     def _loop(self) -> None:
-        poll = self._readiness.poll
+        poll = waiting(self._readiness.poll, self._limits.busy_poll)
         handlers = self._handlers
         forever = float("inf")
         while True:
@@ -176,7 +178,7 @@ class Server:
         peer = (FramedPeer if self._limits.framed else Peer)(self, sock, address)
         self._peers[peer.fd] = peer
         self._register(peer.fd, peer.readable)
-        self._connections += 1
+        self.totals.connections += 1
 
     def _room(self) -> bool:
         return self._limits.max_connections is None or len(self._peers) < self._limits.max_connections
@@ -267,33 +269,8 @@ class Server:
         for open_ in (*self._bound(), *others):
             open_.close()
         self._readiness.close()
+        if self.pipe is not None:
+            self.pipe.close()
 
     def _bound(self) -> list[socket.socket | Datagrams]:
         return [*self._accepting.listeners, *self._datagrams]
-
-    # ---- telling
-
-    def _count(self, peer: Peer) -> None:
-        self._received += peer.received
-        self._sent += peer.sent
-        self._messages += peer.messages or 0
-
-    def _summary(self) -> Summary:
-        return Summary(
-            "summary",
-            round(monotonic() - self._started, 3),
-            self._connections,
-            self._received,
-            self._sent,
-            self._messages if self._limits.framed else None,
-            self.broken_frames,
-            self.undelivered,
-            sum(d.received for d in self._datagrams),
-            sum(d.answered for d in self._datagrams),
-            sum(d.refused for d in self._datagrams),
-            0,
-        )
-
-
-def _take(accepting: Accepting, listener: socket.socket, _mask: int) -> None:
-    accepting.take(listener)

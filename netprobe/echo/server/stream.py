@@ -9,17 +9,20 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
+from os import read, write
 from typing import TYPE_CHECKING, Any, Final
 
-from netprobe.echo.server.happenings import Ended, utc_now
+from netprobe.echo.server.happenings import Ended, endpoint, utc_now
 from netprobe.echo.server.readiness import READ, WRITE
+from netprobe.echo.server.splice import LARGE, SMALL
 
 if TYPE_CHECKING:
     from netprobe.echo.server.loop import Server
 
-__all__ = ["LINGER", "Peer", "endpoint"]
+__all__ = ["LINGER", "Peer"]
 
 LINGER: Final = 0.5  # seconds that a peer has to end its side after ours has ended
+CANNOT_SPLICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # this kernel, or this sandbox
 LAST_RECEIVES: Final = 8  # from a peer that never pauses, before our side ends
 
 
@@ -92,6 +95,75 @@ class Peer:
         self.sent += sent
         if sent != count:
             self._hold(server.view[sent:count])
+        elif count < server.brief or count >= LARGE:
+            self._suit(count)
+
+    def brief(self, _mask: int) -> None:
+        """The same for short messages: their bytes as an object cost less than a view of the server's buffer."""
+        server = self._server
+        try:
+            data = read(self.fd, server.brief)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._lost(error)
+            return
+        if not data:
+            self.close("closed")
+            return
+        count = len(data)
+        self.heard = server.now
+        self.received += count
+        try:
+            sent = write(self.fd, data)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            self._lost(error, count)
+            return
+        self.sent += sent
+        if sent != count:
+            self._hold(data[sent:])
+        elif count == server.brief:
+            self._suit(count)
+
+    def spliced(self, _mask: int) -> None:
+        """The same for large messages, through the server's pipe."""
+        server = self._server
+        pipe = server.pipe
+        if pipe is None:
+            self.readable(READ)
+            return
+        try:
+            count = pipe.take(self.fd, len(server.space))
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            if error.errno in CANNOT_SPLICE:
+                server.pipe = None
+                pipe.close()
+                self.readable(READ)
+            else:
+                self._lost(error)
+            return
+        if not count:
+            self.close("closed")
+            return
+        self.heard = server.now
+        self.received += count
+        try:
+            sent = pipe.give(self.fd, count)
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError as error:
+            pipe.rest()
+            self._lost(error, count)
+            return
+        self.sent += sent
+        if sent != count:
+            self._hold(pipe.rest())
+        elif count < SMALL:
+            self._suit(count)
 
     def flush(self, _mask: int) -> None:
         """Something is pending, and the kernel takes more, or there is room to read more, or the peer is gone."""
@@ -126,6 +198,14 @@ class Peer:
         milliseconds = round((self._server.now - self.since) * 1000, 3)
         counts = (self.received, self.sent, self.messages, milliseconds)
         return Ended("ended", utc_now(), protocol, name["address"], name["port"], *counts, how, cause)
+
+    def _suit(self, count: int) -> None:
+        """Choose how to receive what comes next, by the ``count`` of bytes that came last."""
+        server = self._server
+        ready = self.brief if count < server.brief else self.readable
+        if count >= LARGE and server.pipe is not None:
+            ready = self.spliced
+        server.watch(self.fd, self._mask, ready, changed=False)
 
     def _hold(self, rest: memoryview | bytes) -> None:
         if self._pending is None:
@@ -210,13 +290,5 @@ class Peer:
 
     def _lost(self, error: OSError, unsent: int = 0) -> None:
         reset = error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
-        self._server.undelivered += unsent
+        self._server.totals.undelivered += unsent
         self.close("reset" if reset else "lost", errno.errorcode.get(error.errno or 0))
-
-
-def endpoint(address: Any) -> dict[str, Any]:
-    """A socket's name as the ``netprobe`` object of a reply has it."""
-    if isinstance(address, tuple):
-        return {"address": address[0], "port": address[1]}
-    text = address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
-    return {"address": text, "port": None}
