@@ -62,7 +62,7 @@ __all__ = ["serve"]
     "--busy-poll",
     type=click.IntRange(0, 10_000),
     metavar="MICROSECONDS",
-    help="In dense traffic, wait for so long awake; 0: never.  [default: 100 if a processor is to spare]",
+    help="In dense traffic, wait for so long awake; 0: never.  [default: 100; 0 on a single processor]",
 )
 @option(
     "--drain-timeout",
@@ -92,7 +92,7 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
         backlog=given.pop("backlog"),
         workers=given.pop("workers"),
     )
-    given["busy_poll"] = awake(given["busy_poll"], wanted.workers, available_cores())
+    given["busy_poll"] = awake(given["busy_poll"], available_cores())
     output.format = {"json": "ndjson", "table": "plain"}.get(output.format, output.format)  # a stream without an end
     with output.document("echo serve", AnyHappening, plain=event_line) as document:
         run(wanted, Limits(**given), lambda event: document.add(flat(event) if output.format == "csv" else event))

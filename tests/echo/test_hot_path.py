@@ -230,9 +230,23 @@ def test_no_window_is_the_poller_itself() -> None:
     assert waiting(poll, 0) is poll
 
 
-@pytest.mark.parametrize(
-    ("asked", "cores", "workers", "seconds"),
-    [(None, 1, 1, 0), (None, 2, 1, 100e-6), (None, 2, 2, 0), (None, 8, 4, 100e-6), (0, 8, 1, 0), (50, 1, 4, 50e-6)],
-)
-def test_who_stays_awake(asked: int | None, cores: int, workers: int, seconds: float) -> None:
-    assert awake(asked, workers, cores) == seconds
+def test_who_waits_awake_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    gave_way = 0
+
+    def give_way() -> None:
+        nonlocal gave_way
+        gave_way += 1
+        clock.now += 30e-6  # somebody else's turn
+
+    monkeypatch.setattr(os, "sched_yield", give_way, raising=False)
+    wait = waiting(clock.poll, 100e-6)
+    clock.events = [0.000_01, 9.0]
+    wait(None)
+    wait(None)
+    assert gave_way == 4  # and that counts as time
+
+
+@pytest.mark.parametrize(("asked", "cores", "seconds"), [(None, 1, 0), (None, 2, 100e-6), (0, 8, 0), (50, 1, 50e-6)])
+def test_who_stays_awake(asked: int | None, cores: int, seconds: float) -> None:
+    assert awake(asked, cores) == seconds

@@ -8,6 +8,7 @@ that long, it sleeps at once from then on, until messages are close again.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from time import monotonic
 from typing import Final, TypeAlias
@@ -19,13 +20,10 @@ DEFAULT: Final = 100  # microseconds: twice what waking a virtual machine's proc
 Poll: TypeAlias = Callable[[float | None], list[tuple[int, int]]]
 
 
-def awake(microseconds: int | None, workers: int, cores: int) -> float:
-    """The window in seconds for each of ``workers``; where None is asked for, the default.
-
-    That is no time at all if it took the last of ``cores`` from those who send the messages.
-    """
+def awake(microseconds: int | None, cores: int) -> float:
+    """The window in seconds; where None is asked for, the default, and none on the only one of ``cores``."""
     if microseconds is None:
-        microseconds = DEFAULT if cores > workers else 0
+        microseconds = DEFAULT if cores > 1 else 0
     return microseconds / 1_000_000
 
 
@@ -33,6 +31,7 @@ def waiting(poll: Poll, window: float) -> Poll:
     """``poll``, looking for up to ``window`` seconds before it sleeps; ``poll`` itself where ``window`` is 0."""
     if not window:
         return poll
+    give_way: Callable[[], object] = getattr(os, "sched_yield", int)  # to whoever else wants this processor
     close = False  # did the last event come within the window?
 
     def wait(timeout: float | None) -> list[tuple[int, int]]:
@@ -42,6 +41,7 @@ def waiting(poll: Poll, window: float) -> Poll:
             while not (batch := poll(0)):
                 if monotonic() >= until:
                     break
+                give_way()
             else:
                 return batch
         asleep_at = monotonic()
