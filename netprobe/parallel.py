@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ R = TypeVar("R")
 _LENGTH_SIZE = 8  # bytes before each message
 _PIPE_SIZE = 1 << 20  # bytes a pipe may hold, where the system lets us ask (fcntl(2), F_SETPIPE_SZ)
 _F_SETPIPE_SZ = 1031
+_AHEAD = 4  # parts that a worker may prepare before an earlier one's turn: none waits for another's slow one
 
 
 def available_cores() -> int:
@@ -118,21 +120,46 @@ def _take_turns(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
         for descriptor in {descriptor for ends in ring for descriptor in ends} - {mine, next_one}:
             os.close(descriptor)
-        for part in parts:
-            try:
-                prepared = prepare(part)
-                turn = _read_exactly(mine, _LENGTH_SIZE)
-                if turn is None:
-                    break
-                result, carried = deliver(prepared, int.from_bytes(turn))
-            except Exception as error:
-                _write(target, error)
-                break
-            with contextlib.suppress(BrokenPipeError):  # the next one has nothing left to do
-                os.write(next_one, carried.to_bytes(_LENGTH_SIZE))
-            _write(target, result)
+        try:
+            for result in _delivered(parts, mine, next_one, prepare, deliver):
+                _write(target, result)
+        except _NoTurnError:
+            pass
+        except Exception as error:
+            _write(target, error)
     finally:
         os._exit(0)
+
+
+def _delivered(
+    parts: range, mine: int, next_one: int, prepare: Callable[[int], P], deliver: Callable[[P, int], tuple[R, int]]
+) -> Iterator[R]:
+    """The parts' results, each after its turn; some parts may be prepared before the turn of an earlier one comes."""
+    ahead: deque[P] = deque()
+
+    def in_turns(most: int) -> Iterator[R]:
+        """Deliver what has its turn now, and wait for turns until no more than ``most`` are ahead."""
+        while ahead and (len(ahead) > most or select.select([mine], [], [], 0)[0]):
+            turn = _read_exactly(mine, _LENGTH_SIZE)
+            if turn is None:
+                raise _NoTurnError
+            result, carried = deliver(ahead.popleft(), int.from_bytes(turn))
+            with contextlib.suppress(BrokenPipeError):  # the next one has nothing left to do
+                os.write(next_one, carried.to_bytes(_LENGTH_SIZE))
+            yield result
+
+    for part in parts:
+        try:
+            ahead.append(prepare(part))
+        except Exception:
+            yield from in_turns(0)
+            raise
+        yield from in_turns(_AHEAD)
+    yield from in_turns(0)
+
+
+class _NoTurnError(Exception):
+    """The neighbour has gone: no turn comes any more."""
 
 
 def _result_of(source: int) -> Any:

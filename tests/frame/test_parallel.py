@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from netprobe.errors import CannotRunError
-from netprobe.parallel import in_order, in_turn
+from netprobe.parallel import _AHEAD, in_order, in_turn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are made by fork(2)")
 
@@ -94,6 +94,36 @@ def test_deliveries_go_out_one_after_the_other(tmp_path: Path) -> None:
 
         assert sum(in_turn(40, 4, lambda part: b"%d" % (part % 10) * 5000, write)) == 200_000
     assert (tmp_path / "out").read_bytes() == b"".join(b"%d" % (part % 10) * 5000 for part in range(40))
+
+
+def test_a_slow_part_holds_up_nobody_but_its_delivery() -> None:
+    prepared, tell = os.pipe()
+
+    def prepare(part: int) -> int:
+        if part % 2:
+            os.write(tell, b"x")
+        elif part == 0:  # until the other worker has prepared all that it may ahead of its turn
+            for _ in range(_AHEAD + 1):
+                assert select.select([prepared], [], [], 20)[0], "the other one waits"
+                os.read(prepared, 1)
+        return part
+
+    try:
+        assert list(in_turn(30, 2, prepare, lambda part, carried: (part, carried))) == list(range(30))
+    finally:
+        os.close(prepared)
+        os.close(tell)
+
+
+def test_what_comes_before_a_part_that_fails_is_delivered() -> None:
+    def prepare(part: int) -> int:
+        assert part != 12, "the thirteenth"
+        return part
+
+    results = in_turn(30, 2, prepare, lambda part, carried: (part, carried))
+    assert [next(results) for _ in range(12)] == list(range(12))
+    with pytest.raises(AssertionError, match="the thirteenth"):
+        next(results)
 
 
 def test_after_an_exception_nothing_more_is_delivered(tmp_path: Path) -> None:
