@@ -32,11 +32,12 @@ class Point:
 
 
 OURS, C, FRAMED, TWO = "netprobe", "C epoll", "netprobe --framed", "netprobe --workers 2"
+FRAMED_TWO = "netprobe --framed --workers 2"
 FORKERS = ("socat", "ncat")
 POINTS = [
     *(
         Point(f"{n} x {size} B", "ping", n, size, (C, OURS, *(FORKERS if n in (50, 500) else ()), *extra))
-        for size, extra in ((64, (FRAMED, TWO)), (16384, ()))
+        for size, extra in ((64, (FRAMED, TWO, FRAMED_TWO)), (16384, ()))
         for n in (1, 50, 500, 5000)
     ),
     Point("connects/s", "churn", 32, 64, (C, OURS, *FORKERS)),
@@ -60,6 +61,7 @@ def main() -> None:
             OURS: stack.enter_context(netprobe_server()),
             FRAMED: stack.enter_context(netprobe_server("--framed")),
             TWO: stack.enter_context(netprobe_server("--workers", "2")),
+            FRAMED_TWO: stack.enter_context(netprobe_server("--framed", "--workers", "2")),
         }
         for name, start in (("socat", socat_server), ("ncat", ncat_server)):
             if shutil.which(name):
@@ -85,7 +87,7 @@ def measure(
     for _ in range(runs):
         for name, results in taken.items():
             argv = [load, servers[name].port, point.mode, point.amount, point.size, seconds]
-            argv += [frame] if name == FRAMED else []
+            argv += [frame] if name in (FRAMED, FRAMED_TWO) else []
             done = subprocess.run(list(map(str, argv)), capture_output=True, text=True, check=False, timeout=120)
             results.append(float(done.stdout) if done.returncode == 0 else 0.0)
     return {name: median(results) for name, results in taken.items()}

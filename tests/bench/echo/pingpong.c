@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,6 +54,8 @@ int main(int argc, char **argv)
 		die("connect");
 	if (!udp)
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	struct timeval limit = { .tv_sec = 1 }; /* as ping has it: without, a lost message would be waited for for ever */
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
 	for (long n = 0; n < count; n++) {
 		for (ssize_t i = 0; i < size; i++)
 			out[i] = (char)(n + i);
