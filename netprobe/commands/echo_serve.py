@@ -19,7 +19,7 @@ __all__ = ["serve"]
     examples=[
         ("netprobe echo serve", "TCP and UDP on 127.0.0.1:65432, for this host only"),
         ("netprobe echo serve --host 0.0.0.0 --host :: --log", "for everybody, a line a connection"),
-        ("netprobe echo serve --port 0 --json | head -1", "any free port; which one?"),
+        ("netprobe echo serve --port 0 --json", "any free port; the first line tells which"),
     ]
 )
 @option("--host", multiple=True, metavar="HOST", help="Address or name to bind.  [default: 127.0.0.1]")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from typing import Final
+
 from netprobe.errors import InvalidInputError
 
 __all__ = ["DEFAULT_PORT", "place", "read_destination"]
 
-DEFAULT_PORT = 65432
+DEFAULT_PORT: Final = 65432
+_BRACKETS: Final = "an IPv6 address with a port is written [::1]:65432"
 
 
 def read_destination(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, int]:
@@ -14,7 +18,7 @@ def read_destination(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, 
     if text.startswith("["):
         host, closed, rest = text[1:].partition("]")
         if not closed or (rest and not rest.startswith(":")):
-            raise InvalidInputError(text, "not HOST:PORT", "an IPv6 address with a port is [::1]:65432")
+            raise InvalidInputError(text, "not HOST:PORT", _BRACKETS)
         port = rest[1:] if rest else None
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
@@ -22,11 +26,22 @@ def read_destination(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, 
         host, port = text, None
     if not host:
         raise InvalidInputError(text or "''", "no host", "write HOST or HOST:PORT")
+    if (":" in host or text.startswith("[")) and not _is_ipv6(host):
+        raise InvalidInputError(text, "neither HOST:PORT nor an IPv6 address", _BRACKETS)
     if port is None:
         return host, default_port
     if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
         raise InvalidInputError(text, f"port {port or '(empty)'} is not a number from 1 to 65535")
     return host, int(port)
+
+
+def _is_ipv6(host: str) -> bool:
+    """An address of RFC 4291, with or without a zone (RFC 4007 section 11)."""
+    try:
+        socket.inet_pton(socket.AF_INET6, host.partition("%")[0])
+    except (OSError, ValueError):  # ValueError: a NUL or a surrogate in it
+        return False
+    return True
 
 
 def place(host: str, port: int) -> str:
