@@ -82,7 +82,19 @@ def test_the_file_of_a_dead_server_is_taken_over_and_that_of_a_living_one_is_not
     (tmp_path / "file").write_text("mine")
     ran = netprobe("echo", "serve", "--unix", str(tmp_path / "file"))
     assert ran.status == 3
+    assert "no socket" in ran.stderr
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_server_with_a_full_backlog_is_not_waited_for(tmp_path: Path, netprobe: Run) -> None:
+    path = str(tmp_path / "echo")
+    with socket.socket(socket.AF_UNIX) as busy, socket.socket(socket.AF_UNIX) as first:
+        busy.bind(path)
+        busy.listen(0)
+        first.connect(path)
+        ran = netprobe("echo", "serve", "--unix", path)
+    assert ran.status == 3
+    assert "something listens there" in ran.stderr
 
 
 def test_the_effective_backlog_is_told() -> None:

@@ -219,7 +219,10 @@ def _unix(path: str, backlog: int) -> socket.socket:
     except OSError as error:
         sock.close()
         if error.errno == errno.EADDRINUSE:
-            raise CannotRunError(path, "is taken: something listens there (EADDRINUSE)") from None
+            if Path(path).is_socket():
+                raise CannotRunError(path, "is taken: something listens there (EADDRINUSE)") from None
+            hint = "choose another path, or remove it"
+            raise CannotRunError(path, "there is a file of that name, and it is no socket", hint) from None
         raise CannotRunError(path, error.strerror or str(error)) from None
     return sock
 
@@ -229,10 +232,13 @@ def _remove_stale(path: str, family: int) -> None:
     with suppress(FileNotFoundError):
         if stat.S_ISSOCK(Path(path).stat().st_mode):
             with socket.socket(family, socket.SOCK_STREAM) as knock:
+                knock.setblocking(False)  # a server that accepts nothing would let us wait
                 try:
                     knock.connect(path)
                 except ConnectionRefusedError:
                     Path(path).unlink()
+                except BlockingIOError:
+                    pass
 
 
 def _backlog(sock: socket.socket) -> int | None:
