@@ -20,6 +20,7 @@ from netprobe.reach.conclude import conclude
 from netprobe.reach.listen import Arrival
 from netprobe.reach.records import Address, BindOptions, Cell, Protocol
 from netprobe.reach.rules import RULES, Rule
+from netprobe.render.folding import folding
 from netprobe.render.output import Document, Output
 from netprobe.render.view import Column
 
@@ -222,7 +223,7 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
 def by_hand_listen(output: Output, options: Options) -> Exit:
     """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, as wished."""
     arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
-    document = output.document("bindtest listen", Visit, line=visit_line, plain=visit_line)
+    document = output.document("bindtest listen", Visit, line=folding(visit_line, output.terminal), plain=visit_line)
     with (
         document,
         Bindtest(settings_of(options), sessions=(), on_foreigner=arrivals.put, on_arrival=arrivals.put) as test,

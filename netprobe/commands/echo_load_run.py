@@ -9,6 +9,7 @@ from netprobe.echo.clients.destination import place, read_destination
 from netprobe.echo.clients.load import Load
 from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
+from netprobe.render.folding import folding
 from netprobe.render.load_figures import load_lines, progress_text
 from netprobe.sockets.payload import descriptors_for
 
@@ -29,7 +30,9 @@ def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
             f"--connections {plan.connections}", "more than this process may have open", "see 'ulimit -n'"
         )
     load = Load(host, port, place(host, port), plan)
-    with output.document("echo load", LoadFigures, plain=load_lines, line=load_lines) as document:
+    with output.document(
+        "echo load", LoadFigures, plain=load_lines, line=folding(load_lines, output.terminal)
+    ) as document:
         try:
             with output.progress() as progress:
                 for _ in load.run():

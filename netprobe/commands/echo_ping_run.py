@@ -10,6 +10,7 @@ import click
 from netprobe.echo.clients.destination import read_destination
 from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.errors import Exit, InvalidInputError
+from netprobe.render.folding import fold, folding
 from netprobe.render.round_trips import reply_line, summary_lines
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]
         size=0 if options["connect_only"] else options["size"],
     )
     last: Reply | None = None  # the last one that says who we are there
-    with output.document("echo ping", Reply, plain=reply_line, line=reply_line) as document:
+    with output.document("echo ping", Reply, plain=reply_line, line=folding(reply_line, output.terminal)) as document:
         try:
             if live:
                 last = _shown_live(pinged, document)
@@ -56,8 +57,11 @@ def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]
 def _sum_up(pinged: Ping, last: Reply | None, document: Document) -> None:
     summary = pinged.summary()
     document.head["summary"] = summary
-    if document.output.format in ("table", "plain"):
-        click.echo(summary_lines(summary, last))
+    form, text = document.output.format, summary_lines(summary, last)
+    if form == "table":
+        click.echo(fold(text, document.output.terminal))
+    elif form == "plain":
+        click.echo(text)
 
 
 def _noted(reply: Reply, document: Document) -> Reply | None:

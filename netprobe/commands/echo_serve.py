@@ -81,6 +81,7 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
     from netprobe.echo.server.run import serve as run
     from netprobe.echo.server.waiting import awake
     from netprobe.parallel import available_cores
+    from netprobe.render.folding import folding
     from netprobe.render.server_log import event_line
 
     wanted = Wanted(
@@ -93,7 +94,9 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
         workers=given.pop("workers"),
     )
     given["busy_poll"] = awake(given["busy_poll"], available_cores())
-    output.format = {"json": "ndjson", "table": "plain"}.get(output.format, output.format)  # a stream without an end
-    with output.document("echo serve", AnyHappening, plain=event_line) as document:
+    if output.format == "json":
+        output.format = "ndjson"  # a stream without an end
+    person = folding(event_line, output.terminal)
+    with output.document("echo serve", AnyHappening, plain=event_line, line=person) as document:
         run(wanted, Limits(**given), lambda event: document.add(flat(event) if output.format == "csv" else event))
     return document.status

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import wrap
 from typing import Any
 
 from rich.cells import cell_len
@@ -18,6 +17,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from netprobe.render.folding import folded_line
 from netprobe.render.table import console
 from netprobe.render.terminal import Terminal
 
@@ -252,8 +252,7 @@ def folded(text: str, width: int, style: str = "", lead: str = "") -> Text:
 
     The first ``lead`` characters' worth of it is shown in ``style``.
     """
-    lines = wrap(text, max(width, 20), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-    shown = Text("\n".join(lines))
+    shown = Text(folded_line(text, width))
     if lead:
         shown.stylize(style, 0, len(lead))
     return shown

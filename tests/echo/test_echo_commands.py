@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.conftest import Run
+from tests.conftest import NETPROBE, Run, run_in_terminal
 from tests.echo.running import Server
 
 
@@ -146,3 +146,12 @@ def test_a_taken_port_is_named(server: Server, netprobe: Run) -> None:
     assert (ran.status, ran.stdout) == (3, "")
     assert f"port {server.port}" in ran.stderr
     assert "hint:" in ran.stderr
+
+
+@pytest.mark.parametrize("command", [["ping", "--count", "2", "--interval", "0", "--framed"], ["load", "--count", "9"]])
+def test_in_a_narrow_terminal_lines_are_broken_between_words(command: list[str], framed_at: str, plain_at: str) -> None:
+    where = framed_at if "--framed" in command else plain_at
+    ran = run_in_terminal([str(NETPROBE), "echo", command[0], where, *command[1:]], 40)
+    assert ran.status == 0
+    assert max(map(len, ran.stdout.splitlines())) <= 40
+    assert "\n  " in ran.stdout  # what goes on is indented

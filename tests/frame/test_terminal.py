@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from netprobe.render.folding import fold
 from netprobe.render.terminal import Terminal, wants_colour
 
 
@@ -35,3 +36,18 @@ def test_the_width_is_columns_when_that_is_a_positive_number(
 
 def _no_terminal(descriptor: int) -> None:
     raise OSError(25, "Inappropriate ioctl for device")
+
+
+@pytest.mark.parametrize(
+    ("tty", "width", "shown"),
+    [
+        (True, 20, "one line of 20 chars\nanother one, of more\n  than\n  0123456789-0123456789\n  of them"),
+        (True, 5, "one line of 20 chars\nanother one, of more\n  than\n  0123456789-0123456789\n  of them"),
+        (True, 80, None),
+        (False, 20, None),
+    ],
+)
+def test_lines_are_folded_between_words_on_a_terminal_only(tty: bool, width: int, shown: str | None) -> None:
+    text = "one line of 20 chars\nanother one, of more than 0123456789-0123456789 of them"
+    terminal = Terminal(stdin_tty=False, stdout_tty=tty, stderr_tty=False, width=width)
+    assert fold(text, terminal) == (text if shown is None else shown)
