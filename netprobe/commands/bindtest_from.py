@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from netprobe.errors import CannotRunError, Exit, InvalidInputError
+from netprobe.commands.files import text_of, writable, write_text
+from netprobe.errors import Exit, InvalidInputError
 from netprobe.reach.agreement import agreements
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.expectations import Expectations, read, save
@@ -36,8 +36,9 @@ class Vantages:
         if options["expect"]:
             path = Path(options["expect"])
             self._expectations = read(text_of(path), str(path))
-        if options["save"]:
-            writable(Path(options["save"]))
+        for name in ("save", "svg", "html"):
+            if options[name]:
+                writable(Path(options[name]))
         self.sessions: list[Session] = [self._session(vantage) for vantage in self._vantages()]
 
     def __enter__(self) -> Self:
@@ -114,10 +115,7 @@ class Vantages:
                 document.answer(Exit.NO)
         if self._options["save"]:
             path = Path(self._options["save"])
-            try:
-                replace_text(path, save(cells, as_json=path.suffix == ".json"))
-            except OSError as error:
-                raise CannotRunError(str(path), error.strerror or str(error)) from None
+            write_text(path, save(cells, as_json=path.suffix == ".json"))
 
     def interrupted(self) -> None:
         """Say what half a run is not good for: a saved matrix stays as it was, and nothing is compared."""
@@ -125,38 +123,6 @@ class Vantages:
             self._output.insist(f"netprobe: {self._options['save']}: not written, the run was interrupted")
         if self._options["expect"]:
             self._output.insist(f"netprobe: {self._options['expect']}: not compared, the run was interrupted")
-
-
-def replace_text(path: Path, text: str) -> None:
-    """Write all of it or nothing: what stood there before is lost to no full disk. Raises OSError."""
-    if path.exists() and not path.is_file():  # /dev/stdout, a pipe
-        path.write_text(text, "utf-8")
-        return
-    target = path.resolve()
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        draft.write_text(text, "utf-8")
-        if target.exists():
-            draft.chmod(target.stat().st_mode & 0o7777)
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def writable(path: Path) -> None:
-    """Refuse now what could not be written after a long run."""
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        raise CannotRunError(str(path), "is a directory" if path.is_dir() else "its directory does not exist")
-
-
-def text_of(path: Path) -> str:
-    """The text of a file that was named on the command line."""
-    try:
-        return path.read_text("utf-8")
-    except OSError as error:
-        raise InvalidInputError(str(path), error.strerror or str(error)) from None
-    except UnicodeDecodeError:
-        raise InvalidInputError(str(path), "not UTF-8") from None
 
 
 def grouped_lines(document: Document, cells: Sequence[Cell]) -> list[str]:

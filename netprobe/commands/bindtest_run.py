@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from netprobe.commands.bindtest_from import Vantages, grouped_lines
+from netprobe.commands.files import write_text
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.reach.bindtest import Bindtest, Settings
 from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
@@ -49,7 +50,7 @@ def check(options: Options) -> None:
         raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
     if (options["connect"] or options["listen_only"]) and options["from"]:
         raise InvalidInputError("--from", "a run by hand has no vantages but the two machines")
-    for name in ("save", "expect", "inventory"):
+    for name in ("save", "expect", "inventory", "svg", "html"):
         if (options["connect"] or options["listen_only"]) and options[name]:
             raise InvalidInputError(f"--{name}", "is for a whole run, not for one by hand")
     if options["connect"] and options["listen_only"]:
@@ -163,17 +164,16 @@ def summarize(document: Document, output: Output, cells: Sequence[Cell], options
                 output.say(f"{rule.id}: {rule.text} [{rule.source}]")
     for key in ("svg", "html"):
         if options[key]:
-            from netprobe.render.matrix import export
+            from netprobe.render.matrix import exported
 
-            path = Path(options[key])
-            export(
-                path,
+            picture = exported(
                 cells,
                 as_svg=key == "svg",
                 conclusions=[x.text for x in conclusions],
                 rules=rules if options["explain"] else (),
                 wide=options["wide"],
             )
+            write_text(Path(options[key]), picture)
 
 
 def rules_of(cells: Sequence[Cell]) -> list[Rule]:

@@ -9,7 +9,6 @@ import io
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -21,7 +20,7 @@ from netprobe.render.folding import folded_line
 from netprobe.render.table import console
 from netprobe.render.terminal import Terminal
 
-__all__ = ["export", "print_matrix"]
+__all__ = ["exported", "print_matrix"]
 
 MARKS = {
     "reachable": "✓",
@@ -57,23 +56,21 @@ def print_matrix(
         out.print(part, soft_wrap=isinstance(part, Text))
 
 
-def export(
-    path: Path,
+def exported(
     cells: Sequence[Any],
     *,
     as_svg: bool,
     conclusions: Sequence[str] = (),
     rules: Sequence[Any] = (),
     wide: bool = False,
-) -> None:
-    """Write the matrix as SVG or HTML, to paste into a ticket."""
+) -> str:
+    """The matrix as SVG or HTML, to paste into a ticket."""
     out = Console(
         file=io.StringIO(), record=True, width=EXPORT_WIDTH, force_terminal=True, highlight=False, _environ={}
     )
     for part in View(EXPORT_WIDTH, True, wide).parts(cells, conclusions, rules):
         out.print(part)
-    text = out.export_svg(title="netprobe bindtest") if as_svg else out.export_html(inline_styles=True)
-    path.write_text(text, "utf-8")
+    return out.export_svg(title="netprobe bindtest") if as_svg else out.export_html(inline_styles=True)
 
 
 def can_print(text: str) -> bool:

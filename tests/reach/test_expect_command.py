@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.commands.bindtest_from import replace_text
+from netprobe.commands.files import replace_text
 from tests.conftest import Run
 
 PLAN = ("bindtest", "--addr", "127.0.0.1", "--tcp", "--from", "web1=exec:env", "--from", "web2=exec:env", "--json")
@@ -108,7 +108,18 @@ def test_where_nothing_can_be_saved_is_said_before_the_run(netprobe: Run, tmp_pa
     assert json.loads(ran.stdout)["results"] == []
 
 
-@pytest.mark.parametrize("option", ["--save", "--expect", "--inventory"])
+@pytest.mark.parametrize("option", ["--svg", "--html"])
+def test_a_picture_that_cannot_be_written_is_told_by_name(option: str, netprobe: Run, tmp_path: Path) -> None:
+    ran = netprobe(*PLAN, option, str(tmp_path / "nowhere" / "picture"))
+    assert (ran.status, json.loads(ran.stdout)["results"]) == (3, [])
+    assert "its directory does not exist" in ran.stderr
+    if Path("/dev/full").exists():
+        ran = netprobe(*PLAN, option, "/dev/full")
+        assert ran.status == 3
+        assert ran.stderr.startswith("netprobe: /dev/full: No space left on device")
+
+
+@pytest.mark.parametrize("option", ["--save", "--expect", "--inventory", "--svg", "--html"])
 @pytest.mark.parametrize("by_hand", [("--listen-only",), ("--connect", "127.0.0.1:9", "--nonce", "00")])
 def test_a_run_by_hand_has_no_matrix_to_save_or_compare(
     option: str, by_hand: tuple[str, ...], tmp_path: Path, netprobe: Run

@@ -1,0 +1,50 @@
+"""Files that options name: read with a clear refusal, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from netprobe.errors import CannotRunError, InvalidInputError
+
+__all__ = ["replace_text", "text_of", "writable", "write_text"]
+
+
+def text_of(path: Path) -> str:
+    """The text of a file that was named on the command line."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidInputError(str(path), error.strerror or str(error)) from None
+    except UnicodeDecodeError:
+        raise InvalidInputError(str(path), "not UTF-8") from None
+
+
+def writable(path: Path) -> None:
+    """Refuse now what could not be written after a long run."""
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise CannotRunError(str(path), "is a directory" if path.is_dir() else "its directory does not exist")
+
+
+def write_text(path: Path, text: str) -> None:
+    """``replace_text`` with a refusal that names the file."""
+    try:
+        replace_text(path, text)
+    except OSError as error:
+        raise CannotRunError(str(path), error.strerror or str(error)) from None
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write all of it or nothing: what stood there before is lost to no full disk. Raises OSError."""
+    if path.exists() and not path.is_file():  # /dev/stdout, a pipe
+        path.write_text(text, "utf-8")
+        return
+    target = path.resolve()
+    draft = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, "utf-8")
+        if target.exists():
+            draft.chmod(target.stat().st_mode & 0o7777)
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
