@@ -37,6 +37,16 @@ def until_foreigner(listeners: Listeners) -> Arrival:
     return listeners.foreigners[0]
 
 
+def port_that_nobody_has() -> int:
+    """Free for TCP and UDP on every address, and below those that outgoing connections take and leave behind."""
+    for port in range(20_000, 30_000):
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind(("0.0.0.0", port))
+            udp.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 def test_tcp_and_udp_get_the_same_free_port(listeners: Listeners) -> None:
     tcp, udp = started(listeners)
     assert tcp.port == udp.port != 0
@@ -117,9 +127,7 @@ def test_v6only_is_what_the_socket_says(listeners: Listeners) -> None:
 
 
 def test_reuse_port_lets_listeners_share_one(listeners: Listeners) -> None:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
+    port = port_that_nobody_has()
     binds = [Address.parse("127.0.0.1"), Address.parse("0.0.0.0")]
     opened = listeners.open(binds, ("tcp", "udp"), BindOptions(port=port, reuse_port=True))
     assert all(x.is_open for x in opened)
