@@ -1,9 +1,10 @@
 """``echo ping`` beside a C ping-pong client, on one server: ``python -m tests.bench.echo.round_trips [messages]``.
 
-Both send 64 bytes and wait for them, in turn (A B A B …), 7 runs each, all on one processor, so that the scheduler's
-choice of another one does not decide; the table shows medians of the runs' figures and their ratio. The last column
-is the kernel's own figure, which ping shows beside the application's. Between two messages the C client pauses for
-about as long as ping keeps its books: without that pause the server has not yet gone to sleep when the next one comes.
+Both send 64 bytes and wait for them, in turn (A B A B …), 7 runs each. The server has one processor and the clients
+have another, so that the scheduler's choice does not decide, nor what a client leaves of the server's caches; the table
+shows medians of the runs' figures and their ratio. The last column is the kernel's own figure, which ping shows beside
+the application's. Between two messages the C client pauses for about as long as ping keeps its books: without that
+pause the server has not yet gone to sleep when the next one comes.
 """
 
 from __future__ import annotations
@@ -44,9 +45,11 @@ def by_netprobe(port: int, protocol: str, messages: int) -> tuple[float, float, 
 def main() -> None:
     """Print a row for each protocol."""
     messages = int(sys.argv[1]) if len(sys.argv) > 1 else MESSAGES
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder, netprobe_server("--udp") as server:
+        if hasattr(os, "sched_setaffinity"):
+            processors = os.sched_getaffinity(0)
+            os.sched_setaffinity(server.pid, {min(processors)})
+            os.sched_setaffinity(0, {max(processors)})
         program = build("pingpong", Path(folder))
         print(f"{messages:,} messages of 64 bytes, microseconds, medians of {RUNS} runs")
         print(f"{'':4} {'C p50':>8} {'ping p50':>9} {'ratio':>6} {'C p99':>8} {'ping p99':>9} {'kernel':>8}")
