@@ -6,9 +6,7 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from netprobe.echo.clients.connecting import PeerError, connect, peer_error, set_timeout
 from netprobe.echo.clients.destination import place
@@ -19,8 +17,6 @@ __all__ = ["MAX_DATAGRAM", "DatagramTrips"]
 
 MAX_DATAGRAM = 65507  # bytes of content over IPv4 (RFC 768, RFC 791)
 REMEMBERED = 1024  # messages whose echo may still come
-Readv = Callable[[int, Sequence[bytearray]], int]
-READV: Final[Readv | None] = getattr(os, "readv", None)  # None on Windows, where sockets are no files
 
 
 @dataclass(slots=True)
@@ -84,26 +80,19 @@ class DatagramTrips:
         stamped = self._ask_for_stamp if (sequence - 1) % self._stamp_every == 0 else None
         buffer, view, clock = self._buffer, memoryview(self._buffer), time.perf_counter_ns
         sendmsg, recvmsg_into = sock.sendmsg, sock.recvmsg_into
-        write, readv, fd = os.write, READV, sock.fileno()
+        send, recv_into = sock.send, sock.recv_into
         outgoing, incoming = [message], [buffer]
         ancillary: list[tuple[int, int, bytes]] = []
         sent = _Sent(message, sequence, clock())
         self._sent.append(sent)
+        start = clock()
         if stamped:
-            start = clock()
             sendmsg(outgoing, stamped)
             count, ancillary, _, _ = recvmsg_into(incoming, ANCILLARY)
-            now = clock()
-        elif readv is not None:  # half a microsecond less than the socket's own methods
-            start = clock()
-            write(fd, message)
-            count = readv(fd, incoming)
-            now = clock()
         else:
-            start = clock()
-            sock.send(message)
-            count = sock.recv_into(buffer)
-            now = clock()
+            send(message)
+            count = recv_into(buffer)
+        now = clock()
         if view[:count] != message:
             now, ancillary = self._wait_on(sock, message, count, start, now)
         sent.answered = True

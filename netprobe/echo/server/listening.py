@@ -229,16 +229,14 @@ def _unix(path: str, backlog: int) -> socket.socket:
 
 def _remove_stale(path: str, family: int) -> None:
     """Remove a socket file on which nobody listens any more; anything else stays."""
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, BlockingIOError):
         if stat.S_ISSOCK(Path(path).stat().st_mode):
             with socket.socket(family, socket.SOCK_STREAM) as knock:
-                knock.setblocking(False)  # a server that accepts nothing would let us wait
+                knock.setblocking(False)  # BlockingIOError: its backlog is full, so it lives
                 try:
                     knock.connect(path)
                 except ConnectionRefusedError:
                     Path(path).unlink()
-                except BlockingIOError:
-                    pass
 
 
 def _backlog(sock: socket.socket) -> int | None:
