@@ -18,7 +18,7 @@ from netprobe.echo.server.datagrams import Datagrams
 from netprobe.echo.server.framed_stream import FramedPeer
 from netprobe.echo.server.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
 from netprobe.echo.server.limits import BRIEF, BUFFER_SIZE, Limits
-from netprobe.echo.server.readiness import READ, forgets_closed, readiness
+from netprobe.echo.server.readiness import BATCH, READ, forgets_closed, readiness
 from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
 from netprobe.echo.server.totals import Totals
@@ -137,7 +137,7 @@ class Server:
         self._readiness.register(fd, READ)
 
     def _loop(self) -> None:
-        poll = waiting(self._readiness.poll, self._limits.busy_poll)
+        poll = waiting(partial(self._readiness.poll, maxevents=BATCH), self._limits.busy_poll)
         handlers = self._handlers
         forever = float("inf")
         while True:
