@@ -41,6 +41,9 @@ class Loop:
     def watch(self, _fd: int, _mask: int, ready: Callable[[int], object], changed: bool) -> None:
         self.ready = ready
 
+    def watch_brief(self, peer: Peer) -> None:
+        self.ready = peer.brief
+
     def forget(self, _peer: Peer, how: str, cause: str | None) -> None:
         self.ended = (how, cause)
 

@@ -21,6 +21,7 @@ from netprobe.echo.server.limits import BRIEF, BUFFER_SIZE, Limits
 from netprobe.echo.server.readiness import BATCH, READ, forgets_closed, readiness
 from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
+from netprobe.echo.server.together import echo_together
 from netprobe.echo.server.totals import Totals
 from netprobe.echo.server.waiting import waiting
 
@@ -59,6 +60,7 @@ class Server:
         self._forgets = forgets_closed(self._readiness)
         self._handlers: dict[int, Callable[[int], object]] = {}
         self._peers: dict[int, Peer] = {}
+        self._brief: dict[int, Peer] = {}  # those whose messages are short
         self._lingering: dict[int, tuple[Peer, float]] = {}
         self._signals = 0
         self._draining_until: float | None = None
@@ -97,8 +99,14 @@ class Server:
     def watch(self, fd: int, mask: int, ready: Callable[[int], None], changed: bool) -> None:
         """Call ``ready`` when ``fd`` is ready for ``mask``."""
         self._handlers[fd] = ready
+        self._brief.pop(fd, None)
         if changed:
             self._readiness.modify(fd, mask)
+
+    def watch_brief(self, peer: Peer) -> None:
+        """The messages of ``peer`` are short: it may be served together with others."""
+        self._handlers[peer.fd] = peer.brief
+        self._brief[peer.fd] = peer
 
     def linger(self, peer: Peer, seconds: float) -> None:
         """Give ``peer`` ``seconds`` to end its side."""
@@ -112,6 +120,7 @@ class Server:
                 self._readiness.unregister(peer.fd)
         del self._handlers[peer.fd], self._peers[peer.fd]
         self._lingering.pop(peer.fd, None)
+        self._brief.pop(peer.fd, None)
         self.totals.add(peer)
         if self._limits.log:
             self._say(peer.ended(how, cause))
@@ -144,12 +153,21 @@ class Server:
             wake_at = self._wake_at
             batch = poll(None if wake_at == forever else max(0.0, wake_at - monotonic()))
             self.now = now = monotonic()
+            if len(batch) >= BATCH:
+                batch = self._serve_brief(batch)
             for fd, mask in batch:
                 ready = handlers.get(fd)
                 if ready is not None:
                     ready(mask)
             if now >= self._wake_at and not self._tick(now):
                 return
+
+    def _serve_brief(self, batch: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Serve the peers with short messages together; the rest of ``batch`` is left."""
+        fds = [fd for fd, _ in batch if fd in self._brief]
+        rest = [(fd, mask) for fd, mask in batch if fd not in self._brief] if len(fds) < len(batch) else []
+        echo_together(fds, self._brief, self.brief, self.now)
+        return rest
 
     def _wake(self, when: float) -> None:
         self._wake_at = min(self._wake_at, when)

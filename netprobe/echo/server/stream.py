@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LINGER", "Peer"]
 
 LINGER: Final = 0.5  # seconds that a peer has to end its side after ours has ended
+AGAIN: Final = (BlockingIOError, InterruptedError)  # nothing there, or no room, at the moment
 CANNOT_SPLICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # this kernel, or this sandbox
 LAST_RECEIVES: Final = 8  # from a peer that never pauses, before our side ends
 
@@ -75,10 +76,8 @@ class Peer:
         server = self._server
         try:
             count = self._sock.recv_into(server.space)
-        except (BlockingIOError, InterruptedError):
-            return
         except OSError as error:
-            self._lost(error)
+            self.unread(error)
             return
         if not count:
             self.close("closed")
@@ -87,7 +86,7 @@ class Peer:
         self.received += count
         try:
             sent = self._sock.send(server.view[:count])
-        except (BlockingIOError, InterruptedError):
+        except AGAIN:
             sent = 0
         except OSError as error:
             self._lost(error, count)
@@ -103,29 +102,36 @@ class Peer:
         server = self._server
         try:
             data = read(self.fd, server.brief)
-        except (BlockingIOError, InterruptedError):
-            return
         except OSError as error:
-            self._lost(error)
+            self.unread(error)
             return
         if not data:
             self.close("closed")
             return
-        count = len(data)
         self.heard = server.now
-        self.received += count
+        self.received += len(data)
         try:
             sent = write(self.fd, data)
-        except (BlockingIOError, InterruptedError):
-            sent = 0
         except OSError as error:
-            self._lost(error, count)
+            self.after_brief(data, 0, error)
             return
         self.sent += sent
-        if sent != count:
+        if sent != len(data) or sent == server.brief:
+            self.after_brief(data, sent)
+
+    def after_brief(self, data: bytes, sent: int, error: OSError | None = None) -> None:
+        """``sent`` bytes of a short message are on their way: not all, or as many as one such receive takes."""
+        if error is not None and not isinstance(error, AGAIN):
+            self._lost(error, len(data))
+        elif sent != len(data):
             self._hold(data[sent:])
-        elif count == server.brief:
-            self._suit(count)
+        else:
+            self._suit(sent)
+
+    def unread(self, error: OSError) -> None:
+        """A receive failed: nothing was there after all, or the connection is lost."""
+        if not isinstance(error, AGAIN):
+            self._lost(error)
 
     def spliced(self, _mask: int) -> None:
         """The same for large messages, through the server's pipe."""
@@ -136,15 +142,13 @@ class Peer:
             return
         try:
             count = pipe.take(self.fd, len(server.space))
-        except (BlockingIOError, InterruptedError):
-            return
         except OSError as error:
             if error.errno in CANNOT_SPLICE:
                 server.pipe = None
                 pipe.close()
                 self.readable(READ)
             else:
-                self._lost(error)
+                self.unread(error)
             return
         if not count:
             self.close("closed")
@@ -153,7 +157,7 @@ class Peer:
         self.received += count
         try:
             sent = pipe.give(self.fd, count)
-        except (BlockingIOError, InterruptedError):
+        except AGAIN:
             sent = 0
         except OSError as error:
             pipe.rest()
@@ -202,10 +206,11 @@ class Peer:
     def _suit(self, count: int) -> None:
         """Choose how to receive what comes next, by the ``count`` of bytes that came last."""
         server = self._server
-        ready = self.brief if count < server.brief else self.readable
-        if count >= LARGE and server.pipe is not None:
-            ready = self.spliced
-        server.watch(self.fd, self._mask, ready, changed=False)
+        if count < server.brief:
+            server.watch_brief(self)
+            return
+        large = count >= LARGE and server.pipe is not None
+        server.watch(self.fd, self._mask, self.spliced if large else self.readable, changed=False)
 
     def _hold(self, rest: memoryview | bytes) -> None:
         if self._pending is None:
@@ -221,7 +226,7 @@ class Peer:
             return True
         try:
             sent = self._sock.send(pending)
-        except (BlockingIOError, InterruptedError):
+        except AGAIN:
             return True
         except OSError as error:
             self._lost(error)
@@ -282,7 +287,7 @@ class Peer:
         try:
             if self._sock.recv_into(self._server.space):
                 return
-        except (BlockingIOError, InterruptedError):
+        except AGAIN:
             return
         except OSError:
             pass
