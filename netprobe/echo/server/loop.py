@@ -164,9 +164,10 @@ class Server:
 
     def _serve_brief(self, batch: list[tuple[int, int]]) -> list[tuple[int, int]]:
         """Serve the peers with short messages together; the rest of ``batch`` is left."""
-        fds = [fd for fd, _ in batch if fd in self._brief]
-        rest = [(fd, mask) for fd, mask in batch if fd not in self._brief] if len(fds) < len(batch) else []
-        echo_together(fds, self._brief, self.brief, self.now)
+        brief = self._brief
+        fds = [fd for fd, _ in batch if fd in brief]
+        rest = [(fd, mask) for fd, mask in batch if fd not in brief] if len(fds) < len(batch) else []
+        echo_together(fds, brief, self.brief, self.now)
         return rest
 
     def _wake(self, when: float) -> None:

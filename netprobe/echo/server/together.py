@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, repeat
+from operator import not_
 from os import read, write
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,34 +24,35 @@ T = TypeVar("T")
 
 def echo_together(fds: Sequence[int], peers: Mapping[int, Peer], size: int, now: float) -> None:
     """Serve ``peers[fd]`` for each of ``fds``, as ``peer.brief`` would: at most ``size`` bytes each."""
-    received, failed = _each(map(read, fds, repeat(size)), len(fds), b"")
+    received, failed = _each(map(read, fds, repeat(size)), fds, b"")
     if not all(received):
-        for index, fd in enumerate(fds):
-            if index in failed:
-                peers[fd].unread(failed[index])
-            elif not received[index]:
+        for fd in compress(fds, map(not_, received)):
+            if fd in failed:
+                peers[fd].unread(failed[fd])
+            else:
                 peers[fd].close("closed")
         fds, received = list(compress(fds, received)), list(filter(None, received))
-    sent, failed = _each(map(write, fds, received), len(fds), 0)
-    for index, (fd, data, count) in enumerate(zip(fds, received, sent, strict=True)):
+    sent, failed = _each(map(write, fds, received), fds, 0)
+    for fd, data, count in zip(fds, received, sent, strict=True):
         peer = peers[fd]
+        length = len(data)
         peer.heard = now
-        peer.received += len(data)
+        peer.received += length
         peer.sent += count
-        if count != len(data) or count == size:
-            peer.after_brief(data, count, failed.get(index))
+        if count != length or count == size:
+            peer.after_brief(data, count, failed.get(fd))
 
 
-def _each(results: Iterator[T], count: int, nothing: T) -> tuple[list[T], dict[int, OSError]]:
-    """The ``count`` results of a map of a system call; where it failed, ``nothing``, and the error by index."""
+def _each(results: Iterator[T], fds: Sequence[int], nothing: T) -> tuple[list[T], dict[int, OSError]]:
+    """What a system call gives for each of ``fds``; where it fails, ``nothing``, and the error by descriptor."""
     taken: list[T] = []
     take = taken.append
     failed: dict[int, OSError] = {}
-    while len(taken) < count:
+    while len(taken) < len(fds):
         try:
             for result in results:
                 take(result)
         except OSError as error:  # a map goes on behind the item that raised
-            failed[len(taken)] = error
+            failed[fds[len(taken)]] = error
             take(nothing)
     return taken, failed
