@@ -8,6 +8,7 @@ import select
 import socket
 import struct
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netprobe.echo.clients import sent as sent_module
+from netprobe.echo.clients.connecting import PeerError
+from netprobe.echo.clients.send import Source, echo_back
 from netprobe.echo.clients.sent import Comparison
 from netprobe.echo.framing import Connection, Message
 from netprobe.render.received import printable
@@ -107,6 +110,37 @@ def test_a_reset_is_named(serve: Serve, netprobe: Run) -> None:
     ran = netprobe("echo", "send", "--to", at(serve, reset), "Hello, world")
     assert ran.status == 1
     assert "reset" in ran.stderr
+
+
+class Late(Source):
+    """Its end comes when the peer has gone."""
+
+    def __init__(self, data: bytes, gone: threading.Event) -> None:
+        super().__init__(data)
+        self._gone = gone
+
+    def next(self) -> bytes:
+        data = super().next()
+        assert data or self._gone.wait(20)
+        return data
+
+
+@pytest.mark.parametrize("said", [b"", b"last words"])
+def test_a_reset_before_our_end_is_one_all_the_same(serve: Serve, said: bytes) -> None:
+    gone = threading.Event()
+
+    def behave(sock: socket.socket) -> None:
+        assert sock.recv(2, socket.MSG_WAITALL | socket.MSG_PEEK) == b"hi"
+        sock.sendall(said)
+        reset(sock)
+        sock.close()
+        gone.set()
+
+    came = b""
+    with pytest.raises(PeerError, match="reset"):  # not: the socket is not connected
+        for data in echo_back(Late(b"hi", gone), "127.0.0.1", serve(behave), 5, Comparison()):
+            came += data
+    assert came == said
 
 
 def test_silence_is_no_answer(netprobe: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import selectors
 import socket
 import time
@@ -105,7 +106,11 @@ class _Exchange:
             self.comparison.add_sent(data)
         else:
             self.ended = True
-            self.sock.shutdown(socket.SHUT_WR)
+            try:
+                self.sock.shutdown(socket.SHUT_WR)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:  # the peer was faster: what it sent, or did, is still to be received
+                    raise
 
 
 def echo_back(
