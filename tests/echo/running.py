@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from tests.conftest import NETPROBE, clean_environment
 
-__all__ = ["Server"]
+__all__ = ["Server", "exactly"]
 
 
 class Server:
@@ -56,3 +56,13 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
+
+
+def exactly(sock: socket.socket, size: int) -> bytes:
+    """``size`` bytes, however they come."""
+    data = bytearray()
+    while len(data) < size:
+        more = sock.recv(size - len(data))
+        assert more, f"closed after {len(data)} of {size} bytes"
+        data += more
+    return bytes(data)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 import pytest
 
 from netprobe.echo.server.readiness import BATCH, READ, readiness
-from tests.echo.running import Server
+from tests.echo.running import Server, exactly
 
 ELSEWHERE = """
 import os, runpy, select, sys  # selectors looks for what select has when it is first imported
@@ -51,7 +51,7 @@ def test_a_server_without_epoll_serves_the_same(missing: str) -> None:
         for number, peer in enumerate(peers):
             peer.sendall(b"%03d" % number * 1000)
         for number, peer in enumerate(peers[:100]):
-            assert everything(peer, 3000) == b"%03d" % number * 1000
+            assert exactly(peer, 3000) == b"%03d" % number * 1000
         assert server.event("accept-paused")["cause"] == "max-connections"
         slow = peers[0]
         slow.setblocking(False)
@@ -59,23 +59,13 @@ def test_a_server_without_epoll_serves_the_same(missing: str) -> None:
         while select.select([], [slow], [], 0.3)[1]:  # until the server holds what we do not read, and reads no more
             sent += slow.send(bytes(65536))
         peers[1].sendall(b"meanwhile")
-        assert everything(peers[1], 9) == b"meanwhile"
+        assert exactly(peers[1], 9) == b"meanwhile"
         slow.settimeout(20)
-        assert everything(slow, sent) == bytes(sent)
+        assert exactly(slow, sent) == bytes(sent)
         slow.close()
         assert server.event("ended")["received_bytes"] == sent + 3000
-        assert everything(peers[100], 3000) == b"100" * 1000  # there is room now
+        assert exactly(peers[100], 3000) == b"100" * 1000  # there is room now
         code, events, err = server.stop()
     assert (code, err) == (0, "")
     assert events[-1]["event"] == "summary"
     assert events[-1]["connections"] == 101
-
-
-def everything(peer: socket.socket, size: int) -> bytes:
-    """``size`` bytes of what comes."""
-    parts = bytearray()
-    while len(parts) < size:
-        part = peer.recv(65536)
-        assert part, f"the end after {len(parts)} of {size} bytes"
-        parts += part
-    return bytes(parts)

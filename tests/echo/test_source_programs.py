@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.echo.running import Server
+from tests.echo.running import Server, exactly
 
 
 @pytest.fixture
@@ -98,15 +98,6 @@ def frame(content: bytes, content_type: str, encoding: str) -> bytes:
         ensure_ascii=False,
     ).encode("utf-8")
     return struct.pack(">H", len(header)) + header + content
-
-
-def exactly(sock: socket.socket, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        more = sock.recv(size - len(data))
-        assert more, "closed in the middle of a frame"
-        data += more
-    return data
 
 
 def read_frame(sock: socket.socket) -> tuple[dict[str, Any], bytes]:

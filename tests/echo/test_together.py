@@ -16,7 +16,7 @@ from netprobe.echo.server.readiness import BATCH
 from netprobe.echo.server.stream import Peer
 from netprobe.echo.server.together import echo_together
 from netprobe.echo.server.totals import Totals
-from tests.echo.running import Server
+from tests.echo.running import Server, exactly
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="read(2) and write(2) take sockets on POSIX systems only")
 
@@ -161,9 +161,7 @@ def test_hundreds_talk_at_once_and_none_is_mixed_up_with_another(options: tuple[
                 for sock, message in zip(part, messages, strict=True):
                     sock.sendall(message)
                 for sock, message in zip(part, messages, strict=True):
-                    back = b""
-                    while len(back) < len(message):
-                        back += sock.recv(len(message) - len(back))
+                    back = exactly(sock, len(message))
                     wrong.extend([(message, back)] if back != message else [])
                 part.pop().close()  # one goes while the others talk on
 

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from netprobe.echo.server.readiness import AGAIN
 from netprobe.sockets.constants import SYSTEM
 
 __all__ = ["RETRY", "Accepting"]
@@ -45,7 +46,7 @@ class Accepting:
                 return self._out("max-connections")
             try:
                 sock, address = listener.accept()
-            except (BlockingIOError, InterruptedError):
+            except AGAIN:
                 return False
             except OSError as error:
                 if error.errno in OUT_OF_MEANS:

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, Final
 
 from netprobe.echo.server.rate import Rate
+from netprobe.echo.server.readiness import AGAIN
 from netprobe.sockets.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
 
 __all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams", "ask_destination"]
@@ -92,7 +93,7 @@ class Datagrams:
         for _ in range(BATCH):
             try:
                 count, ancillary, _flags, peer = receive(buffers, self._ancillary)
-            except (BlockingIOError, InterruptedError):
+            except AGAIN:
                 return
             except OSError:  # an ICMP error of a reply before
                 continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from netprobe.echo.framing import Closed, Connection, Event, RemoteProtocolError, Replies, error_message
 from netprobe.echo.server.happenings import endpoint
-from netprobe.echo.server.readiness import READ
+from netprobe.echo.server.readiness import AGAIN, READ
 from netprobe.echo.server.stream import Peer
 from netprobe.version import __version__
 
@@ -44,10 +44,8 @@ class FramedPeer(Peer):
         server = self._server
         try:
             count = self._sock.recv_into(server.space)
-        except (BlockingIOError, InterruptedError):
-            return
         except OSError as error:
-            self._lost(error)
+            self.unread(error)
             return
         self._received_ns = server.clock_ns()
         self.received += count
@@ -93,7 +91,7 @@ class FramedPeer(Peer):
         self.heard = self._server.now
         try:
             sent = self._sock.send(out)
-        except (BlockingIOError, InterruptedError):
+        except AGAIN:
             sent = 0
         except OSError as error:
             self._lost(error, len(out))

@@ -14,10 +14,11 @@ import select
 import selectors
 from typing import Final, Protocol
 
-__all__ = ["BATCH", "READ", "WRITE", "Readiness", "forgets_closed", "readiness"]
+__all__ = ["AGAIN", "BATCH", "READ", "WRITE", "Readiness", "forgets_closed", "readiness"]
 
 READ: Final = 0x001  # EPOLLIN; errors and hang-ups are reported unasked, see epoll_ctl(2)
 WRITE: Final = 0x004  # EPOLLOUT
+AGAIN: Final = (BlockingIOError, InterruptedError)  # it was not ready after all: nothing there, or no room
 BATCH: Final = 64  # ready descriptors that the server asks for at once
 
 

@@ -13,7 +13,7 @@ from os import read, write
 from typing import TYPE_CHECKING, Any, Final
 
 from netprobe.echo.server.happenings import Ended, endpoint, utc_now
-from netprobe.echo.server.readiness import READ, WRITE
+from netprobe.echo.server.readiness import AGAIN, READ, WRITE
 from netprobe.echo.server.splice import LARGE, SMALL
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["LINGER", "Peer"]
 
 LINGER: Final = 0.5  # seconds that a peer has to end its side after ours has ended
-AGAIN: Final = (BlockingIOError, InterruptedError)  # nothing there, or no room, at the moment
 CANNOT_SPLICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # this kernel, or this sandbox
 LAST_RECEIVES: Final = 8  # from a peer that never pauses, before our side ends
 
