@@ -37,10 +37,10 @@ FORKERS = ("socat", "ncat")
 POINTS = [
     *(
         Point(f"{n} x {size} B", "ping", n, size, (C, OURS, *(FORKERS if n in (50, 500) else ()), *extra))
-        for size, extra in ((64, (FRAMED, TWO, FRAMED_TWO)), (16384, ()))
+        for size, extra in ((64, (FRAMED, TWO, FRAMED_TWO)), (16384, (TWO,)))
         for n in (1, 50, 500, 5000)
     ),
-    Point("connects/s", "churn", 32, 64, (C, OURS, *FORKERS)),
+    Point("connects/s", "churn", 32, 64, (C, OURS, TWO, *FORKERS)),
     Point("one stream, bytes/s", "stream", 1024, 262144, (C, OURS, "socat")),
 ]
 
@@ -67,14 +67,20 @@ def main() -> None:
             if shutil.which(name):
                 servers[name] = stack.enter_context(start())
         ratios = []
+        by_two: dict[str, list[float]] = {}
         for point in POINTS:
             if given.only in point.name or given.only in point.mode:
                 taken = measure(point, servers, load, made / "frame", given.runs, given.seconds)
                 print_row(point, taken)
                 if point.mode == "ping":
                     ratios.append(taken[OURS] / taken[C])
+                for one, two in ((OURS, TWO), (FRAMED, FRAMED_TWO)):
+                    if two in taken:
+                        by_two.setdefault(f"{two} against one", []).append(taken[two] / taken[one])
         if ratios:
             print(f"\ngeometric mean {exp(sum(map(log, ratios)) / len(ratios)):.2f}, worst {min(ratios):.2f}")
+        for name, gains in by_two.items():
+            print(f"{name}: {'  '.join(f'{gain:.2f}' for gain in gains)}")
         if not given.only or given.only == "idle":
             print_idle(load, made)
 
