@@ -7,7 +7,7 @@ import os
 import random
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,35 +17,11 @@ from netprobe.echo.server import waiting as waiting_module
 from netprobe.echo.server.limits import BRIEF
 from netprobe.echo.server.splice import LARGE, SMALL, Pipe
 from netprobe.echo.server.stream import Peer
-from netprobe.echo.server.totals import Totals
 from netprobe.echo.server.waiting import awake, waiting
+from tests.echo.loop import Loop
 from tests.echo.running import Server
 
 splices = pytest.mark.skipif(not hasattr(os, "splice"), reason="this system has no splice(2)")
-
-
-class Loop:
-    """As much of a server as one peer needs."""
-
-    def __init__(self, pipe: Pipe | None, brief: int = BRIEF) -> None:
-        self.now = 1.0
-        self.view = memoryview(bytearray(256 * 1024))
-        self.space = self.view
-        self.max_buffer = 1 << 20
-        self.brief = brief
-        self.pipe = pipe
-        self.totals = Totals()
-        self.ready: Callable[[int], object] | None = None
-        self.ended: tuple[str, str | None] | None = None
-
-    def watch(self, _fd: int, _mask: int, ready: Callable[[int], object], changed: bool) -> None:
-        self.ready = ready
-
-    def watch_brief(self, peer: Peer) -> None:
-        self.ready = peer.brief
-
-    def forget(self, _peer: Peer, how: str, cause: str | None) -> None:
-        self.ended = (how, cause)
 
 
 @contextmanager
@@ -55,45 +31,43 @@ def peer_of(loop: Any) -> Iterator[tuple[Peer, socket.socket]]:
         ours.setblocking(False)
         theirs.settimeout(10)
         peer = Peer(loop, ours, "")
-        loop.ready = peer.readable
+        loop.ready[peer.fd] = peer.readable
         yield peer, theirs
     if loop.pipe is not None:
         loop.pipe.close()
 
 
-def echoed(loop: Loop, theirs: socket.socket, data: bytes) -> str:
+def echoed(loop: Loop, peer: Peer, theirs: socket.socket, data: bytes) -> str:
     """Have ``data`` back; the name of the method that is to take what comes next."""
     theirs.sendall(data)
     back = b""
     while len(back) < len(data):
-        assert loop.ready is not None
-        loop.ready(1)
+        loop.ready[peer.fd](1)
         back += theirs.recv(len(data))
     assert back == data
-    assert loop.ready is not None
-    return loop.ready.__name__
+    return loop.ready[peer.fd].__name__
 
 
 @splices
 def test_the_last_size_decides_how_the_next_is_received() -> None:
     loop = Loop(Pipe.open())
-    with peer_of(loop) as (_peer, theirs):
-        assert echoed(loop, theirs, b"x" * 1000) == "readable"
-        assert echoed(loop, theirs, b"x" * 64) == "brief"
-        assert echoed(loop, theirs, b"x" * (BRIEF - 1)) == "brief"
-        assert echoed(loop, theirs, os.urandom(BRIEF)) == "readable"
-        assert echoed(loop, theirs, os.urandom(LARGE)) == "spliced"
-        assert echoed(loop, theirs, os.urandom(SMALL)) == "spliced"
-        assert echoed(loop, theirs, b"y" * (SMALL - 1)) == "readable"
-        assert echoed(loop, theirs, b"y" * LARGE) == "spliced"
-        assert echoed(loop, theirs, b"z") == "brief"
+    with peer_of(loop) as (peer, theirs):
+        assert echoed(loop, peer, theirs, b"x" * 1000) == "readable"
+        assert echoed(loop, peer, theirs, b"x" * 64) == "brief"
+        assert echoed(loop, peer, theirs, b"x" * (BRIEF - 1)) == "brief"
+        assert echoed(loop, peer, theirs, os.urandom(BRIEF)) == "readable"
+        assert echoed(loop, peer, theirs, os.urandom(LARGE)) == "spliced"
+        assert echoed(loop, peer, theirs, os.urandom(SMALL)) == "spliced"
+        assert echoed(loop, peer, theirs, b"y" * (SMALL - 1)) == "readable"
+        assert echoed(loop, peer, theirs, b"y" * LARGE) == "spliced"
+        assert echoed(loop, peer, theirs, b"z") == "brief"
 
 
 def test_without_pipe_and_with_a_small_buffer_everything_is_plain() -> None:
     loop = Loop(None, brief=0)
-    with peer_of(loop) as (_peer, theirs):
+    with peer_of(loop) as (peer, theirs):
         for size in (64, BRIEF, LARGE):
-            assert echoed(loop, theirs, os.urandom(size)) == "readable"
+            assert echoed(loop, peer, theirs, os.urandom(size)) == "readable"
 
 
 @splices
@@ -103,27 +77,26 @@ def test_a_system_that_does_not_splice_sockets_loses_nothing(monkeypatch: pytest
         raise OSError(number, os.strerror(number))
 
     loop = Loop(Pipe.open())
-    with peer_of(loop) as (_peer, theirs):
-        echoed(loop, theirs, b"x" * LARGE)
+    with peer_of(loop) as (peer, theirs):
+        echoed(loop, peer, theirs, b"x" * LARGE)
         monkeypatch.setattr(os, "splice", refuse)
-        assert echoed(loop, theirs, os.urandom(LARGE)) == "readable"
+        assert echoed(loop, peer, theirs, os.urandom(LARGE)) == "readable"
         assert loop.pipe is None
-        assert loop.ended is None
+        assert not loop.ended
 
 
 @splices
 def test_what_the_kernel_does_not_take_leaves_the_pipe() -> None:
     loop = Loop(Pipe.open())
     with peer_of(loop) as (peer, theirs):
-        echoed(loop, theirs, b"x" * LARGE)
+        echoed(loop, peer, theirs, b"x" * LARGE)
         peer._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
         sent = b""
         while not peer.owed:
             data = os.urandom(LARGE)
             theirs.sendall(data)
             sent += data
-            assert loop.ready is not None
-            loop.ready(1)
+            loop.ready[peer.fd](1)
         assert loop.pipe is not None
         assert loop.pipe.rest() == b""  # nothing of this peer's is left for the next
         back = b""
@@ -137,12 +110,11 @@ def test_what_the_kernel_does_not_take_leaves_the_pipe() -> None:
 def test_a_peer_that_resets_leaves_nothing_in_the_pipe() -> None:
     loop = Loop(Pipe.open())
     with peer_of(loop) as (peer, theirs):
-        echoed(loop, theirs, b"x" * LARGE)
+        echoed(loop, peer, theirs, b"x" * LARGE)
         theirs.sendall(b"y" * LARGE)
         theirs.shutdown(socket.SHUT_RD)
-        assert loop.ready is not None
-        loop.ready(1)
-        assert loop.ended == ("reset", "EPIPE")
+        loop.ready[peer.fd](1)
+        assert loop.ended == {peer.fd: ("reset", "EPIPE")}
         assert loop.totals.undelivered == LARGE
         assert loop.pipe is not None
         assert loop.pipe.rest() == b""

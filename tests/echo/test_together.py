@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
@@ -15,33 +15,10 @@ from netprobe.echo.server.limits import BRIEF
 from netprobe.echo.server.readiness import BATCH
 from netprobe.echo.server.stream import Peer
 from netprobe.echo.server.together import echo_together
-from netprobe.echo.server.totals import Totals
+from tests.echo.loop import Loop
 from tests.echo.running import Server, exactly
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="read(2) and write(2) take sockets on POSIX systems only")
-
-
-class Loop:
-    """As much of a server as some peers need."""
-
-    def __init__(self) -> None:
-        self.now = 1.0
-        self.view = self.space = memoryview(bytearray(65536))
-        self.max_buffer = 65536
-        self.brief = BRIEF
-        self.pipe = None
-        self.totals = Totals()
-        self.ready: dict[int, Callable[[int], object]] = {}
-        self.ended: dict[int, tuple[str, str | None]] = {}
-
-    def watch(self, fd: int, _mask: int, ready: Callable[[int], object], changed: bool) -> None:
-        self.ready[fd] = ready
-
-    def watch_brief(self, peer: Peer) -> None:
-        self.ready[peer.fd] = peer.brief
-
-    def forget(self, peer: Peer, how: str, cause: str | None) -> None:
-        self.ended[peer.fd] = (how, cause)
 
 
 class Crowd:
