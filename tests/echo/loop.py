@@ -31,5 +31,8 @@ class Loop:
     def watch_brief(self, peer: Peer) -> None:
         self.ready[peer.fd] = peer.brief
 
+    def linger(self, peer: Peer, _seconds: float) -> None:
+        assert peer.fd in self.ready
+
     def forget(self, peer: Peer, how: str, cause: str | None) -> None:
         self.ended[peer.fd] = (how, cause)

@@ -121,6 +121,30 @@ def test_a_peer_that_resets_leaves_nothing_in_the_pipe() -> None:
         assert peer.sent == LARGE
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_what_has_come_by_the_last_call_stays_behind_what_is_owed(room: bool) -> None:
+    loop = Loop(None, brief=0)
+    with peer_of(loop) as (peer, theirs):
+        peer._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        theirs.sendall(sent := os.urandom(LARGE))
+        loop.ready[peer.fd](1)
+        assert peer.owed
+        if not room:
+            loop.max_buffer = peer.owed
+        back = theirs.recv(LARGE - peer.owed)  # the kernel takes more again, and nobody has seen it yet
+        theirs.sendall(b"last words")
+        peer.finish("stopped")
+        while peer.owed:
+            peer.flush(4)
+            back += theirs.recv(LARGE)
+        back += b"".join(iter(lambda: theirs.recv(LARGE), b""))  # our side has ended
+        assert back == sent + (b"last words" if room else b"")
+        theirs.shutdown(socket.SHUT_WR)
+        while peer.fd not in loop.ended:
+            loop.ready[peer.fd](1)
+        assert loop.ended[peer.fd] == ("stopped", None)
+
+
 @pytest.mark.parametrize("options", [(), ("--max-buffer", "100"), ("--max-buffer", "20000"), ("--workers", "2")])
 def test_messages_of_all_sizes_come_back_in_order(options: tuple[str, ...]) -> None:
     chance = random.Random(5)

@@ -181,9 +181,13 @@ class Peer:
         if self._ending is not None:
             return
         for _ in range(LAST_RECEIVES):
+            if self._pending:  # what comes now stays behind it
+                if self._room():
+                    self._receive_more()
+                break
             before = self.received
             self.readable(READ)
-            if self._ending is not None or self._pending or self.received == before:
+            if self._ending is not None or self.received == before:
                 break
         if self._ending is None and self._sock.fileno() >= 0:
             self._ending = how
