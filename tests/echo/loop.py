@@ -19,11 +19,15 @@ class Loop:
         self.now = 1.0
         self.view = self.space = memoryview(bytearray(256 * 1024))
         self.max_buffer = 1 << 20
+        self.max_content = 1 << 20
         self.brief = brief
         self.pipe = pipe
         self.totals = Totals()
         self.ready: dict[int, Callable[[int], object]] = {}
         self.ended: dict[int, tuple[str, str | None]] = {}
+
+    def clock_ns(self) -> int:
+        return int(self.now * 1e9)
 
     def watch(self, fd: int, _mask: int, ready: Callable[[int], object], changed: bool) -> None:
         self.ready[fd] = ready

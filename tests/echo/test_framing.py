@@ -134,7 +134,7 @@ def test_a_reply_repeats_the_message_and_adds_what_the_server_saw() -> None:
     replies = Replies(peer, local, "netprobe 0")
     message = Message.of_bytes(b"\x00\xff", "a/b", content_encoding="binary", byteorder="little")
     for sequence in (1, 2):
-        (reply,) = Connection().receive(replies.reply(message, 100, lambda: 200))
+        (reply,) = Connection().receive(replies.reply(message.header, message.content, 100, lambda: 200))
         assert isinstance(reply, Message)
         assert reply.content == message.content
         assert (reply.header.content_type, reply.header.byteorder) == ("a/b", "little")
@@ -155,7 +155,8 @@ def test_the_longest_header_that_is_accepted_can_be_answered() -> None:
     )
     assert isinstance(message, Message)
     endpoint = {"address": "f" * 100, "port": 65535}
-    (reply,) = Connection().receive(Replies(endpoint, endpoint, "s").reply(message, 1 << 63, lambda: 1 << 63))
+    answer = Replies(endpoint, endpoint, "s").reply(message.header, message.content, 1 << 63, lambda: 1 << 63)
+    (reply,) = Connection().receive(answer)
     assert isinstance(reply, Message)
     assert reply.header.content_type == text
 
@@ -203,6 +204,77 @@ def test_any_split_of_any_bytes_gives_the_same_events(stream: bytes, data: st.Da
     whole = told([stream])
     assert told(pieces) == whole
     assert told([bytes([byte]) for byte in stream[:2000]]) == told([stream[:2000]])
+
+
+@given(st.lists(st.sampled_from(["a", "b", "a" * 300]), max_size=6), st.data())
+def test_the_short_cut_gives_what_the_way_round_gives(kinds: list[str], data: st.DataObject) -> None:
+    connection, pieces = Connection(), []
+    for kind in kinds:
+        whole = Connection().send(Message.of_bytes(data.draw(st.binary(min_size=1, max_size=2)), kind))
+        cut = data.draw(st.sampled_from([0, 1, 2, len(whole) - 1, len(whole)]))
+        pieces += [piece for piece in (whole[:cut], whole[cut:]) if piece]
+    events: list[Event] = []
+    for piece in pieces:
+        again = connection.again(memoryview(piece))
+        if again is not None:
+            events.append(Message(*again))
+        else:
+            events += connection.receive(piece)
+    assert [*events, Closed()] == told(pieces)[0]
+
+
+def test_only_a_whole_frame_with_the_same_header_takes_the_short_cut() -> None:
+    first, other = frame(FOUR), frame({**FOUR, "byteorder": "big"})
+    connection = Connection()
+
+    def takes(data: bytes) -> bool:
+        return connection.again(memoryview(data)) is not None
+
+    assert not takes(first)  # a header that nobody has read yet
+    assert len(list(connection.receive(first))) == 1
+    assert takes(first)
+    assert connection.again(memoryview(frame(FOUR, b"[]"))) == (Header(2, "text/json", "utf-8", "little"), b"[]")
+    assert not takes(other)
+    assert not takes(first[:-1])
+    assert not takes(first + first)
+    assert not takes(first[:-2].replace(b"little", b"Little") + b"{}")  # as long, and something else
+    list(connection.receive(first[:20]))
+    assert not takes(first)
+    list(connection.receive(first[20:-1]))
+    assert not takes(first)
+    list(connection.receive(first[-1:]))
+    assert takes(first)
+    list(connection.receive(first[:-2]))  # its content may look like a frame
+    assert not takes(first)
+    connection.receive(b"{}" + first)  # nobody asks for the events until the end
+    assert len(list(connection.receive(b""))) == 3
+    assert not takes(first)
+
+
+def test_a_broken_connection_stays_broken_on_the_short_cut() -> None:
+    connection = Connection()
+    list(connection.receive(frame(FOUR)))
+    with pytest.raises(RemoteProtocolError):
+        list(connection.receive(b"\0\0"))
+    assert connection.again(memoryview(frame(FOUR))) is None
+
+
+def test_a_header_that_one_connection_allows_is_still_too_much_for_another() -> None:
+    long = frame({**FOUR, "content-length": 50}, b"x" * 50)
+    assert told([long], 50)[1] is None
+    assert told([long], 49)[1] == "content-too-long"
+
+
+@pytest.mark.parametrize("more", [{}, {"netprobe": {"a": 1}}, {"x-more": "y" * 300}])
+def test_each_reply_speaks_of_the_message_it_answers(more: dict[str, Any]) -> None:
+    replies, connection = Replies({}, {}, "s"), Connection()
+    for order in ("little", "little", "big", "little"):
+        for message in connection.receive(frame({**FOUR, "byteorder": order, **more})):
+            assert isinstance(message, Message)
+            (reply,) = Connection().receive(replies.reply(message.header, message.content, 1, lambda: 2))
+            assert isinstance(reply, Message)
+            assert reply.header.byteorder == order
+    assert replies.sequence == 4
 
 
 @given(st.binary(max_size=200))

@@ -150,7 +150,7 @@ def framed_echo(observed: dict[str, object]) -> Behave:
                 for event in connection.receive(sock.recv(65536)):
                     if isinstance(event, Closed):
                         return
-                    sock.sendall(replies.reply(event, 1_000, lambda: 1_000 + 2_000))
+                    sock.sendall(replies.reply(event.header, event.content, 1_000, lambda: 1_000 + 2_000))
             except RemoteProtocolError as error:
                 sock.sendall(Connection().send(error_message(error)))
                 return

@@ -23,37 +23,43 @@ TRICKLE: Final = 4096  # bytes that an unfinished frame must grow by in --idle-t
 class FramedPeer(Peer):
     """A connection that speaks ``--framed``."""
 
-    __slots__ = ("_connection", "_events", "_grown", "_messages", "_received_ns", "_replies")
+    __slots__ = ("_connection", "_events", "_grown", "_received_ns", "_replies")
 
     def __init__(self, server: Server, sock: socket.socket, address: Any) -> None:
         super().__init__(server, sock, address)
         self._connection = Connection(server.max_content)
         self._replies = Replies(endpoint(address), endpoint(sock.getsockname()), f"netprobe {__version__}")
         self._events: Iterator[Event] | None = None  # of the last receive, not all answered yet
-        self._messages = 0
         self._grown = 0
         self._received_ns = 0
 
     @property
     def messages(self) -> int:
         """How many frames were answered."""
-        return self._messages
+        return self._replies.sequence
 
     def readable(self, _mask: int) -> None:
-        """One receive; each frame that it completes is answered."""
+        """One receive; each frame that it completes is answered. Most often it is one frame like the last one."""
         server = self._server
         try:
             count = self._sock.recv_into(server.space)
         except OSError as error:
             self.unread(error)
             return
-        self._received_ns = server.clock_ns()
+        received_ns = server.clock_ns()
+        data = server.view[:count]
         self.received += count
+        again = self._connection.again(data)
+        if again is not None:
+            if self._send(self._replies.reply(*again, received_ns, server.clock_ns)) and self._pending:
+                super()._settle()
+            return
+        self._received_ns = received_ns
         self._grown += count
         if self._grown >= TRICKLE:
             self._grown = 0
             self.heard = server.now
-        self._events = self._connection.receive(server.view[:count])
+        self._events = self._connection.receive(data)
         self._answer()
 
     def _answer(self) -> None:
@@ -75,8 +81,7 @@ class FramedPeer(Peer):
                 if isinstance(event, Closed):
                     self._ending = "closed"
                     continue
-                out += self._replies.reply(event, self._received_ns, server.clock_ns)
-                self._messages += 1
+                out += self._replies.reply(event.header, event.content, self._received_ns, server.clock_ns)
                 if len(out) >= most:
                     return out
         except RemoteProtocolError as error:
@@ -86,7 +91,7 @@ class FramedPeer(Peer):
         self._events = None
         return out
 
-    def _send(self, out: bytearray) -> bool:
+    def _send(self, out: bytes | bytearray) -> bool:
         """Send as much as the kernel takes and keep the rest; False if the connection is over."""
         self.heard = self._server.now
         try:
@@ -98,8 +103,7 @@ class FramedPeer(Peer):
             return False
         self.sent += sent
         if sent != len(out):
-            del out[:sent]
-            self._pending = out
+            self._pending = bytearray(memoryview(out)[sent:])
         return True
 
     def _settle(self) -> None:
