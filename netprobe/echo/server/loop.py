@@ -22,7 +22,7 @@ from netprobe.echo.server.readiness import BATCH, READ, forgets_closed, readines
 from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
 from netprobe.echo.server.together import echo_together
-from netprobe.echo.server.totals import Totals
+from netprobe.echo.server.totals import Totals, ended
 from netprobe.echo.server.waiting import waiting
 
 __all__ = ["Server"]
@@ -123,7 +123,7 @@ class Server:
         self._brief.pop(peer.fd, None)
         self.totals.add(peer)
         if self._limits.log:
-            self._say(peer.ended(how, cause))
+            self._say(ended(peer, self.now, how, cause))
         if self._accepting.paused is not None:
             self._wake(self.now)
 

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from os import read, write
 from typing import TYPE_CHECKING, Any, Final
 
-from netprobe.echo.server.happenings import Ended, endpoint, utc_now
 from netprobe.echo.server.readiness import AGAIN, READ, WRITE
 from netprobe.echo.server.splice import LARGE, SMALL
 
@@ -197,14 +196,6 @@ class Peer:
         """Forget the connection, whatever it still holds."""
         self._server.forget(self, how, cause)
         self._sock.close()
-
-    def ended(self, how: str, cause: str | None) -> Ended:
-        """The line of ``--log``."""
-        name = endpoint(self.address)
-        protocol = "unix" if name["port"] is None else "tcp"
-        milliseconds = round((self._server.now - self.since) * 1000, 3)
-        counts = (self.received, self.sent, self.messages, milliseconds)
-        return Ended("ended", utc_now(), protocol, name["address"], name["port"], *counts, how, cause)
 
     def _suit(self, count: int) -> None:
         """Choose how to receive what comes next, by the ``count`` of bytes that came last."""

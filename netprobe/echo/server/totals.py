@@ -1,4 +1,4 @@
-"""What a server has done, counted as its connections end."""
+"""What a server has done, told and counted as its connections end."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from netprobe.echo.server.happenings import Summary
+from netprobe.echo.server.happenings import Ended, Summary, endpoint, utc_now
 
 if TYPE_CHECKING:
     from netprobe.echo.server.datagrams import Datagrams
     from netprobe.echo.server.stream import Peer
 
-__all__ = ["Totals"]
+__all__ = ["Totals", "ended"]
 
 
 class Totals:
@@ -49,3 +49,12 @@ class Totals:
             sum(d.refused for d in sockets),
             0,
         )
+
+
+def ended(peer: Peer, now: float, how: str, cause: str | None) -> Ended:
+    """The line of ``--log`` on a connection that has ended at ``now``, in seconds as ``peer.since``."""
+    name = endpoint(peer.address)
+    protocol = "unix" if name["port"] is None else "tcp"
+    milliseconds = round((now - peer.since) * 1000, 3)
+    counts = (peer.received, peer.sent, peer.messages, milliseconds)
+    return Ended("ended", utc_now(), protocol, name["address"], name["port"], *counts, how, cause)
