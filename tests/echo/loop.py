@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from netprobe.echo.server.brief import echo_brief
 from netprobe.echo.server.limits import BRIEF
 from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
@@ -33,10 +34,14 @@ class Loop:
         self.ready[fd] = ready
 
     def watch_brief(self, peer: Peer) -> None:
-        self.ready[peer.fd] = peer.brief
+        def brief(_mask: int) -> None:
+            echo_brief([peer.fd], {peer.fd: peer}, self.brief, None)
+
+        self.ready[peer.fd] = brief
 
     def linger(self, peer: Peer, _seconds: float) -> None:
         assert peer.fd in self.ready
 
     def forget(self, peer: Peer, how: str, cause: str | None) -> None:
+        self.totals.add(peer)
         self.ended[peer.fd] = (how, cause)

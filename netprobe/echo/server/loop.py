@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 from netprobe.echo.server.accepting import RETRY, Accepting
+from netprobe.echo.server.brief import echo_brief
 from netprobe.echo.server.datagrams import Datagrams
 from netprobe.echo.server.framed_stream import FramedPeer
 from netprobe.echo.server.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
@@ -21,7 +22,6 @@ from netprobe.echo.server.limits import BRIEF, BUFFER_SIZE, Limits
 from netprobe.echo.server.readiness import BATCH, READ, forgets_closed, readiness
 from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
-from netprobe.echo.server.together import echo_together
 from netprobe.echo.server.totals import Totals, ended
 from netprobe.echo.server.waiting import waiting
 
@@ -55,6 +55,8 @@ class Server:
         self.totals = Totals()
         self._limits = limits
         self._say = say
+        # Counts short messages for all peers at once, as long as nobody asks what a single peer did, and when.
+        self._sums = None if limits.log or limits.idle_timeout is not None else self.totals
         self._epoch = time_ns() - perf_counter_ns()
         self._readiness = readiness()
         self._forgets = forgets_closed(self._readiness)
@@ -104,8 +106,8 @@ class Server:
             self._readiness.modify(fd, mask)
 
     def watch_brief(self, peer: Peer) -> None:
-        """The messages of ``peer`` are short: it may be served together with others."""
-        self._handlers[peer.fd] = peer.brief
+        """The messages of ``peer`` are short: it is served with the others whose are."""
+        self._handlers[peer.fd] = peer.readable
         self._brief[peer.fd] = peer
 
     def linger(self, peer: Peer, seconds: float) -> None:
@@ -147,28 +149,22 @@ class Server:
 
     def _loop(self) -> None:
         poll = waiting(partial(self._readiness.poll, maxevents=BATCH), self._limits.busy_poll)
-        handlers = self._handlers
+        handlers, brief, size = self._handlers, self._brief, self.brief
         forever = float("inf")
         while True:
             wake_at = self._wake_at
             batch = poll(None if wake_at == forever else max(0.0, wake_at - monotonic()))
             self.now = now = monotonic()
-            if len(batch) >= BATCH:
-                batch = self._serve_brief(batch)
+            fds = [fd for fd, _ in batch if fd in brief]
+            if fds:
+                batch = [(fd, mask) for fd, mask in batch if fd not in brief] if len(fds) < len(batch) else []
+                echo_brief(fds, brief, size, self._sums)
             for fd, mask in batch:
                 ready = handlers.get(fd)
                 if ready is not None:
                     ready(mask)
             if now >= self._wake_at and not self._tick(now):
                 return
-
-    def _serve_brief(self, batch: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Serve the peers with short messages together; the rest of ``batch`` is left."""
-        brief = self._brief
-        fds = [fd for fd, _ in batch if fd in brief]
-        rest = [(fd, mask) for fd, mask in batch if fd not in brief] if len(fds) < len(batch) else []
-        echo_together(fds, brief, self.brief, self.now)
-        return rest
 
     def _wake(self, when: float) -> None:
         self._wake_at = min(self._wake_at, when)
@@ -255,6 +251,7 @@ class Server:
         if self._draining_until is not None:
             return
         self._draining_until = self.now + self._limits.drain_timeout
+        self._sums = None  # who is quiet is asked from here on
         self._wake(self.now)
         self._accepting.take_all()
         for datagrams in self._datagrams:
@@ -264,7 +261,7 @@ class Server:
             self._readiness.unregister(stopped.fileno())
             stopped.close()
         for peer in list(self._peers.values()):
-            peer.heard = max(peer.heard, self.now - QUIET / 2)  # time for what is on its way
+            peer.heard = self.now  # time for what is on its way
         self._say(Draining("draining", utc_now(), len(self._peers), self._limits.drain_timeout))
 
     def _drain(self, now: float, until: float) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Callable
-from os import read, write
 from typing import TYPE_CHECKING, Any, Final
 
 from netprobe.echo.server.readiness import AGAIN, READ, WRITE
@@ -78,7 +77,7 @@ class Peer:
             self.unread(error)
             return
         if not count:
-            self.close("closed")
+            self.unread()
             return
         self.heard = server.now
         self.received += count
@@ -95,40 +94,23 @@ class Peer:
         elif count < server.brief or count >= LARGE:
             self._suit(count)
 
-    def brief(self, _mask: int) -> None:
-        """The same for short messages: their bytes as an object cost less than a view of the server's buffer."""
-        server = self._server
-        try:
-            data = read(self.fd, server.brief)
-        except OSError as error:
-            self.unread(error)
-            return
-        if not data:
-            self.close("closed")
-            return
-        self.heard = server.now
-        self.received += len(data)
-        try:
-            sent = write(self.fd, data)
-        except OSError as error:
-            self.after_brief(data, 0, error)
-            return
-        self.sent += sent
-        if sent != len(data) or sent == server.brief:
-            self.after_brief(data, sent)
-
     def after_brief(self, data: bytes, sent: int, error: OSError | None = None) -> None:
-        """``sent`` bytes of a short message are on their way: not all, or as many as one such receive takes."""
+        """A short message came, and ``sent`` bytes of it are on their way: all, fewer, or none because of ``error``."""
+        self.heard = self._server.now
+        self.received += len(data)
+        self.sent += sent
         if error is not None and not isinstance(error, AGAIN):
             self._lost(error, len(data))
         elif sent != len(data):
             self._hold(data[sent:])
-        else:
+        elif sent >= self._server.brief:
             self._suit(sent)
 
-    def unread(self, error: OSError) -> None:
-        """A receive failed: nothing was there after all, or the connection is lost."""
-        if not isinstance(error, AGAIN):
+    def unread(self, error: OSError | None = None) -> None:
+        """A receive gave nothing: the peer has ended its side, nothing was there after all, or it is lost."""
+        if error is None:
+            self.close("closed")
+        elif not isinstance(error, AGAIN):
             self._lost(error)
 
     def spliced(self, _mask: int) -> None:
@@ -149,7 +131,7 @@ class Peer:
                 self.unread(error)
             return
         if not count:
-            self.close("closed")
+            self.unread()
             return
         self.heard = server.now
         self.received += count

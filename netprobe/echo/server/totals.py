@@ -32,6 +32,11 @@ class Totals:
         self._messages += peer.messages or 0
         self.undelivered += peer.owed
 
+    def echoed(self, count: int) -> None:
+        """Count bytes that came and went back, and that no peer counts."""
+        self._received += count
+        self._sent += count
+
     def summary(self, framed: bool, datagrams: Iterable[Datagrams]) -> Summary:
         """All of it, with what went over the sockets of ``datagrams``."""
         sockets = list(datagrams)
