@@ -46,9 +46,9 @@ def netprobe_server(*options: str, descriptors: int = 20_000) -> Iterator[Runnin
 
 
 @contextmanager
-def c_server(program: Path) -> Iterator[Running]:
-    """The C epoll server."""
-    with _started([str(program), "0"]) as process:
+def c_server(program: Path, port: int = 0) -> Iterator[Running]:
+    """The C epoll server; with the ``port`` of another one, it shares that."""
+    with _started([str(program), str(port)]) as process:
         assert process.stdout is not None
         yield Running(process.pid, int(process.stdout.readline()))
 

@@ -32,15 +32,16 @@ class Point:
 
 
 OURS, C, FRAMED, TWO = "netprobe", "C epoll", "netprobe --framed", "netprobe --workers 2"
+C_TWO = "C epoll x 2"  # what a second process gains here, whatever it is written in
 FRAMED_TWO = "netprobe --framed --workers 2"
 FORKERS = ("socat", "ncat")
 POINTS = [
     *(
         Point(f"{n} x {size} B", "ping", n, size, (C, OURS, *(FORKERS if n in (50, 500) else ()), *extra))
-        for size, extra in ((64, (FRAMED, TWO, FRAMED_TWO)), (16384, (TWO,)))
+        for size, extra in ((64, (C_TWO, FRAMED, TWO, FRAMED_TWO)), (16384, (C_TWO, TWO)))
         for n in (1, 50, 500, 5000)
     ),
-    Point("connects/s", "churn", 32, 64, (C, OURS, TWO, *FORKERS)),
+    Point("connects/s", "churn", 32, 64, (C, OURS, C_TWO, TWO, *FORKERS)),
     Point("one stream, bytes/s", "stream", 1024, 262144, (C, OURS, "socat")),
 ]
 
@@ -56,8 +57,12 @@ def main() -> None:
         made = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         load = build("load", made)
         (made / "frame").write_bytes(Connection().send(Message.of_bytes(bytes(64))))
+        yardstick = build("server", made)
+        first, sharing = (stack.enter_context(c_server(yardstick)) for _ in range(2))
+        stack.enter_context(c_server(yardstick, sharing.port))
         servers = {
-            C: stack.enter_context(c_server(build("server", made))),
+            C: first,
+            C_TWO: sharing,
             OURS: stack.enter_context(netprobe_server()),
             FRAMED: stack.enter_context(netprobe_server("--framed")),
             TWO: stack.enter_context(netprobe_server("--workers", "2")),
@@ -74,7 +79,7 @@ def main() -> None:
                 print_row(point, taken)
                 if point.mode == "ping":
                     ratios.append(taken[OURS] / taken[C])
-                for one, two in ((OURS, TWO), (FRAMED, FRAMED_TWO)):
+                for one, two in ((C, C_TWO), (OURS, TWO), (FRAMED, FRAMED_TWO)):
                     if two in taken:
                         by_two.setdefault(f"{two} against one", []).append(taken[two] / taken[one])
         if ratios:

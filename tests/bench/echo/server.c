@@ -1,4 +1,5 @@
-/* A single-threaded epoll echo server: the yardstick for `netprobe echo serve`. usage: server PORT */
+/* A single-threaded epoll echo server: the yardstick for `netprobe echo serve`. usage: server PORT
+ * Several may share a port. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -100,7 +101,7 @@ int main(int argc, char **argv)
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 0) };
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	setsockopt(listener, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
 	if (bind(listener, (struct sockaddr *)&address, sizeof address) || listen(listener, 4096)) {
 		perror("server");
 		return 3;

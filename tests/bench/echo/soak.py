@@ -1,7 +1,7 @@
-"""Hours of mixed work on one server, bounded: ``python -m tests.bench.echo.soak [seconds]`` (60 by default).
+"""Hours of mixed work on three servers, bounded: ``python -m tests.bench.echo.soak [seconds]`` (60 by default).
 
 At the same time: a load of messages, one of new connections, one stream, framed messages and datagrams, and peers that
-reset, stall or send garbage. Every round the server's resident memory and open descriptors are read from /proc. At the
+reset, stall or send garbage. Every round the servers' resident memory and open descriptors are read from /proc. At the
 end the table says whether they grew after the first rounds, and whether anything was lost.
 """
 
@@ -15,7 +15,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -26,45 +26,57 @@ from tests.conftest import NETPROBE, clean_environment
 
 SECONDS = 60.0
 ROUND_S = 5.0
+SERVERS = {  # one that counts short messages by the batch, one by the peer, and one of frames
+    "plain": ("--udp",),
+    "idle-timeout": ("--udp", "--idle-timeout", "30"),
+    "framed": ("--framed",),
+}
 
 
 def main() -> None:
     """Run the rounds and print a row for each."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else SECONDS
-    with netprobe_server("--udp", "--idle-timeout", "30") as plain, netprobe_server("--framed") as framed:
-        rows: list[tuple[int, int, int, int]] = []
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(netprobe_server(*options)) for name, options in SERVERS.items()}
+        rows: list[dict[str, tuple[int, int]]] = []
         lost = messages = 0
         ends = time.monotonic() + seconds
-        print(f"{'':>8} {'plain KiB':>10} {'fds':>5} {'framed KiB':>11} {'fds':>5} {'messages':>12} {'lost':>6}")
+        print("round", *(f"{name:>12} KiB  fds" for name in servers), f"{'messages':>13} {'lost':>6}")
         while time.monotonic() < ends:
-            done, missing = one_round(plain, framed, min(ROUND_S, max(ends - time.monotonic(), 1.0)))
+            done, missing = one_round(servers, min(ROUND_S, max(ends - time.monotonic(), 1.0)))
             messages += done
             lost += missing
-            rows.append((resident(plain.pid), descriptors(plain.pid), resident(framed.pid), descriptors(framed.pid)))
-            print(f"{len(rows):>8} {rows[-1][0]:>10} {rows[-1][1]:>5} {rows[-1][2]:>11} {rows[-1][3]:>5}", end=" ")
-            print(f"{messages:>12,} {lost:>6}", flush=True)
+            rows.append({name: (resident(server.pid), descriptors(server.pid)) for name, server in servers.items()})
+            print(f"{len(rows):>5}", *(f"{kib:>16} {fds:>4}" for kib, fds in rows[-1].values()), end=" ")
+            print(f"{messages:>13,} {lost:>6}", flush=True)
     if len(rows) < 4:
         return
     half = len(rows) // 2
-    for name, at in (("plain", 0), ("framed", 2)):
-        before, after = (median(row[at] for row in part) for part in (rows[1:half], rows[half:]))
-        fds = max(row[at + 1] for row in rows[half:]) - max(row[at + 1] for row in rows[1:half])
+    for name in servers:
+        before, after = (median(row[name][0] for row in part) for part in (rows[1:half], rows[half:]))
+        fds = max(row[name][1] for row in rows[half:]) - max(row[name][1] for row in rows[1:half])
         print(f"{name}: second half against the first: {after - before:+.0f} KiB, {fds:+d} descriptors")
 
 
-def one_round(plain: Running, framed: Running, seconds: float) -> tuple[int, int]:
+def one_round(servers: Mapping[str, Running], seconds: float) -> tuple[int, int]:
     """All kinds of work at once for a while: messages that came back, and those that did not."""
+    plain, timed, framed = (servers[name] for name in SERVERS)
     with ExitStack() as stack:
         loads = [
-            stack.enter_context(started("load", plain, "--duration", str(seconds), *options))
-            for options in (("--connections", "20"), ("--churn",), ("--stream", "--connections", "1"))
+            stack.enter_context(started("load", server, "--duration", str(seconds), *options))
+            for server, options in (
+                (plain, ("--connections", "20")),
+                (timed, ("--connections", "20")),
+                (timed, ("--churn",)),
+                (plain, ("--stream", "--connections", "1")),
+            )
         ]
         per_ping = max(int(seconds * 100), 1)
         pings = [
             stack.enter_context(started("ping", server, "--count", str(per_ping), "--interval", "0.01", option))
             for server, option in ((plain, "--udp"), (framed, "--framed"))
         ]
-        for _ in nuisances(plain, framed, seconds):
+        for _ in nuisances(list(servers.values()), seconds):
             pass
         done = missing = 0
         for process in loads:
@@ -84,12 +96,12 @@ def started(command: str, server: Running, *options: str) -> subprocess.Popen[st
     return subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, env=clean_environment())
 
 
-def nuisances(plain: Running, framed: Running, seconds: float) -> Iterator[None]:
+def nuisances(servers: Sequence[Running], seconds: float) -> Iterator[None]:
     """Peers that reset in the middle, go without a word, or speak no frames."""
     rng = random.Random(time.monotonic_ns())
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
-        for server in (plain, framed):
+        for server in servers:
             with socket.create_connection(("127.0.0.1", server.port), 10) as sock:
                 sock.sendall(rng.randbytes(rng.randrange(1, 5000)))
                 if rng.random() < 0.5:
