@@ -43,5 +43,6 @@ class Loop:
         assert peer.fd in self.ready
 
     def forget(self, peer: Peer, how: str, cause: str | None) -> None:
+        assert peer.fd not in self.ended
         self.totals.add(peer)
         self.ended[peer.fd] = (how, cause)

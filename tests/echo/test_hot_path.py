@@ -145,6 +145,15 @@ def test_what_has_come_by_the_last_call_stays_behind_what_is_owed(room: bool) ->
         assert loop.ended[peer.fd] == ("stopped", None)
 
 
+def test_a_peer_that_has_spoken_and_gone_is_finished_once() -> None:
+    loop = Loop(None)
+    with peer_of(loop) as (peer, theirs):
+        theirs.sendall(b"nobody will hear this again")
+        theirs.shutdown(socket.SHUT_RD)
+        peer.finish("idle")
+        assert loop.ended == {peer.fd: ("reset", "EPIPE")}
+
+
 @pytest.mark.parametrize("options", [(), ("--max-buffer", "100"), ("--max-buffer", "20000"), ("--workers", "2")])
 def test_messages_of_all_sizes_come_back_in_order(options: tuple[str, ...]) -> None:
     chance = random.Random(5)

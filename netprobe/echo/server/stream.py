@@ -68,6 +68,10 @@ class Peer:
         """How the connection will have ended; None while it goes on."""
         return self._ending
 
+    @property
+    def _closed(self) -> bool:
+        return self._sock.fileno() < 0
+
     def readable(self, _mask: int) -> None:
         """The hot path: one receive, one send of the same bytes, nothing kept."""
         server = self._server
@@ -168,9 +172,11 @@ class Peer:
                 break
             before = self.received
             self.readable(READ)
+            if self._closed:
+                return
             if self._ending is not None or self.received == before:
                 break
-        if self._ending is None and self._sock.fileno() >= 0:
+        if self._ending is None:
             self._ending = how
             self._settle()
 
