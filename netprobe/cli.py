@@ -79,7 +79,12 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _tolerant_streams() -> None:
-    """Let no character of a foreign text end a run in a locale that cannot print it."""
+    """Let no character of a foreign text end a run in a locale that cannot print it.
+
+    A standard output that is closed (``>&-``) is one that refuses every byte, and no socket takes its descriptor.
+    """
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, option, output_options
+from netprobe.commands.options import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
 @option("--save", metavar="FILE", help="Write the matrix as an expectation (TOML; JSON where FILE ends in .json).")
 @option("--expect", metavar="FILE", help="Compare with an expectation: changed cells are shown, and end in status 1.")
 @option("--source", metavar="ADDRESS", help="Ask from this source address.")
-@option("--timeout", type=click.FloatRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
+@option("--timeout", type=FiniteRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
 @option(
     "--patience",
-    type=click.FloatRange(0, 3600),
+    type=FiniteRange(0, 3600),
     default=5.0,
     metavar="SECONDS",
     help="How long silent cells of a host that limits its ICMP errors are asked again, one a second.",
@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 @option("--freebind", is_flag=True, help="Bind addresses that no interface has (IP_FREEBIND).")
 @option(
     "--keep",
-    type=click.FloatRange(0, 86400),
+    type=FiniteRange(0, 86400),
     metavar="SECONDS",
     help="Leave the listeners open for so long after the test, and report everybody who comes.",
 )

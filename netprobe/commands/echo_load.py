@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, option, output_options
+from netprobe.commands.options import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -25,21 +25,19 @@ __all__ = ["load"]
 @click.argument("destination", metavar="[HOST[:PORT]]", default="127.0.0.1:65432")
 @option("--connections", type=click.IntRange(1, 100_000), default=10, metavar="N", help="Connections at once.")
 @option("--size", type=click.IntRange(1, 16 * 1024 * 1024), default=64, metavar="BYTES", help="Bytes in a message.")
-@option(
-    "--duration", type=click.FloatRange(0, 86400, min_open=True), metavar="SECONDS", help="How long.  [default: 10]"
-)
+@option("--duration", type=FiniteRange(0, 86400, min_open=True), metavar="SECONDS", help="How long.  [default: 10]")
 @option("--count", type=click.IntRange(1), metavar="N", help="So many messages in all, however long that takes.")
 @option(
     "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages under way on a connection.  [default: 1]"
 )
 @option(
-    "--rate", type=click.FloatRange(0, min_open=True), metavar="PER-SECOND", help="Messages that are due in a second."
+    "--rate", type=FiniteRange(0, 1e9, min_open=True), metavar="PER-SECOND", help="Messages that are due in a second."
 )
 @option("--churn", is_flag=True, help="A new connection for each message.")
 @option("--stream", is_flag=True, help="As many bytes as go through, without pause.")
 @option(
     "--timeout",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=FiniteRange(0, 86400, min_open=True),
     default=5.0,
     metavar="SECONDS",
     help="Longest time in which nothing moves.",

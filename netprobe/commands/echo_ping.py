@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, option, output_options
+from netprobe.commands.options import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -28,11 +28,9 @@ __all__ = ["ping"]
 @option("--framed", is_flag=True, help="Messages with a header: needs 'echo serve --framed' there.")
 @option("--connect-only", is_flag=True, help="Only the TCP handshake, with whatever listens there.")
 @option("--count", type=click.IntRange(0), default=4, help="Messages to send; 0: until Ctrl-C.")
-@option("--interval", type=click.FloatRange(0), default=1.0, metavar="SECONDS", help="From one message to the next.")
+@option("--interval", type=FiniteRange(0, 86400), default=1.0, metavar="SECONDS", help="From one message to the next.")
 @option("--size", type=click.IntRange(1, 16 * 1024 * 1024), default=64, metavar="BYTES", help="Bytes in a message.")
-@option(
-    "--timeout", type=click.FloatRange(0, 86400, min_open=True), default=5.0, metavar="SECONDS", help="Longest wait."
-)
+@option("--timeout", type=FiniteRange(0, 86400, min_open=True), default=5.0, metavar="SECONDS", help="Longest wait.")
 @option("--source", metavar="ADDRESS", help="Ask from this address of this host.")
 @option("--live", is_flag=True, help="Instead of lines a picture that is redrawn: the last trips, and a histogram.")
 @output_options

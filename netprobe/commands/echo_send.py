@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, option, output_options
+from netprobe.commands.options import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -45,7 +45,7 @@ __all__ = ["send"]
 @option("--source", metavar="ADDRESS", help="Connect from this address of this host.")
 @option(
     "--timeout",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=FiniteRange(0, 86400, min_open=True),
     default=5.0,
     metavar="SECONDS",
     help="Longest time in which nothing moves.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, option, output_options
+from netprobe.commands.options import FiniteRange, command, option, output_options
 from netprobe.errors import Exit
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ __all__ = ["serve"]
 )
 @option("--backlog", type=click.IntRange(1, 2**31 - 1), default=4096, help="Connections that may wait for accept.")
 @option("--max-connections", type=click.IntRange(1), help="Leave more than these waiting in the backlog.")
-@option(
-    "--idle-timeout", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End connections that are idle."
-)
+@option("--idle-timeout", type=FiniteRange(0, min_open=True), metavar="SECONDS", help="End connections that are idle.")
 @option(
     "--max-buffer",
     type=click.IntRange(1),
@@ -51,7 +49,7 @@ __all__ = ["serve"]
 )
 @option(
     "--rate",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     metavar="PER-SECOND",
     help="Datagrams answered a second and peer, 0: all.  [default: 1000, loopback: all]",
 )
@@ -66,7 +64,7 @@ __all__ = ["serve"]
 )
 @option(
     "--drain-timeout",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=2.0,
     metavar="SECONDS",
     help="Time to finish after SIGINT or SIGTERM.",
@@ -79,6 +77,7 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
     from netprobe.echo.server.limits import Limits
     from netprobe.echo.server.listening import Wanted
     from netprobe.echo.server.run import serve as run
+    from netprobe.echo.server.telling import Telling
     from netprobe.echo.server.waiting import awake
     from netprobe.parallel import available_cores
     from netprobe.render.folding import folding
@@ -98,5 +97,7 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
         output.format = "ndjson"  # a stream without an end
     person = folding(event_line, output.terminal)
     with output.document("echo serve", AnyHappening, plain=event_line, line=person) as document:
-        run(wanted, Limits(**given), lambda event: document.add(flat(event) if output.format == "csv" else event))
+        csv = output.format == "csv"
+        tell = Telling(lambda event: document.add(flat(event) if csv else event), output.descriptor)
+        run(wanted, Limits(**given), tell)
     return document.status

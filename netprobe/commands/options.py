@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
+from math import isfinite
 from typing import Any, TypeVar
 
 import click
 
 from netprobe.errors import InvalidInputError
 
-__all__ = ["Command", "Group", "command", "option", "output_options"]
+__all__ = ["Command", "FiniteRange", "Group", "command", "option", "output_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 Example = tuple[str, str]  # a command line, and the question it answers
@@ -78,6 +79,16 @@ class Group(_WithExamples, click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(dict.fromkeys([*self._lazy, *self.commands]))  # in the order in which they were named
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range: neither infinite nor, what no range refuses, NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number = float(super().convert(value, param, ctx))
+        if not isfinite(number):
+            self.fail(f"{value!r} is not a finite number", param, ctx)
+        return number
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command]:

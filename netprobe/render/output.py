@@ -49,6 +49,14 @@ class Output:
         """
         return Document(self, command, record_type, columns, plain, line, view)
 
+    @property
+    def descriptor(self) -> int | None:
+        """Where results are written to, for who wants to know whether it takes any; None where that is no file."""
+        try:
+            return sys.stdout.fileno()
+        except (OSError, ValueError, AttributeError):
+            return None
+
     def say(self, text: str) -> None:
         """A remark on stderr, unless ``-q``."""
         if not self.quiet:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
+
+from netprobe.errors import one_line
 
 __all__ = ["event_line"]
 
 
 def event_line(event: Any) -> str:
-    """One line; the event's own fields in words."""
-    return _LINES[event.event](event)
+    """One line, whatever name a peer gave its socket; the event's own fields in words."""
+    return one_line(_LINES[event.event](event))
 
 
 def _listening(e: Any) -> str:
@@ -50,7 +53,7 @@ def _where(host: str, port: int | None) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-_LINES = {
+_LINES: dict[str, Callable[[Any], str]] = {
     "listening": _listening,
     "ended": _ended,
     "accept-paused": lambda e: f"{e.at} accept paused at {e.connections} connections: {e.cause}",
@@ -59,4 +62,5 @@ _LINES = {
     "worker-started": lambda e: f"{e.at} worker {e.pid} started",
     "worker-ended": lambda e: f"{e.at} worker {e.pid} ended: {e.cause}",
     "summary": _summary,
+    "unread": lambda e: f"{e.at} {e.events} events left out: nobody was reading",
 }

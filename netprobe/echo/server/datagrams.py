@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from netprobe.sockets.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINF
 __all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams", "ask_destination"]
 
 BATCH: Final = 64  # datagrams taken before others have a turn
+ANCILLARY: Final = 256  # bytes; whoever hands a socket over may have asked the kernel to tell more than we do
 DEFAULT_RATE: Final = 1000.0  # a second and peer, for peers beyond loopback
 
 TALK_BACK: Final = frozenset(
@@ -44,6 +46,7 @@ TALK_BACK: Final = frozenset(
         5353,  # multicast DNS (RFC 6762)
         5683,  # CoAP (RFC 7252)
         11211,  # memcached
+        65432,  # netprobe echo serve
     }
 )
 
@@ -65,16 +68,19 @@ def ask_destination(sock: socket.socket) -> bool:
 
 
 class Datagrams:
-    """One bound UDP socket. It is echoed from by ``readable``; the server calls it when something is there."""
+    """One bound UDP socket. It is echoed from by ``readable``; the server calls it when something is there.
 
-    def __init__(self, sock: socket.socket, rate: float | None, buffer: memoryview) -> None:
+    ``ours`` are the ports of all UDP sockets of this server: what comes from one of them is an echo of ours.
+    """
+
+    def __init__(self, sock: socket.socket, rate: float | None, buffer: memoryview, ours: Iterable[int] = ()) -> None:
         self.received = self.answered = self.refused = 0
         self._sock = sock
         self._buffer = buffer
         self._rate = None if rate == 0 else Rate(DEFAULT_RATE if rate is None else rate)
         self._spare_loopback = rate is None
-        self._silent_ports = TALK_BACK | {sock.getsockname()[1]}  # another one of us
-        self._ancillary = socket.CMSG_SPACE(20) if ask_destination(sock) else 0
+        self._silent_ports = TALK_BACK | {sock.getsockname()[1], *ours}
+        self._ancillary = ANCILLARY if ask_destination(sock) else 0
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -115,12 +121,12 @@ class Datagrams:
         broadcast and multicast, and only for them.
         """
         for level, kind, data in ancillary:
-            if level == socket.IPPROTO_IP and kind == IP_PKTINFO:
+            if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO.size:
                 _interface, local, asked = _PKTINFO.unpack_from(data)
                 if local != asked:
                     return None
                 return [(level, kind, _PKTINFO.pack(0, asked, _NO_ADDRESS))]
-            if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO:
+            if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO and len(data) >= _PKTINFO6_SIZE:
                 if data[0] == 0xFF:  # RFC 4291 section 2.7
                     return None
                 return [(level, kind, data[:16] + (data[16:20] if data[:2] in _LINK_LOCAL else _NO_ADDRESS))]
@@ -136,5 +142,6 @@ class Datagrams:
 
 
 _PKTINFO: Final = struct.Struct("=i4s4s")  # struct in_pktinfo, ip(7)
+_PKTINFO6_SIZE: Final = 20  # struct in6_pktinfo, RFC 3542 section 6
 _NO_ADDRESS: Final = bytes(4)
 _LINK_LOCAL: Final = frozenset(bytes((0xFE, low)) for low in range(0x80, 0xC0))  # RFC 4291 section 2.5.6

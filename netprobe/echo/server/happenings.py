@@ -15,6 +15,7 @@ __all__ = [
     "Happening",
     "Listening",
     "Summary",
+    "Unread",
     "WorkerEnded",
     "WorkerStarted",
     "endpoint",
@@ -56,7 +57,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class AcceptPaused:
-    """New connections wait in the kernel's queue: out of descriptors, or ``--max-connections`` reached."""
+    """New connections wait in the kernel's queue: out of descriptors, or ``--max-connections`` reached.
+
+    Or there is no queue any more (``cause`` EINVAL): whoever handed the listener over has shut it down.
+    """
 
     event: str  # "accept-paused"
     at: str
@@ -121,7 +125,16 @@ class Summary:
     worker_restarts: int
 
 
-Happening = Listening | Ended | AcceptPaused | AcceptResumed | Draining | WorkerStarted | WorkerEnded | Summary
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """So many events before this one could not be told: the reader of the output did not read."""
+
+    event: str  # "unread"
+    at: str
+    events: int
+
+
+Happening = Listening | Ended | AcceptPaused | AcceptResumed | Draining | WorkerStarted | WorkerEnded | Summary | Unread
 
 
 def utc_now() -> str:

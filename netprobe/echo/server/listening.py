@@ -5,20 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import stat
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final
 
 from netprobe.echo.server.datagrams import ask_destination
 from netprobe.echo.server.happenings import Listening
+from netprobe.echo.server.unix import unix_backlog, unix_listener
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.sockets.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
 
-__all__ = ["Wanted", "handed_over", "listening_event", "open_sockets", "remove_paths"]
+__all__ = ["Wanted", "handed_over", "listening_event", "open_sockets"]
 
 TRIES: Final = 16  # ports that are tried until one is free for every protocol and host
 LISTEN_FDS_START: Final = 3  # sd_listen_fds(3)
@@ -52,8 +53,7 @@ def open_sockets(wanted: Wanted) -> list[list[socket.socket]]:
             sets.append([_bind(s.family, s.type, s.getsockname(), wanted, undo, first=False) for s in first])
         shared = []
         for path in wanted.paths:
-            shared.append(undo.enter_context(_unix(path, wanted.backlog)))
-            undo.callback(remove_paths, [path])
+            shared.append(undo.enter_context(unix_listener(path, wanted.backlog)))
         undo.pop_all()
     return [[*own, *shared] for own in sets]
 
@@ -64,8 +64,8 @@ def handed_over(environ: Mapping[str, str]) -> list[socket.socket]:
         return []
     sockets = []
     for fd in range(LISTEN_FDS_START, LISTEN_FDS_START + int(environ["LISTEN_FDS"])):
-        os.set_inheritable(fd, False)
         try:
+            os.set_inheritable(fd, False)
             sock = socket.socket(fileno=fd)
             waiting = sock.type == socket.SOCK_DGRAM or sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
         except OSError as error:
@@ -87,14 +87,7 @@ def listening_event(sock: socket.socket, framed: bool, asked: int | None, worker
         protocol = "tcp" if stream else "udp"
         return Listening("listening", protocol, name[0], name[1], framed and stream, _backlog(sock), asked, workers)
     path = os.fsdecode(name)
-    return Listening("listening", "unix", path, None, framed, _unix_backlog(asked), asked, workers)
-
-
-def remove_paths(paths: Sequence[str]) -> None:
-    """Remove the unix sockets' files."""
-    for path in paths:
-        with suppress(OSError):
-            Path(path).unlink()
+    return Listening("listening", "unix", path, None, framed, unix_backlog(asked), asked, workers)
 
 
 def _open_first(wanted: Wanted, undo: ExitStack) -> list[socket.socket]:
@@ -110,6 +103,7 @@ def _open_first(wanted: Wanted, undo: ExitStack) -> list[socket.socket]:
                     port = sock.getsockname()[1]
                     opened.append(sock)
             except _Taken as taken:
+                _refuse_overlap(address[0], [s for s in opened if (s.family, s.type) == (family, kind)])
                 if wanted.port == 0 and opened and attempt < TRIES - 1:
                     continue
                 raise taken.said from None
@@ -130,6 +124,16 @@ def _targets(wanted: Wanted) -> Iterator[Target]:
             raise CannotRunError(host, f"does not resolve to an address: {why}") from None
         for family, _, _, _, address in found:
             yield from ((family, kind, address) for kind in kinds)
+
+
+def _refuse_overlap(host: str, opened: Sequence[socket.socket]) -> None:
+    """The port may be taken by ourselves: a wildcard address is every address of its family."""
+    for sock in opened:
+        other = sock.getsockname()[0]
+        if {host, other} & {"0.0.0.0", "::"}:
+            raise InvalidInputError(
+                f"--host {host}", f"--host {other} covers the same addresses", "leave one of them out"
+            )
 
 
 class _Taken(Exception):
@@ -195,7 +199,19 @@ def _refusal(error: OSError, kind: int, address: Address) -> CannotRunError:
         return CannotRunError(
             what, "no interface of this host has this address (EADDRNOTAVAIL)", "see: netprobe interfaces"
         )
-    return CannotRunError(what, f"{os.strerror(error.errno or 0)} ({_name(error)})")
+    return CannotRunError(what, f"{os.strerror(error.errno or 0)} ({_name(error)})", _spelling_hint(error, address))
+
+
+def _spelling_hint(error: OSError, address: Address) -> str | None:
+    """What an invalid argument may mean: ipv6(7)."""
+    if error.errno != errno.EINVAL or ":" not in address[0]:
+        return None
+    host = IPv6Address(address[0].partition("%")[0])
+    if host.ipv4_mapped is not None:
+        return f"IPv4 has sockets of its own here: --host {host.ipv4_mapped}"
+    if host.is_link_local and not address[3]:
+        return f"a link-local address needs its interface: --host {host}%eth0; see: netprobe interfaces"
+    return None
 
 
 def _ephemeral(port: object) -> bool:
@@ -204,39 +220,6 @@ def _ephemeral(port: object) -> bool:
     except (OSError, ValueError):
         return False
     return isinstance(port, int) and low <= port <= high
-
-
-def _unix(path: str, backlog: int) -> socket.socket:
-    """A listening unix socket; the file of a server that is gone is taken over."""
-    family = getattr(socket, "AF_UNIX", None)
-    if family is None:
-        raise CannotRunError(path, f"{SYSTEM} has no unix sockets for Python")
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        _remove_stale(path, family)
-        sock.bind(path)
-        sock.listen(backlog)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EADDRINUSE:
-            if Path(path).is_socket():
-                raise CannotRunError(path, "is taken: something listens there (EADDRINUSE)") from None
-            hint = "choose another path, or remove it"
-            raise CannotRunError(path, "there is a file of that name, and it is no socket", hint) from None
-        raise CannotRunError(path, error.strerror or str(error)) from None
-    return sock
-
-
-def _remove_stale(path: str, family: int) -> None:
-    """Remove a socket file on which nobody listens any more; anything else stays."""
-    with suppress(FileNotFoundError, BlockingIOError):
-        if stat.S_ISSOCK(Path(path).stat().st_mode):
-            with socket.socket(family, socket.SOCK_STREAM) as knock:
-                knock.setblocking(False)  # BlockingIOError: its backlog is full, so it lives
-                try:
-                    knock.connect(path)
-                except ConnectionRefusedError:
-                    Path(path).unlink()
 
 
 def _backlog(sock: socket.socket) -> int | None:
@@ -248,14 +231,6 @@ def _backlog(sock: socket.socket) -> int | None:
     except (OSError, struct.error):
         return None
     return int(backlog)
-
-
-def _unix_backlog(asked: int | None) -> int | None:
-    try:
-        most = int(Path("/proc/sys/net/core/somaxconn").read_text("ascii"))
-    except (OSError, ValueError):
-        return None
-    return None if asked is None else min(asked, most)
 
 
 def _name(error: OSError) -> str:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic, perf_counter_ns, time_ns
-from types import FrameType
 from typing import Any
 
 from netprobe.echo.server.accepting import RETRY, Accepting
@@ -20,6 +18,7 @@ from netprobe.echo.server.framed_stream import FramedPeer
 from netprobe.echo.server.happenings import AcceptPaused, AcceptResumed, Draining, Happening, Summary, utc_now
 from netprobe.echo.server.limits import BRIEF, BUFFER_SIZE, Limits
 from netprobe.echo.server.readiness import BATCH, READ, forgets_closed, readiness
+from netprobe.echo.server.signals import Signals
 from netprobe.echo.server.splice import Pipe
 from netprobe.echo.server.stream import Peer
 from netprobe.echo.server.totals import Totals, ended
@@ -28,6 +27,7 @@ from netprobe.echo.server.waiting import waiting
 __all__ = ["Server"]
 
 QUIET = 0.2  # seconds of silence after which a draining server takes a peer for served
+SHORTEST_SWEEP = 0.01  # seconds between two looks at all connections
 LAST_CALL = 0.1  # seconds before the end of the drain in which busy peers are told that it ends
 
 
@@ -64,36 +64,34 @@ class Server:
         self._peers: dict[int, Peer] = {}
         self._brief: dict[int, Peer] = {}  # those whose messages are short
         self._lingering: dict[int, tuple[Peer, float]] = {}
-        self._signals = 0
         self._draining_until: float | None = None
         self._wake_at = float("inf")
         self._sweep_at = float("inf")
         streams = [s for s in sockets if s.type == socket.SOCK_STREAM]
-        self._accepting = Accepting(streams, self._room, self._open, self._pause)
-        self._datagrams = [Datagrams(s, limits.rate, self.view) for s in sockets if s.type == socket.SOCK_DGRAM]
+        self._accepting = Accepting(streams, self._room, self._open, self._pause, self._lost)
+        bound = [s for s in sockets if s.type == socket.SOCK_DGRAM]
+        ports = {s.getsockname()[1] for s in bound}
+        self._datagrams = [Datagrams(s, limits.rate, self.view, ports) for s in bound]
         self._lifeline = lifeline
 
     def clock_ns(self) -> int:
         """Nanoseconds since 1970 (UTC) that never go back."""
         return self._epoch + perf_counter_ns()
 
-    def run(self) -> Summary:
-        """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once."""
-        ours, theirs = socket.socketpair()
-        for end in (ours, theirs):
-            end.setblocking(False)
-        wakeup = signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
-        before = {number: signal.signal(number, self._signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            self._watch_all(ours)
-            gc.collect()
-            gc.freeze()
-            self._loop()
-        finally:
-            signal.set_wakeup_fd(wakeup)
-            for number, action in before.items():
-                signal.signal(number, action)
-            self._close(ours, theirs)
+    def run(self, announce: Callable[[], None] = lambda: None) -> Summary:
+        """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once.
+
+        ``announce`` is called when signals do what they should: whoever hears of the server may end it at once.
+        """
+        with Signals(demanding=self._lifeline is None) as signals:
+            try:
+                self._watch_all(signals)
+                gc.collect()
+                gc.freeze()
+                announce()
+                self._loop()
+            finally:
+                self._close()
         return self.totals.summary(self._limits.framed, self._datagrams)
 
     # ---- what peers ask of the server
@@ -131,8 +129,8 @@ class Server:
 
     # ---- the loop
 
-    def _watch_all(self, wakeup: socket.socket) -> None:
-        self._register(wakeup.fileno(), lambda _mask: self._woken(wakeup))
+    def _watch_all(self, signals: Signals) -> None:
+        self._register(signals.fileno(), lambda _mask: self._woken(signals))
         for listener in self._accepting.listeners:
             self._register(listener.fileno(), partial(self._accepting.take, listener))
         for datagrams in self._datagrams:
@@ -206,6 +204,13 @@ class Server:
         if cause != "max-connections":
             self._wake(self.now + RETRY)
 
+    def _lost(self, listener: socket.socket, cause: str) -> None:
+        """Nothing can come from this listener any more; the others, and the connections that stand, go on."""
+        del self._handlers[listener.fileno()]
+        self._readiness.unregister(listener.fileno())
+        listener.close()
+        self._say(AcceptPaused("accept-paused", utc_now(), cause, len(self._peers)))
+
     def _resume(self, now: float) -> None:
         if not self._accepting.may_resume():
             if self._accepting.paused != "max-connections":
@@ -226,19 +231,13 @@ class Server:
                     peer.close("idle")
                 else:
                     peer.finish("idle")
-        self._sweep_at = now + min(1.0, idle_timeout / 4)
+        self._sweep_at = now + min(1.0, max(idle_timeout / 4, SHORTEST_SWEEP))
 
     # ---- stopping
 
-    def _signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._signals += 1
-        if self._signals > 1 and self._lifeline is None:
-            raise KeyboardInterrupt
-
-    def _woken(self, wakeup: socket.socket) -> None:
-        with suppress(BlockingIOError):
-            wakeup.recv(4096)
-        if self._signals:
+    def _woken(self, signals: Signals) -> None:
+        signals.clear()
+        if signals.count:
             self._stop()
 
     def _parent_gone(self) -> None:
@@ -279,10 +278,10 @@ class Server:
         self._wake(min(until, now + QUIET / 4))
         return True
 
-    def _close(self, *others: socket.socket) -> None:
+    def _close(self) -> None:
         for peer in list(self._peers.values()):
             peer.close("cut")
-        for open_ in (*self._bound(), *others):
+        for open_ in self._bound():
             open_.close()
         self._readiness.close()
         if self.pipe is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from netprobe.echo.server.happenings import Happening, Summary
 from netprobe.echo.server.limits import Limits
-from netprobe.echo.server.listening import Wanted, handed_over, listening_event, open_sockets, remove_paths
+from netprobe.echo.server.listening import Wanted, handed_over, listening_event, open_sockets
 from netprobe.echo.server.loop import Server
 
 __all__ = ["serve"]
@@ -21,19 +21,22 @@ def serve(wanted: Wanted, limits: Limits, say: Callable[[Happening], None]) -> S
     """
     handed = handed_over(os.environ)
     sets = [handed] * wanted.workers if handed else open_sockets(wanted)
+    asked = None if handed else wanted.backlog
+    opened = [listening_event(sock, limits.framed, asked, wanted.workers) for sock in sets[0]]
+
+    def announce() -> None:
+        for event in opened:
+            say(event)
+
     try:
-        for sock in sets[0]:
-            say(listening_event(sock, limits.framed, None if handed else wanted.backlog, wanted.workers))
         if wanted.workers == 1:
-            summary = Server(sets[0], limits, say).run()
+            summary = Server(sets[0], limits, say).run(announce)
         else:
             from netprobe.echo.server.workers import Supervisor
 
-            summary = Supervisor(sets, limits, say).run()
+            summary = Supervisor(sets, limits, say).run(announce)
         say(summary)
         return summary
     finally:
         for sock in (sock for own in sets for sock in own):
             sock.close()
-        if not handed:
-            remove_paths(wanted.paths)

@@ -121,21 +121,20 @@ class Peer:
         """The same for large messages, through the server's pipe."""
         server = self._server
         pipe = server.pipe
-        if pipe is None:
-            self.readable(READ)
-            return
-        try:
-            count = pipe.take(self.fd, len(server.space))
-        except OSError as error:
-            if error.errno in CANNOT_SPLICE:
+        count = 0
+        if pipe is not None:
+            try:
+                count = pipe.take(self.fd, len(server.space))
+            except AGAIN:
+                pass
+            except OSError as error:
+                if error.errno not in CANNOT_SPLICE:
+                    self.unread(error)
+                    return
                 server.pipe = None
                 pipe.close()
-                self.readable(READ)
-            else:
-                self.unread(error)
-            return
-        if not count:
-            self.unread()
+        if pipe is None or not count:  # the end, or urgent data in the way: recv(2) steps over that, splice(2) does not
+            self.readable(READ)
             return
         self.heard = server.now
         self.received += count

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from time import monotonic
-from types import FrameType
 from typing import Any, Final
 
 from netprobe.echo.server import happenings
 from netprobe.echo.server.happenings import Happening, Summary, WorkerEnded, WorkerStarted, utc_now
 from netprobe.echo.server.limits import Limits
 from netprobe.echo.server.loop import Server
+from netprobe.echo.server.signals import Signals
 from netprobe.errors import CannotRunError
 from netprobe.sockets.constants import SYSTEM
 
@@ -54,53 +53,44 @@ class Supervisor:
         self._limits = limits
         self._say = say
         self._workers = [_Worker(sockets) for sockets in sets]
-        self._signals = 0
+        self._signals = Signals()
         self._draining = False
         self._lifeline, self._lifeline_end = os.pipe()
-        self._wakeup, self._wakeup_end = socket.socketpair()
-        for end in (self._wakeup, self._wakeup_end):
-            end.setblocking(False)
+        self._heard = selectors.PollSelector()  # keeps nothing in the kernel that a worker would inherit
+        self._heard.register(self._signals, selectors.EVENT_READ)
 
-    def run(self) -> Summary:
-        """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once."""
+    def run(self, announce: Callable[[], None] = lambda: None) -> Summary:
+        """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once.
+
+        ``announce`` is called when signals do what they should, and before the first worker starts.
+        """
         started = monotonic()
-        before = {number: signal.signal(number, self._signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        wakeup = signal.set_wakeup_fd(self._wakeup_end.fileno(), warn_on_full_buffer=False)
-        try:
-            for worker in self._workers:
-                self._start(worker)
-            while any(worker.pid or worker.start_at for worker in self._workers):
-                self._turn()
-        finally:
-            for worker in self._workers:
-                if worker.pid:
-                    os.kill(worker.pid, signal.SIGKILL)
-                    os.waitpid(worker.pid, 0)
-            signal.set_wakeup_fd(wakeup)
-            for number, action in before.items():
-                signal.signal(number, action)
-            self._close_sockets()
+        with self._signals:
+            try:
+                announce()
+                for worker in self._workers:
+                    self._start(worker)
+                while any(worker.pid or worker.start_at for worker in self._workers):
+                    self._turn()
+            finally:
+                for worker in self._workers:
+                    if worker.pid:
+                        os.kill(worker.pid, signal.SIGKILL)
+                        os.waitpid(worker.pid, 0)
+                self._close_sockets()
         return self._summary(monotonic() - started)
-
-    def _signal(self, _number: int, _frame: FrameType | None) -> None:
-        self._signals += 1
-        if self._signals > 1:
-            raise KeyboardInterrupt
 
     def _turn(self) -> None:
         due = [worker.start_at for worker in self._workers if worker.start_at is not None]
         timeout = max(0.0, min(due) - monotonic()) if due else None
-        pipes = {worker.pipe: worker for worker in self._workers if worker.pid}
-        wakeup = self._wakeup.fileno()
-        ready, _, _ = select.select([wakeup, *pipes], [], [], timeout)
-        if wakeup in ready:
-            with suppress(BlockingIOError):
-                self._wakeup.recv(4096)
-        if self._signals and not self._draining:
+        ready = [key.data for key, _ in self._heard.select(timeout)]
+        if None in ready:
+            self._signals.clear()
+        if self._signals.count and not self._draining:
             self._drain()
-        for fd in ready:
-            if fd in pipes:
-                self._hear(pipes[fd])
+        for worker in ready:
+            if worker is not None:
+                self._hear(worker)
         for worker in self._workers:
             if worker.start_at is not None and monotonic() >= worker.start_at:
                 self._start(worker)
@@ -120,6 +110,7 @@ class Supervisor:
             self._become(worker, writing)
         os.close(writing)
         worker.pid, worker.pipe, worker.started, worker.start_at = pid, reading, monotonic(), None
+        self._heard.register(reading, selectors.EVENT_READ, worker)
         self._say(WorkerStarted("worker-started", utc_now(), pid, worker.restarts))
 
     def _become(self, worker: _Worker, writing: int) -> None:
@@ -169,6 +160,7 @@ class Supervisor:
     def _bury(self, worker: _Worker) -> None:
         """The pipe is closed: the process is gone. Replace it, unless it was to go."""
         _, status = os.waitpid(worker.pid, 0)
+        self._heard.unregister(worker.pipe)
         os.close(worker.pipe)
         pid, worker.pid, worker.pipe, worker.unread = worker.pid, 0, -1, b""
         if self._draining:
