@@ -18,13 +18,14 @@ __all__ = ["Server", "exactly"]
 class Server:
     """A running ``netprobe echo serve --port 0 --json``."""
 
-    def __init__(self, *options: str, prefix: Sequence[str] = ()) -> None:
+    def __init__(self, *options: str, prefix: Sequence[str] = (), pass_fds: Sequence[int] = ()) -> None:
         self.process = subprocess.Popen(
             [*prefix, str(NETPROBE), "echo", "serve", "--port", "0", "--json", *options],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             env=clean_environment(),
+            pass_fds=pass_fds,
         )
         assert self.process.stdout is not None
         self.listening: dict[str, Any] = json.loads(self.process.stdout.readline())

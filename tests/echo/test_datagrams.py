@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -64,6 +65,32 @@ def test_services_that_talk_back_get_no_answer(echoing: tuple[socket.socket, Dat
     sock.sendto(b"loop", ("127.0.0.1", port))  # from another one of us: the same port
     datagrams.readable()
     assert (datagrams.received, datagrams.answered, datagrams.refused) == (1, 0, 1)
+
+
+def test_two_ports_of_one_server_do_not_answer_each_other(echoing: tuple[socket.socket, Datagrams]) -> None:
+    sock, _ = echoing
+    ((other,),) = open_sockets(Wanted(port=0, tcp=False))
+    ports = {s.getsockname()[1] for s in (sock, other)}
+    datagrams = Datagrams(sock, None, memoryview(bytearray(65536)), ports)
+    with other:
+        other.sendto(b"for ever", ("127.0.0.1", sock.getsockname()[1]))
+        datagrams.readable()
+    assert (datagrams.received, datagrams.answered) == (1, 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the numbers are Linux'")
+@pytest.mark.parametrize("option", [29, 40], ids=["SO_TIMESTAMP", "SO_RXQ_OVFL"])
+def test_what_else_the_kernel_tells_of_a_datagram_is_not_in_the_way(option: int) -> None:
+    ((sock,),) = open_sockets(Wanted(port=0, tcp=False))
+    with sock, client() as peer:
+        sock.setsockopt(socket.SOL_SOCKET, option, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        datagrams = Datagrams(sock, None, memoryview(bytearray(65536)))
+        for _ in range(100):  # some are dropped, and their number comes with those that are not
+            peer.sendto(bytes(500), sock.getsockname())
+        datagrams.readable()
+        assert datagrams.answered == datagrams.received > 0
+        assert peer.recv(1000) == bytes(500)
 
 
 def test_a_peer_beyond_its_rate_is_not_answered_and_the_table_stays_small() -> None:

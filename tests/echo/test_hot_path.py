@@ -19,7 +19,7 @@ from netprobe.echo.server.splice import LARGE, SMALL, Pipe
 from netprobe.echo.server.stream import Peer
 from netprobe.echo.server.waiting import awake, waiting
 from tests.echo.loop import Loop
-from tests.echo.running import Server
+from tests.echo.running import Server, exactly
 
 splices = pytest.mark.skipif(not hasattr(os, "splice"), reason="this system has no splice(2)")
 
@@ -143,6 +143,24 @@ def test_what_has_come_by_the_last_call_stays_behind_what_is_owed(room: bool) ->
         while peer.fd not in loop.ended:
             loop.ready[peer.fd](1)
         assert loop.ended[peer.fd] == ("stopped", None)
+
+
+@splices
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("size", [100, LARGE, 3 * LARGE])
+def test_urgent_data_is_in_nobodys_way(size: int, ends: bool) -> None:
+    with Server("--tcp", "--log") as server, server.connect() as sock:
+        for _ in range(3):
+            sock.sendall(bytes(size))
+            assert exactly(sock, size) == bytes(size)
+        sock.send(b"!", socket.MSG_OOB)
+        sock.sendall(b"after it")
+        if ends:
+            sock.shutdown(socket.SHUT_WR)
+        assert exactly(sock, 8) == b"after it"
+        sock.close()
+        ended = server.event("ended")
+        assert (ended["ended"], ended["received_bytes"], ended["sent_bytes"]) == ("closed", 3 * size + 8, 3 * size + 8)
 
 
 def test_a_peer_that_has_spoken_and_gone_is_finished_once() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import select
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -9,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from netprobe.echo.server.accepting import Accepting
 from netprobe.echo.server.listening import Wanted, handed_over, open_sockets
 from netprobe.errors import CannotRunError
-from tests.conftest import Run, run_process
+from tests.conftest import NETPROBE, Run, run_process
 from tests.echo.running import Server
 
 has_ipv6 = pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="no IPv6 here")
@@ -97,6 +100,47 @@ def test_a_server_with_a_full_backlog_is_not_waited_for(tmp_path: Path, netprobe
     assert "something listens there" in ran.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_who_is_ended_as_soon_as_it_is_heard_of_ends_as_ever(
+    number: int, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "echo"
+    for _ in range(5):
+        with Server("--unix", str(path), *options) as server:
+            status, events, err = server.stop(number)
+        assert (status, err, events[-1]["event"]) == (0, "", "summary")
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_a_successor_keeps_its_file_when_the_one_before_has_drained(options: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "echo"
+    with Server("--unix", str(path), "--drain-timeout", "60", *options) as before, socket.socket(socket.AF_UNIX) as old:
+        old.connect(str(path))
+        assert echoed(old) == b"hello"
+        old.setblocking(False)
+        while select.select([], [old], [], 0.5)[1]:  # until the server owes more than we take
+            old.send(bytes(65536))
+        before.process.send_signal(signal.SIGTERM)
+        before.event("draining")
+        with Server("--unix", str(path)):
+            old.close()
+            assert before.process.wait(20) == 0
+            with socket.socket(socket.AF_UNIX) as new:
+                new.connect(str(path))
+                assert echoed(new) == b"hello"
+
+
+def test_a_file_that_somebody_else_put_there_stays(tmp_path: Path) -> None:
+    path = tmp_path / "echo"
+    with Server("--unix", str(path)) as server:
+        path.unlink()
+        path.write_text("mine")
+        server.stop()
+    assert path.read_text() == "mine"
+
+
 def test_the_effective_backlog_is_told() -> None:
     somaxconn = Path("/proc/sys/net/core/somaxconn")
     if not somaxconn.exists():
@@ -123,6 +167,42 @@ def test_no_more_than_max_connections_are_taken_and_the_rest_waits() -> None:
             sock.close()
 
 
+def test_a_limit_that_nobody_waits_for_is_not_told() -> None:
+    with Server("--tcp", "--max-connections", "1", "--log") as server:
+        for _ in range(20):
+            with server.connect() as sock:
+                assert echoed(sock) == b"hello"
+            assert server.event("ended", "accept-paused")["event"] == "ended"
+        status, events, _ = server.stop()
+    assert (status, [event["event"] for event in events]) == (0, ["draining", "summary"])
+
+
+def test_two_listeners_pause_once() -> None:
+    with Server("--tcp", "--host", "127.0.0.1", "--host", "127.0.0.2", "--max-connections", "1") as server:
+        listening(server, 2)
+        with server.connect() as only:
+            assert echoed(only) == b"hello"
+            server.process.send_signal(signal.SIGSTOP)  # both are ready in the same look
+            waiting = [socket.create_connection((host, server.port), 10) for host in ("127.0.0.1", "127.0.0.2")]
+            server.process.send_signal(signal.SIGCONT)
+            assert server.event("accept-paused")["connections"] == 1
+            only.close()
+            assert server.event("accept-paused", "accept-resumed")["event"] == "accept-resumed"
+        for sock in waiting:
+            sock.close()
+
+
+def test_more_sockets_than_select_can_tell_apart() -> None:
+    hosts = [option for number in range(1, 27) for option in ("--host", f"127.0.0.{number}")]
+    with Server(*hosts, "--workers", "20", prefix=("prlimit", "--nofile=4096")) as server:
+        for _ in range(20):
+            server.event("worker-started")
+        with server.connect() as sock:
+            assert echoed(sock) == b"hello"
+        status, _, err = server.stop()
+    assert (status, err) == (0, "")
+
+
 ACTIVATE = """
 import os, socket, sys
 kinds = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
@@ -137,6 +217,14 @@ held = [os.dup(sock.fileno()) for sock in socks]
 for fd, target in zip(held, range(3, 3 + len(held))):
     os.dup2(fd, target, inheritable=True)
 os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(held))}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+HAND_OVER = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3, inheritable=True)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
@@ -170,6 +258,39 @@ def test_what_is_no_listening_socket_is_refused() -> None:
     assert "CannotRunError: LISTEN_FDS: descriptor 3: is no socket (ENOTSOCK)" in ran.stderr
 
 
+def test_a_descriptor_that_is_not_open_is_told_by_its_number() -> None:
+    program = f'LISTEN_PID=$$ LISTEN_FDS=1 exec "{NETPROBE}" echo serve 3>&-'
+    ran = run_process(["sh", "-c", program])
+    assert ran.status == 3
+    assert ran.stderr == "netprobe: LISTEN_FDS: descriptor 3: is no socket (EBADF)\n"
+
+
+def test_a_listener_that_its_owner_shuts_down_is_given_up_and_the_rest_goes_on() -> None:
+    owner, other = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
+    with owner, other:
+        lost = []
+        kept = Accepting([owner, other], lambda: True, lambda *_: None, lambda _: None, lambda *told: lost.append(told))
+        owner.shutdown(socket.SHUT_RDWR)
+        assert not kept.take(owner)
+        assert lost == [(owner, "EINVAL")]
+        kept.take_all()  # comes to an end
+        assert kept.listeners == [other]
+        assert kept.may_resume()
+
+
+def test_a_server_whose_listener_was_shut_down_tells_it_and_still_drains() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        prefix = (sys.executable, "-c", HAND_OVER, str(owner.fileno()))
+        with Server(prefix=prefix, pass_fds=(owner.fileno(),)) as server, server.connect() as sock:
+            assert echoed(sock) == b"hello"
+            owner.shutdown(socket.SHUT_RDWR)
+            assert server.event("accept-paused")["cause"] == "EINVAL"
+            assert echoed(sock) == b"hello"
+            sock.close()
+            status, _, err = server.stop()
+    assert (status, err) == (0, "")
+
+
 def test_every_worker_has_sockets_of_its_own_on_the_same_port() -> None:
     sets = open_sockets(Wanted(port=0, workers=3))
     names = [[sock.getsockname() for sock in own] for own in sets]
@@ -194,6 +315,14 @@ def test_no_socket_stays_open_when_one_cannot_be_opened() -> None:
     ("args", "status", "why"),
     [
         (("--host", ""), 2, "is empty"),
+        (("--unix", ""), 2, "is empty"),
+        (("--port", "0", "--host", "0.0.0.0", "--host", "127.0.0.1"), 2, "shares addresses with --host 0.0.0.0"),
+        (("--port", "0", "--host", "127.0.0.1", "--host", "0.0.0.0"), 2, "shares addresses with --host 127.0.0.1"),
+        (("--port", "0", "--host", "::ffff:127.0.0.1"), 3, "--host 127.0.0.1"),
+        (("--port", "0", "--host", "fe80::1"), 3, "fe80::1%eth0"),
+        (("--drain-timeout", "inf"), 2, "not a finite number"),
+        (("--idle-timeout", "nan"), 2, "not a finite number"),
+        (("--rate", "nan"), 2, "not a finite number"),
         (("--host", "no such name"), 3, "does not resolve"),
         (("--port", "65536"), 2, "65536"),
         (("--unix", "/nowhere/at/all"), 3, "No such file"),

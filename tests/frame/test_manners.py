@@ -13,7 +13,7 @@ import pytest
 
 from netprobe.cli import netprobe as root
 from netprobe.version import __version__
-from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
+from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
 
 
 def _walk(path: tuple[str, ...], command: click.Command) -> list[tuple[tuple[str, ...], click.Command]]:
@@ -127,11 +127,33 @@ def test_a_full_disk_is_told_and_is_not_success() -> None:
     assert done.stderr.startswith("netprobe: standard output: No space left on device\n")
 
 
-def test_a_closed_stdout_is_no_traceback() -> None:
-    done = subprocess.run(
-        ["sh", "-c", f"exec {NETPROBE} completion bash >&-"], stderr=subprocess.PIPE, text=True, check=False
-    )
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize("command", ["completion bash", "classify 10.0.0.1", "classify --json 10.0.0.1", "--help"])
+def test_a_closed_stdout_is_one_line_and_no_success(command: str) -> None:
+    ran = run_process(["sh", "-c", f'exec "{NETPROBE}" {command} >&-'])
+    assert ran.status == 3
+    assert ran.stderr == "netprobe: standard output: Bad file descriptor\nhint: the output is not complete\n"
+
+
+def test_who_says_nothing_needs_no_stdout() -> None:
+    assert run_process(["sh", "-c", f'exec "{NETPROBE}" classify -q --is private 10.0.0.1 >&-']).status == 0
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("bindtest", "--timeout"),
+        ("echo", "send", "--timeout"),
+        ("echo", "ping", "--interval"),
+        ("echo", "load", "--rate"),
+        ("echo", "load", "--duration"),
+        ("echo", "serve", "--idle-timeout"),
+    ],
+)
+def test_what_is_no_finite_number_is_refused(option: tuple[str, ...], number: str, netprobe: Run) -> None:
+    ran = netprobe(*option, number)
+    assert (ran.status, ran.stdout) == (2, "")
+    assert ran.stderr.count("\n") == 2
 
 
 def test_help_in_a_narrow_terminal_fits_it() -> None:

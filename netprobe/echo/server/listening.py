@@ -131,9 +131,7 @@ def _refuse_overlap(host: str, opened: Sequence[socket.socket]) -> None:
     for sock in opened:
         other = sock.getsockname()[0]
         if {host, other} & {"0.0.0.0", "::"}:
-            raise InvalidInputError(
-                f"--host {host}", f"--host {other} covers the same addresses", "leave one of them out"
-            )
+            raise InvalidInputError(f"--host {host}", f"shares addresses with --host {other}", "leave one of them out")
 
 
 class _Taken(Exception):
