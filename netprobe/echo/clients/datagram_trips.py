@@ -56,10 +56,12 @@ class DatagramTrips:
             self._sock = connect(self.host, self.port, self.timeout_s, socket.SOCK_DGRAM, self.source)
             self._ask_for_stamp = stamp_datagrams(self._sock)
         message = (sequence.to_bytes(8, "little") + b"netprobe" + os.urandom(self.size))[: self.size]
+        start = time.perf_counter_ns()
         try:
             return self._exchange(self._sock, sequence, message)
         except OSError as error:
-            raise peer_error(error, self._sock, self.host, self.port, "answer", self.timeout_s) from error
+            where = (self._sock, self.host, self.port)
+            raise peer_error(error, *where, "answer", self.timeout_s, start_ns=start) from error
 
     def strays(self) -> list[Stray]:
         """What came late or twice, since the last call."""

@@ -41,7 +41,7 @@ class FramedTrips(StreamTrips):
             count = recv_into(view)
             elapsed_ns = clock() - start
             if not count:
-                raise self.wrong("closed before the reply was whole: no framed echo server")
+                raise self.closed("closed before the reply was whole: no framed echo server")
             try:
                 replies = list(self._framing.receive(view[:count]))
             except RemoteProtocolError as error:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import socket
 from collections import deque
+from time import perf_counter_ns
 
-from netprobe.echo.clients.connecting import Found
+from netprobe.echo.clients.connecting import Ended, Found, met_itself, reason
 from netprobe.echo.clients.pattern import CHUNK, Pattern
 from netprobe.sockets.payload import UNDER_WAY, ask_for_errors
 
@@ -23,12 +23,14 @@ class Lane:
 
     __slots__ = (
         "_pattern",
+        "_port",
         "begun",
         "begun_ns",
         "connected",
         "ended",
         "listed",
         "number",
+        "opened_ns",
         "received",
         "sent",
         "size",
@@ -44,6 +46,8 @@ class Lane:
         self.connected = False
         self.listed = False  # among those that have room for a message
         family, kind, protocol, _, address = found
+        self._port: int = address[1]
+        self.opened_ns = perf_counter_ns()  # when the handshake began
         self.sock = socket.socket(family, kind, protocol)
         try:
             self.sock.setblocking(False)
@@ -51,7 +55,7 @@ class Lane:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             number = self.sock.connect_ex(address)
             if number not in UNDER_WAY:
-                raise OSError(number, os.strerror(number))
+                raise Ended("error", OSError(number, os.strerror(number)), said=reason(self.sock))
         except BaseException:
             self.sock.close()
             raise
@@ -61,6 +65,8 @@ class Lane:
         number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
             raise OSError(number, os.strerror(number))
+        if met_itself(self.sock, self._port):
+            raise Ended("self")
         self.connected = True
 
     @property
@@ -79,13 +85,15 @@ class Lane:
         self.begun_ns.append(due_ns)
 
     def send(self) -> int:
-        """Send what the socket takes of what was begun; how many bytes that was. Raises OSError."""
+        """Send what the socket takes of what was begun; how many bytes that was. Raises OSError, Ended."""
         before = self.sent
         while (left := self.begun * self.size - self.sent) > 0:
             try:
                 self.sent += self.sock.send(self._pattern.piece(self.sent, min(left, CHUNK)))
             except BlockingIOError:
                 break
+            except OSError as error:
+                raise Ended("error", error, came=self._came(), said=reason(self.sock)) from error
         return self.sent - before
 
     def receive(self) -> int:
@@ -94,10 +102,12 @@ class Lane:
             data = self.sock.recv(CHUNK)
         except BlockingIOError:
             return 0
+        except OSError as error:
+            raise Ended("error", error, came=self._came(), said=reason(self.sock)) from error
         if not data:
-            if self.received < self.sent:
-                raise WrongEcho(f"closed when {self.sent - self.received:,} bytes were owed: no echo server")
-            raise OSError(errno.ECONNRESET, "closed by the peer")
+            if self.received or not self.sent:
+                raise Ended("closed", came=self._came())
+            raise WrongEcho(f"closed when {self.sent:,} bytes were owed: no echo server")
         if not self._pattern.fits(self.received, data):
             raise WrongEcho("other bytes came back: no echo server")
         self.received += len(data)
@@ -106,6 +116,10 @@ class Lane:
         done = self.received // self.size - self.ended
         self.ended += done
         return done
+
+    def _came(self) -> str | None:
+        """What has come back, in words."""
+        return f"{self.received:,} bytes" if self.received else None
 
     def close(self) -> None:
         """Close the connection."""

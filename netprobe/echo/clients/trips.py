@@ -7,7 +7,16 @@ import socket
 import time
 from typing import NamedTuple, Protocol
 
-from netprobe.echo.clients.connecting import Found, PeerError, connect, connect_to, peer_error, resolve, set_timeout
+from netprobe.echo.clients.connecting import (
+    Ended,
+    Found,
+    PeerError,
+    connect,
+    connect_to,
+    peer_error,
+    resolve,
+    set_timeout,
+)
 from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import TcpInfo, tcp_info
 
@@ -65,22 +74,27 @@ class StreamTrips:
         self.size, self.timeout_s, self.source = size, timeout_s, source
         self._sock: socket.socket | None = None
         self._kernel: TcpInfo | None = None
+        self._back = 0  # messages that came back on this connection
 
     def trip(self, sequence: int) -> Trip:
         """One round trip; a connection that broke is made anew."""
         message = self.prepared(sequence)
         if self._sock is None:
             self._sock = connect(self.host, self.port, self.timeout_s, source=self.source)
+            self._back = 0
             self.begin()
+        start = time.perf_counter_ns()
         try:
             found = self.exchange(self._sock, message)
         except OSError as error:
-            told = peer_error(error, self._sock, self.host, self.port, "answer", self.timeout_s)
+            where, came = (self._sock, self.host, self.port), self._came()
+            told = peer_error(error, *where, "answer", self.timeout_s, start_ns=start, came=came)
             self.close()
             raise told from error
         except PeerError:
             self.close()
             raise
+        self._back += 1
         return found
 
     def prepared(self, sequence: int) -> bytes:
@@ -98,7 +112,7 @@ class StreamTrips:
         else:
             elapsed_ns, got = self._in_windows(sock, message, buffer)
         if got < len(message):
-            raise self.wrong(f"closed after {got} of {len(message)} bytes: no echo server")
+            raise self.closed(f"closed after {got} of {len(message)} bytes: no echo server")
         if buffer != message:
             raise self.wrong("other bytes came back: no echo server")
         if _more_waits(sock):
@@ -108,6 +122,10 @@ class StreamTrips:
     def wrong(self, why: str) -> PeerError:
         """Somebody answers, but not as an echo server does."""
         return PeerError(place(self.host, self.port), "wrong-responder", why)
+
+    def closed(self, why: str) -> Exception:
+        """The peer closed: no echo server, unless messages had come back before."""
+        return Ended("closed") if self._back else self.wrong(why)
 
     def strays(self) -> list[Stray]:
         """A stream has none."""
@@ -123,6 +141,10 @@ class StreamTrips:
             self._kernel = self.kernel()
             self._sock.close()
             self._sock = None
+
+    def _came(self) -> str | None:
+        """What has come back on this connection, in words."""
+        return f"{self._back} message{'s' if self._back > 1 else ''}" if self._back else None
 
     def _at_once(self, sock: socket.socket, message: bytes, buffer: bytearray) -> tuple[int, int]:
         """A message that fits into the sockets' buffers."""
