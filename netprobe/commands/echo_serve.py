@@ -31,7 +31,7 @@ __all__ = ["serve"]
     "--framed", is_flag=True, help="Speak frames: JSON header and content, see netprobe-echo-serve(1). UDP stays plain."
 )
 @option("--backlog", type=click.IntRange(1, 2**31 - 1), default=4096, help="Connections that may wait for accept.")
-@option("--max-connections", type=click.IntRange(1), help="Connections that each worker takes; more wait in the backlog.")
+@option("--max-connections", type=click.IntRange(1), help="Most that a worker takes; more wait in the backlog.")
 @option("--idle-timeout", type=FiniteRange(0, min_open=True), metavar="SECONDS", help="End connections that are idle.")
 @option(
     "--max-buffer",
