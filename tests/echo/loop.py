@@ -27,9 +27,6 @@ class Loop:
         self.ready: dict[int, Callable[[int], object]] = {}
         self.ended: dict[int, tuple[str, str | None]] = {}
 
-    def clock_ns(self) -> int:
-        return int(self.now * 1e9)
-
     def watch(self, fd: int, _mask: int, ready: Callable[[int], object], changed: bool) -> None:
         self.ready[fd] = ready
 

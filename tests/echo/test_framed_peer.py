@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 
 from netprobe.echo.framing import Closed, Connection, Message
+from netprobe.echo.server import framed_stream
 from netprobe.echo.server.framed_stream import FramedPeer
 from netprobe.echo.server.loop import Server
 from tests.echo.loop import Loop
@@ -73,3 +74,20 @@ def test_an_answered_frame_is_a_sign_of_life() -> None:
             assert peer.heard == loop.now
             assert answers(connection, theirs.recv(1 << 16), 64) == [sequence]
         assert (peer.messages, peer.received) == (3, 3 * len(frame(64)))
+
+
+def test_each_connection_has_the_time_of_the_system_as_it_is_set_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = Loop()
+    for set_ns in (1_700_000_000_000_000_000, 1_600_000_000_000_000_000):
+        monkeypatch.setattr(framed_stream, "time_ns", lambda set_ns=set_ns: set_ns)
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            peer = FramedPeer(cast("Server", loop), ours, "")
+            theirs.sendall(frame(64))
+            peer.readable(1)
+            (event,) = Connection().receive(theirs.recv(1 << 16))
+            assert isinstance(event, Message)
+            assert event.header.netprobe is not None
+            received, transmitted = (event.header.netprobe[f"{name}_ns"] for name in ("received", "transmitted"))
+            assert set_ns <= received <= transmitted < set_ns + 10**11

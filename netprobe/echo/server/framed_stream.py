@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from time import perf_counter_ns, time_ns
 from typing import TYPE_CHECKING, Any, Final
 
 from netprobe.echo.framing import Closed, Connection, Event, RemoteProtocolError, Replies, error_message
@@ -23,7 +24,7 @@ TRICKLE: Final = 4096  # bytes that an unfinished frame must grow by in --idle-t
 class FramedPeer(Peer):
     """A connection that speaks ``--framed``."""
 
-    __slots__ = ("_connection", "_events", "_grown", "_received_ns", "_replies")
+    __slots__ = ("_connection", "_epoch", "_events", "_grown", "_received_ns", "_replies")
 
     def __init__(self, server: Server, sock: socket.socket, address: Any) -> None:
         super().__init__(server, sock, address)
@@ -32,6 +33,7 @@ class FramedPeer(Peer):
         self._events: Iterator[Event] | None = None  # of the last receive, not all answered yet
         self._grown = 0
         self._received_ns = 0
+        self._epoch = time_ns() - perf_counter_ns()  # anew for each connection: the system's clock may be set
 
     @property
     def messages(self) -> int:
@@ -46,12 +48,12 @@ class FramedPeer(Peer):
         except OSError as error:
             self.unread(error)
             return
-        received_ns = server.clock_ns()
+        received_ns = self._clock_ns()
         data = server.view[:count]
         self.received += count
         again = self._connection.again(data)
         if again is not None:
-            if self._send(self._replies.reply(*again, received_ns, server.clock_ns)) and self._pending:
+            if self._send(self._replies.reply(*again, received_ns, self._clock_ns)) and self._pending:
                 super()._settle()
             return
         self._received_ns = received_ns
@@ -61,6 +63,10 @@ class FramedPeer(Peer):
             self.heard = server.now
         self._events = self._connection.receive(data)
         self._answer()
+
+    def _clock_ns(self) -> int:
+        """Nanoseconds since 1970 (UTC) that never go back while the connection stands."""
+        return self._epoch + perf_counter_ns()
 
     def _answer(self) -> None:
         """Answer frames until there are no more or the kernel takes no more: a reply is larger than its frame."""
@@ -81,7 +87,7 @@ class FramedPeer(Peer):
                 if isinstance(event, Closed):
                     self._ending = "closed"
                     continue
-                out += self._replies.reply(event.header, event.content, self._received_ns, server.clock_ns)
+                out += self._replies.reply(event.header, event.content, self._received_ns, self._clock_ns)
                 if len(out) >= most:
                     return out
         except RemoteProtocolError as error:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from time import monotonic, perf_counter_ns, time_ns
+from time import monotonic
 from typing import Any
 
 from netprobe.echo.server.accepting import RETRY, Accepting
@@ -57,7 +57,6 @@ class Server:
         self._say = say
         # Counts short messages for all peers at once, as long as nobody asks what a single peer did, and when.
         self._sums = None if limits.log or limits.idle_timeout is not None else self.totals
-        self._epoch = time_ns() - perf_counter_ns()
         self._readiness = readiness()
         self._forgets = forgets_closed(self._readiness)
         self._handlers: dict[int, Callable[[int], object]] = {}
@@ -73,10 +72,6 @@ class Server:
         ports = {s.getsockname()[1] for s in bound}
         self._datagrams = [Datagrams(s, limits.rate, self.view, ports) for s in bound]
         self._lifeline = lifeline
-
-    def clock_ns(self) -> int:
-        """Nanoseconds since 1970 (UTC) that never go back."""
-        return self._epoch + perf_counter_ns()
 
     def run(self, announce: Callable[[], None] = lambda: None) -> Summary:
         """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once.
