@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -39,17 +40,16 @@ def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]
     last: Reply | None = None  # the last one that says who we are there
     with output.document("echo ping", Reply, plain=reply_line, line=folding(reply_line, output.terminal)) as document:
         try:
-            if live:
-                last = _shown_live(pinged, document)
-            else:
-                for reply in pinged.replies():
-                    document.add(reply)
-                    last = _noted(reply, document) or last
+            with closing((_drawn if live else _listed)(pinged, document)) as replies:
+                for reply in replies:
+                    last = reply if reply.appears_as is not None else last
+                    if reply.rtt_ms is None:
+                        document.answer(Exit.NO)
         except KeyboardInterrupt:
             _sum_up(pinged, last, document)
             raise
         _sum_up(pinged, last, document)
-    if pinged.refused:
+    if pinged.refused and not options["connect_only"]:
         output.say("hint: is 'netprobe echo serve' running there?")
     return document.status
 
@@ -64,21 +64,21 @@ def _sum_up(pinged: Ping, last: Reply | None, document: Document) -> None:
         click.echo(text)
 
 
-def _noted(reply: Reply, document: Document) -> Reply | None:
-    if reply.rtt_ms is None:
-        document.answer(Exit.NO)
-    return reply if reply.appears_as is not None else None
+def _listed(pinged: Ping, document: Document) -> Generator[Reply, None, None]:
+    """The replies, each shown as a line."""
+    for reply in pinged.replies():
+        document.add(reply)
+        yield reply
 
 
-def _shown_live(pinged: Ping, document: Document) -> Reply | None:
+def _drawn(pinged: Ping, document: Document) -> Generator[Reply, None, None]:
+    """The replies, all shown in a picture."""
     from netprobe.render.live_trips import LiveTrips
 
-    last = None
     with LiveTrips(document.output.terminal) as picture:
         for reply in pinged.replies():
             picture.show(reply)
-            last = _noted(reply, document) or last
-    return last
+            yield reply
 
 
 def _check(options: Mapping[str, Any]) -> None:

@@ -48,6 +48,7 @@ class LiveTrips:
         self._last: deque[float | None] = deque(maxlen=max(self._width - 2, 10))
         self._buckets: Counter[int] = Counter()
         self._sent = self._lost = 0
+        self._failure = ""
         self._next = 0.0
         self._live = Live(console=console(terminal), auto_refresh=False, transient=False)
 
@@ -63,10 +64,12 @@ class LiveTrips:
         """One more reply; drawn at most ten times a second."""
         if reply.note is None:
             self._sent += 1
-            self._lost += reply.rtt_ms is None
             self._last.append(reply.rtt_ms)
-        if reply.rtt_ms is not None:
-            self._buckets[bucket_of(reply.rtt_ms)] += 1
+            if reply.rtt_ms is None:
+                self._lost += 1
+                self._failure = f"seq={reply.sequence} {reply.verdict}: {reply.cause}"
+            else:
+                self._buckets[bucket_of(reply.rtt_ms)] += 1
         if time.monotonic() >= self._next:
             self._draw()
             self._next = time.monotonic() + _BETWEEN_S
@@ -79,7 +82,8 @@ class LiveTrips:
     def _lines(self) -> list[str]:
         there = [value for value in self._last if value is not None]
         span = f"{min(there):.3f} to {max(there):.3f} ms" if there else "nothing came back"
-        lines = [f"{self._sent} sent, {self._lost} lost; the last {len(self._last)}: {span}", sparkline(self._last), ""]
+        lines = [f"{self._sent} sent, {self._lost} lost; the last {len(self._last)}: {span}", sparkline(self._last)]
+        lines += [f"the last that was lost: {self._failure}", ""] if self._failure else [""]
         return lines + self._histogram()
 
     def _histogram(self) -> list[str]:

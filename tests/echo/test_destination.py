@@ -17,6 +17,7 @@ from netprobe.errors import InvalidInputError
         ("::1", "::1", DEFAULT_PORT),
         ("[::1]", "::1", DEFAULT_PORT),
         ("[::1]:7", "::1", 7),
+        ("[::1]:0000007", "::1", 7),
         ("fe80::1%lo", "fe80::1%lo", DEFAULT_PORT),
         ("[fe80::1%lo]:7", "fe80::1%lo", 7),
         ("::ffff:127.0.0.1", "::ffff:127.0.0.1", DEFAULT_PORT),
@@ -29,7 +30,7 @@ def test_what_is_read(text: str, host: str, port: int) -> None:
 @pytest.mark.parametrize(
     "text",
     ["", ":7", "[]:7", "[::1", "[::1]7", "[a.example]", "[127.0.0.1]:7", "::1:65432", "1:2:3", "::\x01", "::\0", "a:b"]
-    + [f"a:{port}" for port in ("", "0", "65536", "-1", "٣", "7 ")],
+    + [f"a:{port}" for port in ("", "0", "000", "65536", "-1", "٣", "7 ", "7" * 5000)],
 )
 def test_what_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):

@@ -5,13 +5,16 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+import time
+from itertools import pairwise
 
 import pytest
 
+from netprobe.echo.clients.connecting import PeerError
 from netprobe.echo.clients.framed_trips import FramedTrips
 from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.echo.clients.statistics import percentile, summarise
-from netprobe.echo.clients.trips import ConnectTrips, StreamTrips, Trips
+from netprobe.echo.clients.trips import ConnectTrips, Stray, StreamTrips, Trip, Trips
 from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolError, Replies, error_message
 from tests.echo.conftest import Behave, Serve
 
@@ -204,6 +207,75 @@ def test_a_source_address_is_where_we_ask_from(serve: Serve) -> None:
     (reply,) = ping_of(trips).replies()
     assert str(reply.appears_as).startswith("127.0.0.9:")
     assert reply.translated is False
+
+
+@pytest.mark.parametrize(
+    ("observed", "shown", "translated"),
+    [
+        ({"address": "::ffff:203.0.113.9", "port": 7}, "203.0.113.9:7", True),
+        ({"address": "0:0:0:0:0:0:0:1%\x1b[31m", "port": 7}, "[::1]:7", True),
+        ({"address": "203.0.113.9"}, "203.0.113.9", True),
+        ({"address": "127.0.0.1", "port": None}, "127.0.0.1", False),
+        ({"address": "\x1b[31mEVIL\x1b]0;title\x07\nfaked", "port": 7}, None, None),
+        ({"address": "a.example", "port": 7}, None, None),
+        ({"address": "\ud800", "port": 7}, None, None),
+        ({"address": "203.0.113.9", "port": True}, None, None),
+        ({"address": "203.0.113.9", "port": 65536}, None, None),
+        ({"address": "203.0.113.9", "port": "\x1b"}, None, None),
+    ],
+)
+def test_who_we_are_there_is_an_address_and_a_port_or_nothing(
+    observed: dict[str, object], shown: str | None, translated: bool | None, serve: Serve
+) -> None:
+    reply = framed(serve(framed_echo(observed)))
+    assert (reply.verdict, reply.appears_as, reply.translated) == ("reachable", shown, translated)
+
+
+def test_the_same_address_in_another_spelling_is_no_translation(serve: Serve) -> None:
+    def mapped(sock: socket.socket) -> None:
+        address, port = sock.getpeername()
+        framed_echo({"address": f"::ffff:{address}", "port": port})(sock)
+
+    assert framed(serve(mapped)).translated is False
+
+
+@pytest.mark.parametrize("size", [100_000, 16_000_000])
+def test_a_plain_server_is_told_from_a_framed_one_by_a_large_message_too(size: int, serve: Serve) -> None:
+    reply = framed(serve(echo), size)
+    assert reply.verdict == "wrong-responder"
+    assert "serve with --framed" in str(reply.cause)
+
+
+class Slow:
+    """Trips of which the second takes a second."""
+
+    protocol = "test"
+
+    def __init__(self) -> None:
+        self.begun: list[float] = []
+
+    def trip(self, sequence: int) -> Trip:
+        self.begun.append(time.monotonic())
+        if sequence == 2:
+            time.sleep(1)
+            raise PeerError("there", "no-answer", "silence")
+        return Trip(1000)
+
+    def strays(self) -> list[Stray]:
+        return []
+
+    def kernel(self) -> None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def test_the_interval_is_kept_after_a_loss() -> None:
+    slow = Slow()
+    list(Ping(slow, "127.0.0.1", 9, count=5, interval_s=0.2, size=64).replies())
+    apart = [after - before for before, after in pairwise(slow.begun)]
+    assert min(apart) >= 0.19
 
 
 def observing(sock: socket.socket) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
+import sys
 
 import pytest
 
-from netprobe.render.live_trips import bucket_of, sparkline
+from netprobe.echo.clients.ping import Reply
+from netprobe.render.live_trips import LiveTrips, bucket_of, sparkline
+from netprobe.render.terminal import Terminal
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
 
 
@@ -42,6 +46,7 @@ def test_framed_says_who_we_are_there(framed_at: str, netprobe: Run) -> None:
         (("--udp", "--size", "65508"), "at most 65507"),
         (("--live",), "needs a terminal"),
         (("--source", "here"), "not an address"),
+        (("--source", "::1"), "--source ::1: IPv6, but 127.0.0.1 is IPv4"),
     ],
 )
 def test_what_does_not_go_together_is_one_line_and_exit_2(options: tuple[str, ...], why: str, netprobe: Run) -> None:
@@ -54,6 +59,53 @@ def test_a_source_that_is_not_ours_cannot_be_asked_from(plain_at: str, netprobe:
     ran = netprobe("echo", "ping", plain_at, "--source", "203.0.113.1", "--count", "1")
     assert (ran.status, ran.stdout) == (3, "")
     assert ran.stderr.startswith("netprobe: 203.0.113.1: ")
+
+
+@pytest.mark.parametrize(
+    ("destination", "why"),
+    [
+        ("[fe80::1%nosuch]", "fe80::1%nosuch: this host has no interface nosuch"),
+        ("[::1%lo]", "::1%lo: ::1 has no zone: only a link-local address has one"),
+    ],
+)
+def test_a_zone_that_cannot_be_is_told(destination: str, why: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "ping", destination, "--count", "1")
+    assert (ran.status, ran.stdout) == (2, "")
+    assert why in ran.stderr
+
+
+def test_a_link_local_source_needs_a_zone(netprobe: Run) -> None:
+    ran = netprobe("echo", "ping", "[::1]:9", "--source", "fe80::1", "--count", "1")
+    assert (ran.status, ran.stdout) == (3, "")
+    assert "a link-local source address needs a zone, as in fe80::1%eth0" in ran.stderr
+
+
+def test_a_handshake_that_is_refused_needs_no_echo_server(netprobe: Run) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{closed.getsockname()[1]}"
+        ran = netprobe("echo", "ping", where, "--connect-only", "--count", "1")
+    assert (ran.status, ran.stderr) == (1, "")
+    assert "refused" in ran.stdout
+
+
+def test_live_says_who_we_are_there_after_ctrl_c_too(framed_at: str) -> None:
+    stopped = "import os, signal, sys, threading; threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT)).start(); "
+    program = stopped + "from netprobe.__main__ import script; script()"
+    argv = ["--framed", "--live", "--count", "0", "--interval", "0.05"]
+    ran = run_in_terminal([sys.executable, "-c", program, "echo", "ping", framed_at, *argv])
+    assert ran.status == 130
+    assert "you appear as 127.0.0.1:" in ran.stdout
+
+
+def test_live_names_the_last_failure_and_draws_no_note() -> None:
+    picture = LiveTrips(Terminal(False, True, True))
+    picture.show(Reply(1, "there", "udp", 64, "reachable", 1.0))
+    picture.show(Reply(2, "there", "udp", 64, "no-answer", None, "silence for 1 s"))
+    picture.show(Reply(2, "there", "udp", 64, "reachable", 900.0, note="late"))
+    lines = picture._lines()
+    assert "the last that was lost: seq=2 no-answer: silence for 1 s" in lines
+    assert sum("ms" in line and line.startswith("<") for line in lines) == 1
 
 
 def test_ctrl_c_sums_up(plain_at: str) -> None:

@@ -6,9 +6,10 @@ import os
 import socket
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 
-from netprobe.echo.clients.connecting import PeerError, connect, peer_error, set_timeout
+from netprobe.echo.clients.connecting import Found, PeerError, connect_to, peer_error, resolve, set_timeout
 from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import ANCILLARY, TcpInfo, arrived_ns, departed_ns, stamp_datagrams
 from netprobe.echo.clients.trips import Stray, Trip, time_left
@@ -17,6 +18,7 @@ __all__ = ["MAX_DATAGRAM", "DatagramTrips"]
 
 MAX_DATAGRAM = 65507  # bytes of content over IPv4 (RFC 768, RFC 791)
 REMEMBERED = 1024  # messages whose echo may still come
+AT_ONCE = 1024  # datagrams taken before the next message: a peer may send faster than we read
 
 
 @dataclass(slots=True)
@@ -32,8 +34,8 @@ class _Sent:
 class DatagramTrips:
     """Datagrams to one address, whose ICMP errors are heard; ``size`` is 1 to 65,507 bytes.
 
-    The kernel stamps one in ``stamp_every``: a stamp wakes the process that waits for the echo, which costs some
-    microseconds of the time that it measures.
+    Of a name's addresses it is the first that does not say no. The kernel stamps one datagram in ``stamp_every``: a
+    stamp wakes the process that waits for the echo, which costs some microseconds of the time that it measures.
     """
 
     protocol = "udp"
@@ -44,6 +46,7 @@ class DatagramTrips:
         self.host, self.port = host, port
         self.size, self.timeout_s, self.source = size, timeout_s, source
         self._sock: socket.socket | None = None
+        self._found: list[Found] = []
         self._stamp_every = stamp_every
         self._ask_for_stamp: list[tuple[int, int, bytes]] | None = None
         self._sent: deque[_Sent] = deque(maxlen=REMEMBERED)
@@ -52,19 +55,13 @@ class DatagramTrips:
 
     def trip(self, sequence: int) -> Trip:
         """Send one datagram and wait for its echo. What else comes meanwhile is a stray."""
-        if self._sock is None:
-            self._sock = connect(self.host, self.port, self.timeout_s, socket.SOCK_DGRAM, self.source)
-            self._ask_for_stamp = stamp_datagrams(self._sock)
         message = (sequence.to_bytes(8, "little") + b"netprobe" + os.urandom(self.size))[: self.size]
-        start = time.perf_counter_ns()
-        try:
-            return self._exchange(self._sock, sequence, message)
-        except OSError as error:
-            where = (self._sock, self.host, self.port)
-            raise peer_error(error, *where, "answer", self.timeout_s, start_ns=start) from error
+        if self._sock is None:
+            return self._first_answer(sequence, message)
+        return self._asked(self._sock, sequence, message)
 
     def strays(self) -> list[Stray]:
-        """What came late or twice, since the last call."""
+        """What came late, twice or unawaited, since the last call."""
         found, self._strays = self._strays, []
         return found
 
@@ -73,10 +70,50 @@ class DatagramTrips:
         return None
 
     def close(self) -> None:
-        """Close the socket."""
+        """Take what has come by now, and close the socket."""
         if self._sock is not None:
+            with suppress(OSError):
+                self._drain(self._sock)
             self._sock.close()
             self._sock = None
+
+    def _first_answer(self, sequence: int, message: bytes) -> Trip:
+        """Ask one address after the other until one does not say no. Raises PeerError, the last one's."""
+        self._found = self._found or resolve(self.host, self.port, socket.SOCK_DGRAM, self.source)
+        last: PeerError | None = None
+        for found in self._found:
+            try:
+                self._sock, _ = connect_to(found, self.host, self.port, self.timeout_s, self.source)
+                self._ask_for_stamp = stamp_datagrams(self._sock)
+                return self._asked(self._sock, sequence, message)
+            except PeerError as error:
+                if error.verdict in ("no-answer", "wrong-responder"):
+                    raise
+                last = error
+                self.close()
+        assert last is not None
+        raise last
+
+    def _asked(self, sock: socket.socket, sequence: int, message: bytes) -> Trip:
+        start = time.perf_counter_ns()
+        try:
+            self._drain(sock)
+            return self._exchange(sock, sequence, message)
+        except OSError as error:
+            where = (sock, self.host, self.port)
+            raise peer_error(error, *where, "answer", self.timeout_s, start_ns=start) from error
+
+    def _drain(self, sock: socket.socket) -> None:
+        """Take what has come since the last message, at the time when it came. Raises OSError."""
+        view = memoryview(self._buffer)
+        for _ in range(AT_ONCE):
+            try:
+                count, ancillary, _, _ = sock.recvmsg_into([view], ANCILLARY, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                return
+            stamp = arrived_ns(ancillary)
+            waited_ns = max(time.time_ns() - stamp, 0) if stamp else 0
+            self._is_stray(bytes(view[:count]), time.perf_counter_ns() - waited_ns)
 
     def _exchange(self, sock: socket.socket, sequence: int, message: bytes) -> Trip:
         stamped = self._ask_for_stamp if (sequence - 1) % self._stamp_every == 0 else None
@@ -104,26 +141,33 @@ class DatagramTrips:
         self, sock: socket.socket, message: bytes, count: int, start_ns: int, now_ns: int
     ) -> tuple[int, list[tuple[int, int, bytes]]]:
         """Something else came first: when the echo came, and with what. Raises OSError and PeerError."""
-        view = memoryview(self._buffer)
+        view, strange = memoryview(self._buffer), False
         try:
             while True:
-                self._stray(bytes(view[:count]), now_ns)
+                strange = not self._is_stray(bytes(view[:count]), now_ns) or strange
                 set_timeout(sock, time_left(start_ns, self.timeout_s))
                 count, ancillary, _, _ = sock.recvmsg_into([self._buffer], ANCILLARY)
                 now_ns = time.perf_counter_ns()
                 if view[:count] == message:
                     return now_ns, ancillary
+        except (TimeoutError, BlockingIOError) as error:
+            if strange:
+                where = place(self.host, self.port)
+                raise PeerError(where, "wrong-responder", "other bytes came back: no echo server") from error
+            raise
         finally:
             set_timeout(sock, self.timeout_s)
 
-    def _stray(self, came: bytes, now_ns: int) -> None:
+    def _is_stray(self, came: bytes, now_ns: int) -> bool:
+        """Is it the echo of an earlier message? Then it is kept."""
         sent = next((sent for sent in reversed(self._sent) if sent.message == came), None)
         if sent is None:
-            where = place(self.host, self.port)
-            raise PeerError(where, "wrong-responder", "other bytes came back: no echo server")
-        what = "duplicate" if sent.answered else "late"
-        self._strays.append(Stray(sent.sequence, what, now_ns - sent.sent_ns))
+            return False
+        elapsed_ns = max(now_ns - sent.sent_ns, 0)
+        late = "late" if elapsed_ns > self.timeout_s * 1e9 else "unawaited"
+        self._strays.append(Stray(sent.sequence, "duplicate" if sent.answered else late, elapsed_ns))
         sent.answered = True
+        return True
 
     def _kernel_ns(self, sock: socket.socket, ancillary: list[tuple[int, int, bytes]], elapsed_ns: int) -> int | None:
         """From the device and back to it; None where nothing is told or the system's clock was set meanwhile."""

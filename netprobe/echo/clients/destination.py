@@ -30,9 +30,10 @@ def read_destination(text: str, default_port: int = DEFAULT_PORT) -> tuple[str, 
         raise InvalidInputError(text, "neither HOST:PORT nor an IPv6 address", _BRACKETS)
     if port is None:
         return host, default_port
-    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+    digits = port.lstrip("0")  # of more than 5 no number is made: int() takes no more than 4,300
+    if not (port.isascii() and port.isdigit() and len(digits) <= 5 and 1 <= int(digits or 0) <= 65535):
         raise InvalidInputError(text, f"port {port or '(empty)'} is not a number from 1 to 65535")
-    return host, int(port)
+    return host, int(digits)
 
 
 def _is_ipv6(host: str) -> bool:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from netprobe.echo.clients.connecting import set_timeout
 from netprobe.echo.clients.destination import place
-from netprobe.echo.clients.trips import StreamTrips, Trip, message_of, time_left
-from netprobe.echo.framing import Connection, Message, RemoteProtocolError
+from netprobe.echo.clients.trips import WINDOW, StreamTrips, Trip, message_of, more_waits, time_left
+from netprobe.echo.framing import Connection, Event, Message, RemoteProtocolError
 
 __all__ = ["FramedTrips", "seen_there"]
 
 _BUFFER = 256 * 1024
+_MAPPED = bytes(10) + b"\xff\xff"  # RFC 4291 section 2.5.5.2
 
 
 class FramedTrips(StreamTrips):
@@ -33,19 +35,17 @@ class FramedTrips(StreamTrips):
     def exchange(self, sock: socket.socket, message: bytes) -> Trip:
         """Send a frame, take frames until one is whole, compare. Raises OSError and PeerError."""
         view = memoryview(self._buffer)
-        sendall, recv_into, clock = sock.sendall, sock.recv_into, time.perf_counter_ns
+        send = sock.sendall if len(message) <= WINDOW else partial(self._send_large, sock)
+        recv_into, clock = sock.recv_into, time.perf_counter_ns
         waited = False
         start = clock()
-        sendall(message)
+        send(message)
         while True:
             count = recv_into(view)
             elapsed_ns = clock() - start
             if not count:
                 raise self.closed("closed before the reply was whole: no framed echo server")
-            try:
-                replies = list(self._framing.receive(view[:count]))
-            except RemoteProtocolError as error:
-                raise self.wrong(f"no framed reply: {error.why}") from error
+            replies = self._events(view[:count])
             if replies:
                 break
             set_timeout(sock, time_left(start, self.timeout_s))
@@ -55,6 +55,25 @@ class FramedTrips(StreamTrips):
         if len(replies) > 1 or not isinstance(replies[0], Message) or self._framing.awaiting:
             raise self.wrong("more came back than was sent: no framed echo server")
         return self._read(sock, replies[0], elapsed_ns)
+
+    def _send_large(self, sock: socket.socket, message: bytes) -> None:
+        """Send in windows, and take what comes meanwhile: a server that waits for us to read is no framed one."""
+        view, outgoing = memoryview(self._buffer), memoryview(message)
+        start, sent = time.perf_counter_ns(), 0
+        while sent < len(message):
+            time_left(start, self.timeout_s)
+            sent += sock.send(outgoing[sent : sent + WINDOW])
+            while more_waits(sock):
+                for event in self._events(view[: sock.recv_into(view)]):
+                    if isinstance(event, Message):
+                        self._read(sock, event, 0)
+                    raise self.wrong("an answer came before the whole message was sent: no framed echo server")
+
+    def _events(self, data: memoryview) -> list[Event]:
+        try:
+            return list(self._framing.receive(data))
+        except RemoteProtocolError as error:
+            raise self.wrong(f"no framed reply: {error.why}") from error
 
     def _read(self, sock: socket.socket, reply: Message, elapsed_ns: int) -> Trip:
         said = reply.header.netprobe
@@ -69,14 +88,31 @@ class FramedTrips(StreamTrips):
         server_ns = None
         if isinstance(received, int) and isinstance(transmitted, int) and 0 <= transmitted - received <= elapsed_ns:
             server_ns = transmitted - received
+        seen = seen_there(said)
+        if seen is None:
+            return Trip(elapsed_ns, None, server_ns)
+        address, port = seen
         own = sock.getsockname()
-        return Trip(elapsed_ns, None, server_ns, seen_there(said), place(str(own[0]), int(own[1])))
+        translated = _packed(address) != _packed(str(own[0])) or port not in (None, own[1])
+        return Trip(elapsed_ns, None, server_ns, address if port is None else place(address, port), translated)
 
 
-def seen_there(said: Mapping[str, Any]) -> str | None:
-    """``address:port`` that the server saw; None where it does not say."""
+def seen_there(said: Mapping[str, Any]) -> tuple[str, int | None] | None:
+    """Address and port that the server saw; None where it does not say, or says what is neither."""
     peer = said.get("observed_peer")
     if not isinstance(peer, Mapping) or not isinstance(peer.get("address"), str):
         return None
-    port = peer.get("port")
-    return place(peer["address"], port) if isinstance(port, int) else peer["address"]
+    packed, port = _packed(peer["address"]), peer.get("port")
+    if packed is None or not (port is None or (type(port) is int and 0 <= port <= 65535)):
+        return None
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed), port
+
+
+def _packed(address: str) -> bytes | None:
+    """An address in bytes, without its zone, which means nothing elsewhere; an IPv4-mapped one as IPv4."""
+    text = address.partition("%")[0]
+    try:
+        packed = socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+    except (OSError, ValueError):  # ValueError: a NUL or a surrogate in it
+        return None
+    return packed[12:] if packed.startswith(_MAPPED) else packed

@@ -22,7 +22,8 @@ __all__ = ["Ping", "Reply"]
 class Reply:
     """One message: ``verdict`` is ``reachable`` when it came back as it was, else the word for what happened.
 
-    ``note`` is ``late`` for an echo that came after its time-out, ``duplicate`` for one that came again.
+    ``note`` is ``late`` for an echo that came after its time-out, ``duplicate`` for one that came again, ``unawaited``
+    for one that came in time, but after an error had ended the wait.
     ``kernel_ms`` is the kernel's measure of the same trip. With ``--framed``: how long the server had the message,
     what is left for the network, and the address and port under which we appear there.
     """
@@ -55,17 +56,22 @@ class Ping:
 
     def replies(self, sleep: Callable[[float], None] = time.sleep) -> Iterator[Reply]:
         """One reply a message, and one for each that came late or twice."""
-        begun = time.monotonic()
+        due = time.monotonic() - self.interval_s
         with _no_collection():
             try:
                 for sequence in range(1, self.count + 1) if self.count else counted(1):
-                    left_s = begun + (sequence - 1) * self.interval_s - time.monotonic()
-                    if left_s > 0 and sequence > 1:  # sleep(0) would give the processor away and find it cold
-                        sleep(left_s)
+                    now = time.monotonic()
+                    due = max(due + self.interval_s, now)  # what a wait has cost is not made up for
+                    if due > now:  # sleep(0) would give the processor away and find it cold
+                        sleep(due - now)
                     self.sent += 1
                     yield from self._outcome(sequence)
+                self.trips.close()
+                yield from map(self._besides, self.trips.strays())
             finally:
                 self.trips.close()
+                for stray in self.trips.strays():
+                    self._besides(stray)
 
     def summary(self) -> RoundTrips:
         """The figures of what was sent so far."""
@@ -111,14 +117,14 @@ class Ping:
             server_ms=server_ms,
             network_ms=network_ms,
             appears_as=trip.appears_as,
-            translated=_translated(trip),
+            translated=trip.translated,
         )
 
     def _besides(self, stray: Stray) -> Reply:
         if stray.what == "duplicate":
             self.duplicates += 1
         else:
-            self.late += 1
+            self.late += stray.what == "late"
             self.reordered += stray.sequence < self._highest
             self._highest = max(self._highest, stray.sequence)
         rtt_ms = rounded(stray.elapsed_ns / 1e6)
@@ -140,11 +146,6 @@ class Ping:
         if known is None:
             return None
         return KernelTimes("TCP_INFO", known.rtt_ms, known.min_rtt_ms, known.deviation_ms, known.retransmits)
-
-
-def _translated(trip: Trip) -> bool | None:
-    """Is our address another one there? Then there is a translator (NAT) or a proxy in between."""
-    return None if trip.appears_as is None or trip.own is None else trip.appears_as != trip.own
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from netprobe.echo.clients.connecting import (
 from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import TcpInfo, tcp_info
 
-__all__ = ["ConnectTrips", "Stray", "StreamTrips", "Trip", "Trips", "ends_of", "message_of", "time_left"]
+__all__ = ["ConnectTrips", "Stray", "StreamTrips", "Trip", "Trips", "message_of", "more_waits", "time_left"]
 
 WINDOW = 32 * 1024  # bytes under way at once: less than any socket's buffers hold
 
@@ -28,18 +28,18 @@ WINDOW = 32 * 1024  # bytes under way at once: less than any socket's buffers ho
 class Trip(NamedTuple):
     """Nanoseconds: what the application waited, what the kernel measured, what the server says it took.
 
-    ``appears_as`` is the address and port that the server saw, ``own`` the socket's own name.
+    ``appears_as`` is the address and port that the server saw; ``translated``: not the socket's own.
     """
 
     elapsed_ns: int
     kernel_ns: int | None = None
     server_ns: int | None = None
     appears_as: str | None = None
-    own: str | None = None
+    translated: bool | None = None
 
 
 class Stray(NamedTuple):
-    """A datagram that came when another one was waited for: ``what`` is ``late`` or ``duplicate``."""
+    """A datagram that came when another one was waited for: ``what`` is the note of a reply."""
 
     sequence: int
     what: str
@@ -115,7 +115,7 @@ class StreamTrips:
             raise self.closed(f"closed after {got} of {len(message)} bytes: no echo server")
         if buffer != message:
             raise self.wrong("other bytes came back: no echo server")
-        if _more_waits(sock):
+        if more_waits(sock):
             raise self.wrong("more came back than was sent: no echo server")
         return Trip(elapsed_ns)
 
@@ -236,13 +236,7 @@ def time_left(start_ns: int, timeout_s: float) -> float:
     return left_s
 
 
-def ends_of(sock: socket.socket) -> tuple[str, int]:
-    """Address and port of this side."""
-    name = sock.getsockname()
-    return str(name[0]), int(name[1])
-
-
-def _more_waits(sock: socket.socket) -> bool:
+def more_waits(sock: socket.socket) -> bool:
     """Has the peer sent something that nobody asked for?"""
     sock.setblocking(False)
     try:
