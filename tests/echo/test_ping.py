@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pytest
 
-from netprobe.echo.clients.connecting import PeerError
 from netprobe.echo.clients.framed_trips import FramedTrips
+from netprobe.echo.clients.peer_errors import PeerError
 from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.echo.clients.statistics import percentile, summarise
 from netprobe.echo.clients.trips import ConnectTrips, Stray, StreamTrips, Trip, Trips

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from netprobe.echo.clients.connecting import resolve
-from netprobe.echo.clients.datagram_trips import MAX_DATAGRAM, DatagramTrips
+from netprobe.echo.clients.datagram_trips import MAX_DATAGRAM, DatagramTrips, _Sent
 from netprobe.echo.clients.ping import Ping, Reply
+from netprobe.echo.clients.trips import Stray
 from tests.conftest import Run
 
 Answer = Callable[[socket.socket, bytes, Any, int], None]
@@ -167,6 +168,13 @@ def test_an_echo_has_the_time_of_its_arrival_not_of_the_next_message(serve: Serv
     assert (late.sequence, late.note) == (1, "late")
     assert late.rtt_ms is not None
     assert 390 < late.rtt_ms < 900
+
+
+def test_an_echo_that_came_in_time_after_an_error_is_not_late() -> None:
+    trips = DatagramTrips("127.0.0.1", 9, size=64, timeout_s=1)
+    trips._sent.append(_Sent(b"one", 1, 0))
+    assert trips._is_stray(b"one", 999_000_000)
+    assert trips.strays() == [Stray(1, "unawaited", 999_000_000)]
 
 
 def test_a_strange_datagram_is_no_reason_to_miss_the_echo_behind_it(serve: Serve) -> None:

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from netprobe.echo.clients.connecting import Ended, peer_error, resolve
+from netprobe.echo.clients.connecting import resolve
 from netprobe.echo.clients.lanes import Lane
+from netprobe.echo.clients.peer_errors import Ended, peer_error
 from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.echo.clients.trips import StreamTrips
 from tests.conftest import NETPROBE
@@ -59,12 +60,34 @@ def test_a_dead_host_on_the_link_is_no_word_of_a_router(how: str, lab: BuildLab)
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize("how", ["--tcp", "--udp", "--connect-only"])
+def test_a_neighbour_that_is_given_up_during_a_later_message_is_no_firewall(how: str, lab: BuildLab) -> None:
+    options = (how, "--timeout", "0.7", "--count", "5", "--interval", "1", "192.168.0.77:9")
+    ran = lab("failures")["pc2"].run(str(NETPROBE), "echo", "ping", *options, check=False)
+    told = [line for line in ran.stdout.splitlines() if "seq=" in line and "silence" not in line]
+    assert all("unreachable: no neighbour" in line for line in told), told
+    assert told
+
+
+@pytest.mark.lab
+def test_the_load_of_the_own_firewall_is_named_as_such_too(lab: BuildLab) -> None:
+    network = lab("failures")
+    network["pc2"].run("nft", "-f", "-", stdin=None, input=REJECTING.format(hook="output"))
+    ran = network["pc2"].run(str(NETPROBE), "echo", "load", "--count", "1", "192.168.0.1:6001", check=False)
+    assert "this vantage: its own firewall rejects it" in ran.stderr
+
+
+@pytest.mark.lab
 def test_a_client_that_met_itself_has_found_no_echo_server(lab: BuildLab) -> None:
     ports = {"net.ipv4.ip_local_port_range": "40000 40001"}
     host = lab({"hosts": {"only": {"sysctl": ports}}})["only"]
     lines = {asked(host, how, "127.0.0.1:40000") for how in ("--tcp", "--udp") for _ in range(12)}
     assert all(" refused: " in line for line in lines)
     assert any("it met itself" in line for line in lines)
+    met = lab({"hosts": {"only": {"sysctl": ports}}})["only"]
+    loads = [met.run(str(NETPROBE), "echo", "load", "--count", "1", "127.0.0.1:40000", check=False) for _ in range(8)]
+    assert all(": refused: " in ran.stderr for ran in loads)
+    assert any("it met itself" in ran.stderr for ran in loads)
 
 
 def replies_of(port: int, count: int = 4) -> list[Reply]:

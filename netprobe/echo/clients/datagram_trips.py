@@ -9,9 +9,10 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 
-from netprobe.echo.clients.connecting import Found, PeerError, connect_to, peer_error, resolve, set_timeout
+from netprobe.echo.clients.connecting import Found, connect_to, resolve, set_timeout
 from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import ANCILLARY, TcpInfo, arrived_ns, departed_ns, stamp_datagrams
+from netprobe.echo.clients.peer_errors import PeerError, Silence, peer_error
 from netprobe.echo.clients.trips import Stray, Trip, time_left
 
 __all__ = ["MAX_DATAGRAM", "DatagramTrips"]
@@ -46,6 +47,7 @@ class DatagramTrips:
         self.host, self.port = host, port
         self.size, self.timeout_s, self.source = size, timeout_s, source
         self._sock: socket.socket | None = None
+        self._silence = Silence()
         self._found: list[Found] = []
         self._stamp_every = stamp_every
         self._ask_for_stamp: list[tuple[int, int, bytes]] | None = None
@@ -95,13 +97,16 @@ class DatagramTrips:
         raise last
 
     def _asked(self, sock: socket.socket, sequence: int, message: bytes) -> Trip:
-        start = time.perf_counter_ns()
+        since_ns = self._silence.begin()
         try:
             self._drain(sock)
-            return self._exchange(sock, sequence, message)
+            found = self._exchange(sock, sequence, message)
         except OSError as error:
-            where = (sock, self.host, self.port)
-            raise peer_error(error, *where, "answer", self.timeout_s, start_ns=start) from error
+            told = peer_error(error, sock, self.host, self.port, "answer", self.timeout_s, start_ns=since_ns)
+            self._silence.end(told)
+            raise told from error
+        self._silence.end()
+        return found
 
     def _drain(self, sock: socket.socket) -> None:
         """Take what has come since the last message, at the time when it came. Raises OSError."""

@@ -83,7 +83,9 @@ class FramedTrips(StreamTrips):
         if reply.content != self._content:
             fault = said.get("error")
             why = fault.get("why") if isinstance(fault, Mapping) else None
-            raise self.wrong(f"the frame was refused: {why}" if why else "other content came back: no echo server")
+            raise self.wrong(
+                f"the frame was refused: {why}" if isinstance(why, str) else "other content came back: no echo server"
+            )
         received, transmitted = said.get("received_ns"), said.get("transmitted_ns")
         server_ns = None
         if isinstance(received, int) and isinstance(transmitted, int) and 0 <= transmitted - received <= elapsed_ns:

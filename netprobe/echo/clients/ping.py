@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
 
-from netprobe.echo.clients.connecting import PeerError
 from netprobe.echo.clients.destination import place
+from netprobe.echo.clients.peer_errors import PeerError
 from netprobe.echo.clients.statistics import KernelTimes, RoundTrips, percentile, rounded, summarise
 from netprobe.echo.clients.trips import Stray, Trip, Trips
 

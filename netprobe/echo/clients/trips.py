@@ -7,18 +7,10 @@ import socket
 import time
 from typing import NamedTuple, Protocol
 
-from netprobe.echo.clients.connecting import (
-    Ended,
-    Found,
-    PeerError,
-    connect,
-    connect_to,
-    peer_error,
-    resolve,
-    set_timeout,
-)
+from netprobe.echo.clients.connecting import Found, connect, connect_to, resolve, set_timeout
 from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import TcpInfo, tcp_info
+from netprobe.echo.clients.peer_errors import Ended, PeerError, Silence, peer_error
 
 __all__ = ["ConnectTrips", "Stray", "StreamTrips", "Trip", "Trips", "message_of", "more_waits", "time_left"]
 
@@ -74,13 +66,14 @@ class StreamTrips:
         self.size, self.timeout_s, self.source = size, timeout_s, source
         self._sock: socket.socket | None = None
         self._kernel: TcpInfo | None = None
+        self._silence = Silence()
         self._back = 0  # messages that came back on this connection
 
     def trip(self, sequence: int) -> Trip:
         """One round trip; a connection that broke is made anew."""
         message = self.prepared(sequence)
         if self._sock is None:
-            self._sock = connect(self.host, self.port, self.timeout_s, source=self.source)
+            self._sock = connect(self.host, self.port, self.timeout_s, source=self.source, silence=self._silence)
             self._back = 0
             self.begin()
         start = time.perf_counter_ns()
@@ -192,6 +185,7 @@ class ConnectTrips:
     def __init__(self, host: str, port: int, *, timeout_s: float, source: str | None = None) -> None:
         self.host, self.port = host, port
         self.timeout_s, self.source = timeout_s, source
+        self._silence = Silence()
         self._found: list[Found] = []  # the name is resolved once; then the address that answered is kept
 
     def trip(self, sequence: int) -> Trip:
@@ -200,7 +194,7 @@ class ConnectTrips:
         last: PeerError | None = None
         for found in self._found:
             try:
-                sock, elapsed_ns = connect_to(found, self.host, self.port, self.timeout_s, self.source)
+                sock, elapsed_ns = connect_to(found, self.host, self.port, self.timeout_s, self.source, self._silence)
             except PeerError as error:
                 last = error
                 continue
