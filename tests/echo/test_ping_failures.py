@@ -70,6 +70,13 @@ def test_a_neighbour_that_is_given_up_during_a_later_message_is_no_firewall(how:
 
 
 @pytest.mark.lab
+def test_the_load_of_a_dead_neighbour_is_no_word_of_a_firewall(lab: BuildLab) -> None:
+    options = ("--count", "1", "--timeout", "8", "192.168.0.77:9")
+    ran = lab("failures")["pc2"].run(str(NETPROBE), "echo", "load", *options, check=False)
+    assert "unreachable: no neighbour" in ran.stderr
+
+
+@pytest.mark.lab
 def test_the_load_of_the_own_firewall_is_named_as_such_too(lab: BuildLab) -> None:
     network = lab("failures")
     network["pc2"].run("nft", "-f", "-", stdin=None, input=REJECTING.format(hook="output"))

@@ -65,7 +65,7 @@ class Lane:
         """The handshake has ended. Raises OSError where it failed."""
         number = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if number:
-            raise OSError(number, os.strerror(number))
+            raise Ended("error", OSError(number, os.strerror(number)), start_ns=self.opened_ns)
         if met_itself(self.sock, self._port):
             raise Ended("self")
         self.connected = True

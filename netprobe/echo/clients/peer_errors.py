@@ -29,7 +29,8 @@ class PeerError(NetprobeError):
 class Ended(OSError):
     """An end that the errno alone does not tell.
 
-    ``result`` is the table's word for it, ``came`` says what had come back before, ``said`` is an ICMP error.
+    ``result`` is the table's word for it, ``came`` says what had come back before, ``said`` is an ICMP error,
+    ``start_ns`` is when that which ended had begun.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class Ended(OSError):
         *,
         came: str | None = None,
         said: Mapping[str, Any] | None = None,
+        start_ns: int | None = None,
     ) -> None:
         super().__init__(error.errno if error else None, error.strerror if error else result)
-        self.result, self.came, self.said = result, came, said
+        self.result, self.came, self.said, self.start_ns = result, came, said, start_ns
 
 
 class Silence:
@@ -92,6 +94,7 @@ def peer_error(
     """
     ended = error if isinstance(error, Ended) else None
     came = came or (ended.came if ended else None)
+    start_ns = start_ns or (ended.start_ns if ended else None)
     heard = [ended.said] if ended and ended.said else _heard(sock)
     said = heard[0] if heard else None
     timed_out = isinstance(error, TimeoutError) or error.errno in _WAITED
