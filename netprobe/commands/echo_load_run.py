@@ -19,20 +19,21 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 DURATION_S = 10.0
+OUT_OF_PORTS = "fewer connections, a --rate that the ports last for, or a wider net.ipv4.ip_local_port_range"
 
 
 def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
     """Put the load on, show how it goes, sum up, also when Ctrl-C ends it."""
     host, port = read_destination(destination)
     plan = _plan(options)
-    if descriptors_for(plan.connections) < plan.connections:
-        raise CannotRunError(
-            f"--connections {plan.connections}", "more than this process may have open", "see 'ulimit -n'"
-        )
     load = Load(host, port, place(host, port), plan)
     with output.document(
         "echo load", LoadFigures, plain=load_lines, line=folding(load_lines, output.terminal)
     ) as document:
+        if descriptors_for(plan.connections) < plan.connections:
+            raise CannotRunError(
+                f"--connections {plan.connections}", "more than this process may have open", "see 'ulimit -n'"
+            )
         try:
             with output.progress() as progress:
                 for _ in load.run():
@@ -42,8 +43,12 @@ def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
             raise
         figures = load.figures()
         document.add(figures)
-        if load.first_failure is not None:
-            document.error(load.first_failure)
+        failure = load.first_failure
+        if load.untested is not None:
+            hint = OUT_OF_PORTS if "client port" in load.untested.why else "see 'ulimit -n'"
+            document.error(CannotRunError(load.untested.what, load.untested.why, hint))
+        elif failure is not None:
+            document.error(failure)
         if figures.unanswered or not figures.messages:
             document.answer(Exit.NO)
     return document.status

@@ -20,7 +20,8 @@ def load_lines(figures: Any) -> str:
     over = "a new connection for each" if figures.mode == "churn" else f"over {number} connection{'s'[: number != 1]}"
     lines = []
     if figures.mode == "stream":
-        lines.append(f"{figures.bytes:,} bytes came back in {figures.elapsed_s:.2f} s {over}, all as they were sent")
+        whole = "" if figures.unanswered or figures.failures else ", all as they were sent"
+        lines.append(f"{figures.bytes:,} bytes came back in {figures.elapsed_s:.2f} s {over}{whole}")
         lines.append(f"{figures.megabytes_per_s:,.1f} MB/s each way")
     else:
         lines.append(
@@ -49,9 +50,10 @@ def _latency_lines(figures: Any) -> list[str]:
 def _loss_lines(figures: Any) -> list[str]:
     lines = []
     if figures.unanswered:
-        lines.append(f"{figures.unanswered:,} did not come back")
+        pieces = " pieces of 64 KiB" if figures.mode == "stream" else ""
+        lines.append(f"{figures.unanswered:,}{pieces} did not come back")
     if figures.not_begun:
-        lines.append(f"{figures.not_begun:,} were due and never begun: every connection was busy")
+        lines.append(f"{figures.not_begun:,} were due and never begun: no connection was free")
     if figures.failures:
         told = ", ".join(f"{count:,} {verdict}" for verdict, count in figures.failures.items())
         lines.append(f"connections that failed: {told}")

@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -15,20 +16,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from netprobe.echo.clients import load
+from netprobe.echo.clients.connecting import Found
 from netprobe.echo.clients.latencies import Latencies
 from netprobe.echo.clients.load import Load
 from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
 from netprobe.echo.clients.pattern import CHUNK, PERIOD, Pattern
+from netprobe.echo.clients.peer_errors import PeerError
 from netprobe.echo.clients.statistics import percentile
-from tests.conftest import NETPROBE, Run, clean_environment
+from tests.conftest import NETPROBE, Run, clean_environment, run_process
 from tests.echo.conftest import Behave, Serve
 
 
 def loaded(port: int, plan: LoadPlan) -> tuple[LoadFigures, Load]:
-    load = Load("127.0.0.1", port, f"127.0.0.1:{port}", plan)
-    for _ in load.run():
+    running = Load("127.0.0.1", port, f"127.0.0.1:{port}", plan)
+    for _ in running.run():
         pass
-    return load.figures(), load
+    return running.figures(), running
 
 
 def record(netprobe: Run, *args: str) -> dict[str, Any]:
@@ -212,3 +216,85 @@ def test_a_pattern_foretells_every_place(number: int, position: int, size: int) 
     if size > 8:
         assert not pattern.fits(position + 1, piece)
         assert not Pattern(number + 1 + random.Random(size).randrange(PERIOD - 2)).fits(position, piece)
+
+
+@pytest.mark.parametrize(
+    "plan", [LoadPlan(3, count=30), LoadPlan(3, count=30, churn=True), LoadPlan(2, count=9, rate=99)]
+)
+def test_a_name_is_asked_at_the_address_that_answers(
+    more: dict[str, Any], plain_at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = LoadPlan(3, **more)
+    port = int(plain_at.rpartition(":")[2])
+
+    def both(*_: object) -> list[Found]:
+        kind, tcp = socket.SOCK_STREAM, socket.IPPROTO_TCP
+        return [(socket.AF_INET, kind, tcp, "", (host, port)) for host in ("127.0.0.9", "127.0.0.1", "127.0.0.8")]
+
+    monkeypatch.setattr(load, "resolve", both)
+    figures, done = loaded(port, plan)
+    assert (figures.messages, figures.unanswered, figures.failures) == (plan.count, 0, {})
+    assert figures.connects == (plan.count if plan.churn else plan.connections)
+    assert done.first_failure is None
+
+
+def test_a_name_whose_addresses_all_refuse_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"127.0.0.{n}", port)) for n in (1, 2)]
+        monkeypatch.setattr(load, "resolve", lambda *_: found)
+        with pytest.raises(PeerError, match="refused"):
+            loaded(port, LoadPlan(2, count=5))
+
+
+def test_connections_that_are_done_with_are_not_kept(plain_at: str) -> None:
+    _, done = loaded(int(plain_at.rpartition(":")[2]), LoadPlan(4, count=200, churn=True))
+    assert (len(done._free), len(done._lanes)) == (0, 0)
+
+
+def test_a_stream_that_comes_back_wrong_is_not_called_whole(serve: Serve, netprobe: Run) -> None:
+    def corrupt(sock: socket.socket) -> None:
+        while data := sock.recv(65536):
+            sock.sendall(bytes(len(data)))
+
+    ran = netprobe("echo", "load", f"127.0.0.1:{serve(corrupt)}", "--stream", "--duration", "0.3", "--connections", "1")
+    assert ran.status == 1
+    assert "as they were sent" not in ran.stdout
+    assert "pieces of 64 KiB did not come back" in ran.stdout
+
+
+def test_where_no_client_port_is_left_it_is_this_host_that_cannot_go_on(plain_at: str) -> None:
+    program = (
+        "import errno, socket, sys\n"
+        "left = [50]\n"
+        "class Few(socket.socket):\n"
+        "    def connect_ex(self, address):\n"
+        "        left[0] -= 1\n"
+        "        return super().connect_ex(address) if left[0] >= 0 else errno.EADDRNOTAVAIL\n"
+        "socket.socket = Few\n"
+        "from netprobe.__main__ import main\n"
+        f"sys.exit(main(['echo', 'load', '{plain_at}', '--churn', '--json', '--duration', '5']))\n"
+    )
+    ran = run_process([sys.executable, "-c", program])
+    assert ran.status == 3
+    (figures,) = json.loads(ran.stdout)["results"]
+    assert (figures["messages"], figures["unanswered"]) == (50, 0)
+    assert "no client port is left" in ran.stderr
+    assert "net.ipv4.ip_local_port_range" in ran.stderr
+
+
+def test_too_many_connections_are_told_in_a_document_too() -> None:
+    command = f'ulimit -n 100; exec "{NETPROBE}" echo load --json --connections 300'
+    ran = run_process(["sh", "-c", command])
+    assert ran.status == 3
+    assert [error["what"] for error in json.loads(ran.stdout)["errors"]] == ["--connections 300"]
+
+
+def test_messages_that_are_due_when_no_connection_is_left_are_counted(serve: Serve) -> None:
+    def once(sock: socket.socket) -> None:
+        sock.sendall(sock.recv(65536))
+
+    figures, _ = loaded(serve(once), LoadPlan(2, rate=100, duration_s=1.0))
+    assert figures.messages + figures.unanswered + figures.not_begun == 100
+    assert figures.not_begun > 50

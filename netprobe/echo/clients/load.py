@@ -15,11 +15,11 @@ from collections.abc import Iterator
 from netprobe.echo.clients.connecting import PeerError, peer_error, resolve
 from netprobe.echo.clients.lanes import Lane, WrongEcho
 from netprobe.echo.clients.latencies import Latencies
-from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
+from netprobe.echo.clients.load_records import STREAM_SIZE, LoadFigures, LoadPlan, sum_up
 
 __all__ = ["Load"]
 
-STREAM_SIZE, STREAM_AHEAD = 64 * 1024, 64  # a stream: so many bytes at a time, so many of them under way
+STREAM_AHEAD = 64  # pieces of a stream that are under way
 ROUND_S = 0.1  # the loop looks at the clock at least so often
 CONNECTING = 256  # handshakes under way at once: about what a backlog holds
 
@@ -34,6 +34,7 @@ class Load:
         self.messages = self.connects = self.bytes = self.unanswered = self.not_begun = 0
         self.failures: Counter[str] = Counter()
         self.first_failure: PeerError | None = None
+        self.untested: PeerError | None = None  # the first that is a limit of this host
         self.latencies = Latencies()
         self.elapsed_ns = 0
         self._begun = 0  # messages, over all connections
@@ -41,6 +42,7 @@ class Load:
         self._lanes: dict[int, Lane] = {}  # by descriptor
         self._free: deque[Lane] = deque()  # may begin a message
         self._numbers = 0
+        self._chosen: Lane | None = None  # the connection that chose the address
         self._stopping = False
 
     def run(self) -> Iterator[None]:
@@ -48,6 +50,7 @@ class Load:
         self._found = resolve(self.host, self.port)
         with selectors.DefaultSelector() as self._selector:
             try:
+                yield from self._choose_address()
                 if not self.plan.churn:
                     yield from self._open_all()
                 yield from self._work()
@@ -57,27 +60,26 @@ class Load:
 
     def figures(self) -> LoadFigures:
         """What came of it until now."""
-        plan, seconds = self.plan, self.elapsed_ns / 1e9
-        per_second = 1 / seconds if seconds else 0.0
-        return LoadFigures(
-            self.where,
-            "stream" if plan.stream else "churn" if plan.churn else "messages",
-            plan.connections,
-            None if plan.stream else plan.size,
-            None if plan.stream or plan.churn else plan.pipeline,
-            plan.rate,
-            round(seconds, 3),
-            self.messages,
-            self.connects,
-            self.bytes,
-            round(self.messages * per_second, 1),
-            round(self.connects * per_second, 1) if plan.churn else 0.0,
-            round(self.bytes / 1e6 * per_second, 3),
-            self.unanswered,
-            self.not_begun,
-            dict(self.failures),
-            None if plan.stream else self.latencies.figures(),
-        )
+        return sum_up(self)
+
+    def _choose_address(self) -> Iterator[None]:
+        """The first connection tries one address of the name after the other; the others follow it."""
+        while len(self._found) > 1:
+            lane, ends = self._open(), time.monotonic() + self.plan.timeout_s
+            while lane is not None and not lane.connected and lane.sock.fileno() >= 0:
+                for _ in self._selector.select(ROUND_S):
+                    self._finish_connect(lane)
+                if time.monotonic() > ends and not lane.connected and lane.sock.fileno() >= 0:
+                    self._fail(lane, TimeoutError("timed out"), "connect")
+                yield
+            if lane is not None and lane.connected:
+                self._chosen = lane
+                del self._found[1:]
+                return
+            del self._found[0]
+            self._numbers = self._failed_in_row = 0
+            self.failures.clear()
+            self.first_failure = None
 
     def _open_all(self) -> Iterator[None]:
         """Every connection, a good many at a time, before the clock starts."""
@@ -127,6 +129,8 @@ class Load:
             self.elapsed_ns = now - begin_ns
             yield
         self.elapsed_ns = time.perf_counter_ns() - begin_ns
+        if plan.rate is not None and plan.count is None and not self._stopping:  # no connection was left
+            self.not_begun = max(int(plan.duration_s * plan.rate) - self._begun, 0)
 
     def _start(self, now: int, begin_ns: int) -> None:
         """Begin the messages that are due, each on a connection that has room for it."""
@@ -135,7 +139,7 @@ class Load:
         if plan.count is not None:
             due_until = min(due_until, plan.count)
         if plan.churn:
-            while self._begun < due_until and len(self._lanes) < plan.connections and self._can_go_on():
+            while self._begun < due_until and self._has_room() and self._can_go_on():
                 self._begin_churn(self._due_ns(now, begin_ns))
             return
         while self._begun < due_until and self._free:
@@ -153,19 +157,23 @@ class Load:
         return now if rate is None else begin_ns + round(self._begun / rate * 1e9)
 
     def _begin_churn(self, due_ns: int) -> None:
-        lane = self._open()
-        self._begun += 1
-        if lane is None:
-            self.unanswered += 1
-        else:
+        untried = self.failures["not-tested"]
+        lane, self._chosen = self._chosen or self._open(), None
+        if lane is not None:
+            self._begun += 1
             lane.begin(due_ns)
+            if lane.connected:
+                self._push(lane)
+        elif self.failures["not-tested"] == untried:  # what could not even be tried is not unanswered
+            self._begun += 1
+            self.unanswered += 1
 
     def _patience_s(self, now: int, begin_ns: int, stop_ns: int | None) -> float:
         """How long the next look at the sockets may wait."""
         waits = [ROUND_S]
         if stop_ns is not None and not self._stopping:
             waits.append((stop_ns - now) / 1e9)
-        if self.plan.rate is not None and not self._stopping and (self._free or self.plan.churn):
+        if self.plan.rate is not None and not self._stopping and self._has_room():
             waits.append((begin_ns + self._begun / self.plan.rate * 1e9 - now) / 1e9)
         return max(min(waits), 0.0)
 
@@ -254,7 +262,8 @@ class Load:
             self._fail(lane, error, "connect")
             return
         self.connects += 1
-        self._list(lane)
+        if not self.plan.churn:
+            self._list(lane)
         self._push(lane)
 
     def _fail(self, lane: Lane, error: Exception, stage: str) -> None:
@@ -269,8 +278,11 @@ class Load:
         else:
             assert isinstance(error, OSError)
             sock, address = lane.sock if lane else None, str(self._found[0][4][0])
-            told = peer_error(error, sock, self.host, self.port, stage, self.plan.timeout_s, address)
+            began_ns = lane.opened_ns if lane and stage == "connect" else None
+            told = peer_error(error, sock, self.host, self.port, stage, self.plan.timeout_s, address, start_ns=began_ns)
         self.failures[told.verdict] += 1
+        if told.verdict == "not-tested":
+            self.untested = self.untested or told
         self._failed_in_row += 1
         self.first_failure = self.first_failure or told
 
@@ -289,6 +301,10 @@ class Load:
     def _under_way(self) -> int:
         """Messages that were begun and are neither back nor given up."""
         return self._begun - self.messages - self.unanswered
+
+    def _has_room(self) -> bool:
+        """Could a message begin now?"""
+        return len(self._lanes) < self.plan.connections if self.plan.churn else bool(self._free)
 
     def _can_go_on(self) -> bool:
         """Is there any sense in beginning more?"""

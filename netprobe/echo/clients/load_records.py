@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from netprobe.echo.clients.latencies import LatencyFigures
 
-__all__ = ["LoadFigures", "LoadPlan"]
+if TYPE_CHECKING:
+    from netprobe.echo.clients.load import Load
+
+__all__ = ["STREAM_SIZE", "LoadFigures", "LoadPlan", "sum_up"]
+
+STREAM_SIZE: Final = 64 * 1024  # bytes in a piece of a stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +35,9 @@ class LoadFigures:
     """What came of it. Bytes are those that came back and were checked; rates are over ``elapsed_s``.
 
     ``mode`` is ``messages``, ``churn`` (connect, one message, close) or ``stream``. ``unanswered`` messages were sent
-    and did not come back within the time-out; ``not_begun`` were due and never sent, because every connection was
-    busy until the end: the percentiles do not know of either. ``failures`` counts connections that failed, by verdict.
+    and did not come back within the time-out (of a stream: pieces of 64 KiB); ``not_begun`` were due and never sent,
+    because no connection was free until the end: the percentiles do not know of either. ``failures`` counts
+    connections that failed, by verdict.
     """
 
     destination: str
@@ -50,3 +57,28 @@ class LoadFigures:
     not_begun: int
     failures: dict[str, int]
     latency: LatencyFigures | None
+
+
+def sum_up(load: Load) -> LoadFigures:
+    """What came of ``load`` until now."""
+    plan, seconds = load.plan, load.elapsed_ns / 1e9
+    per_second = 1 / seconds if seconds else 0.0
+    return LoadFigures(
+        load.where,
+        "stream" if plan.stream else "churn" if plan.churn else "messages",
+        plan.connections,
+        None if plan.stream else plan.size,
+        None if plan.stream or plan.churn else plan.pipeline,
+        plan.rate,
+        round(seconds, 3),
+        load.messages,
+        load.connects,
+        load.bytes,
+        round(load.messages * per_second, 1),
+        round(load.connects * per_second, 1) if plan.churn else 0.0,
+        round(load.bytes / 1e6 * per_second, 3),
+        load.unanswered,
+        load.not_begun,
+        dict(load.failures),
+        None if plan.stream else load.latencies.figures(),
+    )
