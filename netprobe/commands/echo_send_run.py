@@ -1,25 +1,24 @@
-"""``netprobe echo send`` at work: where the bytes come from, and where those go that come back."""
+"""``netprobe echo send`` at work: bytes out, bytes back, and what that comes to."""
 
 from __future__ import annotations
 
-import json
-import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from netprobe.commands.echo_send_files import Target, source_of
 from netprobe.echo.clients.connecting import PeerError
 from netprobe.echo.clients.destination import place, read_destination
-from netprobe.echo.clients.send import Source, echo_back, exchange
+from netprobe.echo.clients.send import SURPLUS, Source, echo_back, exchange
 from netprobe.echo.clients.sent import Comparison, Sent
 from netprobe.echo.framing import MAX_CONTENT, Header, Message, RemoteProtocolError
-from netprobe.errors import CannotRunError, Exit, InvalidInputError
-from netprobe.render.received import KEPT, Received, framed_text, sent_line
+from netprobe.echo.messages import read_json
+from netprobe.errors import Exit, InvalidInputError, NetprobeError
+from netprobe.render.received import KEPT, Received, framed_text, sent_line, text_of
 
 if TYPE_CHECKING:
-    from netprobe.render.output import Output
+    from netprobe.render.output import Document, Output
 
 __all__ = ["run"]
 
@@ -31,102 +30,105 @@ def run(output: Output, options: Mapping[str, Any]) -> Exit:
         raise InvalidInputError("--type", "is for --framed")
     if options["framed"] and options["verify"]:
         raise InvalidInputError("--framed and --verify", "do not go together", "the reply's content is always compared")
-    with _source(output, options) as source:
-        if options["framed"]:
-            return _send_message(output, source, host, port, options)
-        return _send_stream(output, source, host, port, options)
+    send, line = (_send_message, framed_text) if options["framed"] else (_send_stream, sent_line)
+    with (
+        output.document("echo send", Sent, plain=line, line=line) as document,
+        source_of(output, options) as source,
+        Target(options["output_file"]) as target,
+    ):
+        send(document, source, target, host, port, options)
+    return document.status
 
 
-@contextmanager
-def _source(output: Output, options: Mapping[str, Any]) -> Iterator[Source]:
-    text, path, digits = options["text"], options["file"], options["hex"]
-    if sum(value is not None for value in (text, path, digits)) != 1:
-        raise InvalidInputError("what to send", "is given as one of TEXT, -, --file and --hex", "see --help")
-    if path is not None:
-        try:
-            file = Path(path).open("rb")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise CannotRunError(path, error.strerror or str(error)) from error
-        with file:
-            yield Source(file=file)
-    elif digits is not None:
-        try:
-            yield Source(bytes.fromhex(digits))
-        except ValueError:
-            raise InvalidInputError(digits, "not hexadecimal", "two digits a byte: 48 65 6c 6c 6f") from None
-    elif text == "-":
-        if output.terminal.stdin_tty:
-            output.detail("sends what you type; Ctrl-D ends it")
-        yield Source(file=sys.stdin.buffer)
-    else:
-        yield Source(text.encode("utf-8", "surrogateescape"))
-
-
-@contextmanager
-def _target(options: Mapping[str, Any]) -> Iterator[IO[bytes] | None]:
-    """The file to write to, if there is one; what cannot be written is told by the file's name."""
-    if options["output_file"] is None:
-        yield None
-        return
-    try:
-        with Path(options["output_file"]).open("wb") as file:
-            yield file
-    except OSError as error:
-        raise CannotRunError(options["output_file"], error.strerror or str(error)) from error
-
-
-def _send_stream(output: Output, source: Source, host: str, port: int, options: Mapping[str, Any]) -> Exit:
-    comparison = Comparison()
+def _send_stream(
+    document: Document, source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
+) -> None:
+    output, where, comparison = document.output, place(host, port), Comparison()
+    only_verifies = options["verify"] and options["output_file"] is None
     prints = options["output_file"] is None and not options["verify"]
     received = Received(output, hexadecimal=options["hex"] is not None, ends_line=options["text"] not in (None, "-"))
-    with output.document("echo send", Sent, plain=sent_line, line=sent_line) as document:
-        began = time.perf_counter()
-        with _target(options) as target:
-            for piece in echo_back(source, host, port, options["timeout"], comparison, options["source"]):
-                if target is not None:
-                    target.write(piece)
-                elif prints:
-                    received.add(piece)
-        elapsed_ms = (time.perf_counter() - began) * 1000
-        text = received.end() if prints else None
-        where = place(host, port)
-        sent = comparison.result(where, elapsed_ms, text)
-        if not prints or output.format not in ("table", "plain"):
-            document.add(sent)
-        if sent.equal is False:
-            document.answer(Exit.NO)
+    began = time.perf_counter()
+    with _cut_short(document, where, comparison, lambda: received.end() if prints else None):
+        for piece in echo_back(source, host, port, options["timeout"], comparison, options["source"]):
+            target.write(piece)
             if prints:
-                output.say(f"netprobe: {where}: {sent_line(sent)}")
-    return document.status
+                received.add(piece)
+            if only_verifies and comparison.first_difference is not None:
+                break
+    elapsed_ms = (time.perf_counter() - began) * 1000
+    text = received.end() if prints else None
+    sent = comparison.result(where, elapsed_ms, text)
+    if not prints or _is_data(output):
+        document.add(sent)
+    if sent.equal is False:
+        document.answer(Exit.NO)
+        if prints:
+            output.say(f"netprobe: {where}: {sent_line(sent)}")
+        if comparison.under_way < -SURPLUS and not only_verifies:
+            output.say(f"netprobe: {where}: {SURPLUS:,} bytes more than was sent: its end was not waited for")
 
 
-def _send_message(output: Output, source: Source, host: str, port: int, options: Mapping[str, Any]) -> Exit:
-    content = b"".join(iter(source.next, b""))
-    if len(content) > MAX_CONTENT:
-        raise InvalidInputError("a framed message", f"holds at most {MAX_CONTENT:,} bytes", "leave out --framed")
-    message = _message(content, options)
-    where = place(host, port)
-    with output.document("echo send", Sent, plain=framed_text, line=framed_text) as document, _target(options) as to:
-        began = time.perf_counter()
+def _send_message(
+    document: Document, source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
+) -> None:
+    output, where, comparison = document.output, place(host, port), Comparison()
+    message = _message(_content_of(source), options)
+    began = time.perf_counter()
+    with _cut_short(document, where, comparison, lambda: None):
         try:
-            reply = exchange(message, host, port, options["timeout"], options["source"])
+            reply = exchange(message, host, port, options["timeout"], comparison, options["source"])
         except RemoteProtocolError as error:
             raise PeerError(where, "wrong-responder", f"no framed reply: {error.why}") from error
-        elapsed_ms = (time.perf_counter() - began) * 1000
-        comparison = Comparison()
-        comparison.add_sent(content)
-        comparison.add_received(reply.content)
-        if to is not None:
-            to.write(reply.content)
-        text = _text_of(reply) if to is None else None
-        sent = comparison.result(where, elapsed_ms, text, reply.header.as_json())
+    elapsed_ms = (time.perf_counter() - began) * 1000
+    target.write(reply.content)
+    header, prints = reply.header.as_json(), options["output_file"] is None
+    text = text_of(reply.content[:KEPT], reply.header.content_encoding) if prints else None
+    sent = comparison.result(where, elapsed_ms, text, header)
+    if not prints or _is_data(output):
         document.add(sent)
-        if not sent.equal:
-            document.answer(Exit.NO)
-            fault = (reply.header.netprobe or {}).get("error")
-            why = fault.get("why") if isinstance(fault, Mapping) else sent_line(sent)
-            output.say(f"netprobe: {where}: {why}")
-    return document.status
+    else:
+        received = Received(output, hexadecimal=False, ends_line=options["text"] not in (None, "-"))
+        received.add_message(header, reply.content, reply.header.content_encoding)
+        received.end()
+    if not sent.equal:
+        document.answer(Exit.NO)
+        fault = (reply.header.netprobe or {}).get("error")
+        why = fault.get("why") if isinstance(fault, Mapping) else sent_line(sent)
+        output.say(f"netprobe: {where}: {why}")
+    elif reply == message:
+        output.say(f"netprobe: {where}: the reply has no netprobe object: {_RAW}")
+
+
+_RAW = "it came back as it was sent, from something that echoes bytes"
+
+
+def _is_data(output: Output) -> bool:
+    """Is the record itself what is printed?"""
+    return output.format not in ("table", "plain")
+
+
+@contextmanager
+def _cut_short(document: Document, where: str, comparison: Comparison, end: Callable[[], str | None]) -> Iterator[None]:
+    """An error does not hide what went and came back until then: ``end`` ends the printing, or gives the text."""
+    began = time.perf_counter()
+    try:
+        yield
+    except (NetprobeError, KeyboardInterrupt):
+        text = end()
+        if _is_data(document.output) and comparison.sent + comparison.received:
+            elapsed_ms = (time.perf_counter() - began) * 1000
+            document.add(comparison.result(where, elapsed_ms, text, ended=False))
+        raise
+
+
+def _content_of(source: Source) -> bytes:
+    """All of ``source``, which may have no end."""
+    content = bytearray()
+    while len(content) <= MAX_CONTENT and (piece := source.next()):
+        content += piece
+    if len(content) > MAX_CONTENT:
+        raise InvalidInputError("a framed message", f"holds at most {MAX_CONTENT:,} bytes", "leave out --framed")
+    return bytes(content)
 
 
 def _message(content: bytes, options: Mapping[str, Any]) -> Message:
@@ -144,16 +146,7 @@ def _message(content: bytes, options: Mapping[str, Any]) -> Message:
 
 def _is_json(content: bytes) -> bool:
     try:
-        json.loads(content.decode("utf-8"))
+        read_json(content.decode("utf-8"))
     except (ValueError, RecursionError):
         return False
     return True
-
-
-def _text_of(reply: Message) -> str:
-    """The first 64 KiB of the content, read in the encoding that the header names, where that is one."""
-    content = reply.content[:KEPT]
-    try:
-        return content.decode(reply.header.content_encoding, "replace")
-    except (LookupError, ValueError):
-        return content.decode("utf-8", "replace")

@@ -37,6 +37,7 @@ from netprobe.echo.messages import (
     Message,
     RemoteProtocolError,
     check_header,
+    read_json,
 )
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
 ]
 
 
+DEPTH: Final = 64  # levels of a header: what passes can be written again, by whomever
 SHORT: Final = 256  # bytes of a header that is worth keeping: one with the four keys takes 110, a reply's 380
 
 
@@ -248,11 +250,13 @@ def _read(start: bytes, max_content: int) -> _Known:
     except UnicodeDecodeError as error:
         raise Fault("header-not-utf-8", f"the header is no UTF-8: byte {error.start}") from None
     try:
-        value = json.loads(text)
+        value = read_json(text)
     except json.JSONDecodeError as error:
         raise Fault("header-not-json", f"the header is no JSON: character {error.pos}: {error.msg}") from None
-    except (ValueError, RecursionError):  # a number of more than 4,300 digits; brackets thousands deep
+    except (ValueError, RecursionError):  # NaN; 1e999; a number of more than 4,300 digits; brackets thousands deep
         raise Fault("header-not-json", "the header is JSON beyond all measure") from None
+    if _deeper(value, DEPTH):
+        raise Fault("header-not-json", f"the header is more than {DEPTH} levels deep")
     if not isinstance(value, dict):
         raise Fault("header-not-object")
     check_header(value)
@@ -269,6 +273,16 @@ def _read(start: bytes, max_content: int) -> _Known:
         extra if isinstance(extra, dict) else None,
     )
     return _Known(start, header, len(start) + length)
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    """Is ``value`` nested more than ``levels`` deep?"""
+    level = [value]
+    for _ in range(levels + 1):
+        level = [x for v in level if isinstance(v, (dict, list)) for x in (v.values() if isinstance(v, dict) else v)]
+        if not level:
+            return False
+    return True
 
 
 _known = lru_cache(maxsize=64)(_read)  # one copy for all connections: thousands of copies fill the processor's cache

@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from netprobe.render.output import Output
 
-__all__ = ["KEPT", "Received", "framed_text", "printable", "sent_line"]
+__all__ = ["KEPT", "Received", "framed_text", "printable", "sent_line", "text_of"]
 
 KEPT = 64 * 1024  # bytes of it that a JSON document holds
 
@@ -38,6 +39,14 @@ class Received:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
 
+    def add_message(self, header: Mapping[str, Any], content: bytes, encoding: str) -> None:
+        """A framed reply: its header in a line, and its content, on a terminal read in the encoding it names."""
+        self._write(_header_line(header) + "\n")
+        if self._harmless:
+            self._write(printable(text_of(content, encoding)))
+        else:
+            self.add(content)
+
     def end(self) -> str | None:
         """The end is reached; the text for the record, where nothing was printed."""
         if not self._prints:
@@ -65,13 +74,25 @@ def sent_line(sent: Any) -> str:
     sizes = f"{sent.sent_bytes:,} bytes sent, {sent.received_bytes:,} came back"
     if sent.equal is None:
         return f"{sizes}, too many at once to be compared"
-    seconds = f"{sent.elapsed_ms / 1000:.3f} s"
     if sent.equal:
-        return f"{sizes} as they were sent, in {seconds}"
+        return f"{sizes} as they were sent, in {sent.elapsed_ms / 1000:.3f} s"
+    if sent.first_difference is None:
+        return f"{sizes}, too many at once to tell where they differ"
     return f"{sizes}, different from byte {sent.first_difference:,} on"
 
 
 def framed_text(sent: Any) -> str:
-    """Header and content of a framed reply; the content is left out where it went to a file."""
-    header = json.dumps(sent.header, ensure_ascii=False)
-    return printable(header if sent.received is None else f"{header}\n{sent.received}")
+    """The header of a framed reply whose content went to a file."""
+    return _header_line(sent.header)
+
+
+def _header_line(header: Mapping[str, Any]) -> str:
+    return printable(json.dumps(header, ensure_ascii=False))
+
+
+def text_of(content: bytes, encoding: str) -> str:
+    """``content`` read in ``encoding``, where that is one, else as UTF-8."""
+    try:
+        return content.decode(encoding, "replace")
+    except (LookupError, ValueError):
+        return content.decode("utf-8", "replace")

@@ -92,7 +92,10 @@ BROKEN: Sequence[tuple[str, bytes]] = [
     ("header-key-mistyped", frame({**FOUR, "content-length": "2"})),
     ("header-key-mistyped", frame({**FOUR, "content-length": True})),
     ("header-key-mistyped", frame({**FOUR, "content-length": 2.0})),
-    ("header-key-mistyped", frame(json.dumps(FOUR).replace("2", "NaN").encode())),
+    ("header-not-json", frame(json.dumps(FOUR).replace("2", "NaN").encode())),  # RFC 8259 section 6
+    ("header-not-json", frame(json.dumps(FOUR).replace("2", "1e999").encode())),
+    ("header-not-json", frame(json.dumps({**FOUR, "netprobe": {}}).replace("{}", '{"x": -Infinity}').encode())),
+    ("header-not-json", frame(json.dumps(FOUR)[:-1].encode() + b', "x": ' + b"[" * 700 + b"]" * 700 + b"}")),
     ("header-key-mistyped", frame({**FOUR, "content-type": None})),
     ("header-value-unknown", frame({**FOUR, "byteorder": "middle"})),
     ("header-value-too-long", frame({**FOUR, "content-type": "x" * 1025})),

@@ -218,9 +218,7 @@ def test_a_pattern_foretells_every_place(number: int, position: int, size: int) 
         assert not Pattern(number + 1 + random.Random(size).randrange(PERIOD - 2)).fits(position, piece)
 
 
-@pytest.mark.parametrize(
-    "plan", [LoadPlan(3, count=30), LoadPlan(3, count=30, churn=True), LoadPlan(2, count=9, rate=99)]
-)
+@pytest.mark.parametrize("more", [{"count": 30}, {"count": 30, "churn": True}, {"count": 9, "rate": 99.0}])
 def test_a_name_is_asked_at_the_address_that_answers(
     more: dict[str, Any], plain_at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

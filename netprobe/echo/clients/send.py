@@ -7,30 +7,36 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Final
 
 from netprobe.echo.clients.connecting import connect, peer_error
 from netprobe.echo.clients.sent import Comparison
 from netprobe.echo.framing import Connection, Message, RemoteProtocolError
+from netprobe.errors import CannotRunError
 
-__all__ = ["Source", "echo_back", "exchange"]
+__all__ = ["SURPLUS", "Source", "echo_back", "exchange"]
 
+SURPLUS: Final = 1024 * 1024  # bytes beyond what was sent after which no end is waited for
 _CHUNK = 64 * 1024
 
 
 class Source:
     """Where the bytes come from: given at once, or read from a file, pipe or terminal as they are there."""
 
-    def __init__(self, data: bytes = b"", file: IO[bytes] | None = None) -> None:
+    def __init__(self, data: bytes = b"", file: IO[bytes] | None = None, name: str = "the file") -> None:
         self._data: bytes | None = data
         self._file = file
+        self._name = name
 
     def next(self) -> bytes:
-        """More bytes, b"" at the end; of a file what is there. May wait where ``waits_for`` is not None."""
+        """More bytes, b"" at the end; of a file what is there, which may be waited for. Raises CannotRunError."""
         data, self._data = self._data, None
-        if data:
-            return data
-        return getattr(self._file, "read1", self._file.read)(_CHUNK) if self._file is not None else b""
+        if data or self._file is None:
+            return data or b""
+        try:
+            return getattr(self._file, "read1", self._file.read)(_CHUNK)
+        except OSError as error:
+            raise CannotRunError(self._name, error.strerror or str(error)) from error
 
     def register(self, selector: selectors.BaseSelector) -> bool:
         """Have ``selector`` tell when there is more; False where it is there already: of a file, of bytes."""
@@ -51,10 +57,10 @@ class Source:
 class _Exchange:
     """One stream out and one back at the same time, so that neither side's buffers can lock the other up."""
 
-    def __init__(self, source: Source, sock: socket.socket, comparison: Comparison) -> None:
-        self.source, self.sock, self.comparison = source, sock, comparison
+    def __init__(self, source: Source, sock: socket.socket, comparison: Comparison, half_closes: bool = True) -> None:
+        self.source, self.sock, self.comparison, self.half_closes = source, sock, comparison, half_closes
         self.pending = memoryview(b"")
-        self.ended = False  # all is sent, our side is closed
+        self.ended = False  # all is sent, our side is closed if it half-closes
         self.selector = selectors.DefaultSelector()
         self.selector.register(sock, selectors.EVENT_READ)
         self.watched = source.register(self.selector)  # its readiness tells when there is more
@@ -104,8 +110,9 @@ class _Exchange:
         self.pending = memoryview(data)
         if data:
             self.comparison.add_sent(data)
-        else:
-            self.ended = True
+            return
+        self.ended = True
+        if self.half_closes:
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError as error:
@@ -120,29 +127,41 @@ def echo_back(
 
     A ``timeout_s`` in which nothing moves although something is owed raises PeerError, and so does a reset.
     ``comparison`` is told of every byte. While ``source`` has nothing yet, what comes back is not held up.
+    Where more than SURPLUS bytes come beyond those sent, though nobody waits for ``source``, the end is not awaited.
     """
     with connect(host, port, timeout_s, source=origin) as sock:
         sock.setblocking(False)
         running = _Exchange(source, sock, comparison)
         with running.selector:
             try:
-                yield from running.pieces(timeout_s)
+                for data in running.pieces(timeout_s):
+                    yield data
+                    if comparison.under_way < -SURPLUS and (running.ended or running.pending):
+                        return
             except OSError as error:
                 raise peer_error(error, sock, host, port, "answer", timeout_s) from error
 
 
-def exchange(message: Message, host: str, port: int, timeout_s: float, origin: str | None = None) -> Message:
-    """The framed reply to one message. Raises PeerError, and RemoteProtocolError for what is no frame."""
+def exchange(
+    message: Message, host: str, port: int, timeout_s: float, comparison: Comparison, origin: str | None = None
+) -> Message:
+    """The framed reply to one message. Raises PeerError, and RemoteProtocolError for what is no frame.
+
+    ``comparison`` is told of the contents only.
+    """
     framing = Connection()
     with connect(host, port, timeout_s, source=origin) as sock:
-        try:
-            sock.sendall(framing.send(message))
-            while True:
-                data = sock.recv(_CHUNK)
-                for event in framing.receive(data):
-                    if isinstance(event, Message):
-                        return event
-                if not data:
-                    raise RemoteProtocolError("the connection was closed without a reply", "truncated")
-        except OSError as error:
-            raise peer_error(error, sock, host, port, "answer", timeout_s) from error
+        sock.setblocking(False)
+        comparison.add_sent(message.content)
+        running = _Exchange(Source(framing.send(message)), sock, Comparison(), half_closes=False)
+        with running.selector:
+            try:
+                for data in running.pieces(timeout_s):
+                    for event in framing.receive(data):
+                        if isinstance(event, Message):
+                            comparison.add_received(event.content)
+                            return event
+            except OSError as error:
+                raise peer_error(error, sock, host, port, "answer", timeout_s) from error
+    list(framing.receive(b""))
+    raise RemoteProtocolError("the connection was closed without a reply", "truncated")

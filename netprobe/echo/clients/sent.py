@@ -16,9 +16,10 @@ LIMIT: Final = 64 * 1024 * 1024  # bytes that are kept for the comparison while 
 class Sent:
     """What was sent and came back.
 
-    ``equal`` is None where more than 64 MiB were under way at once, too much to be kept for the comparison;
-    ``first_difference`` counts bytes from 0. ``received`` is text (at most the first 64 KiB; bytes that are no UTF-8
-    are replaced), None where it was written to a file or only compared. ``header`` is that of a framed reply.
+    ``equal`` is None where more than 64 MiB were under way at once, too much to be kept for the comparison, and where
+    an error came before the end and before any difference; ``first_difference`` counts bytes from 0. ``received`` is
+    text (at most the first 64 KiB; bytes that are no UTF-8 are replaced), None where it was written to a file or only
+    compared. ``header`` is that of a framed reply.
     """
 
     destination: str
@@ -86,9 +87,15 @@ class Comparison:
         return self.first_difference is None
 
     def result(
-        self, destination: str, elapsed_ms: float, received: str | None, header: Mapping[str, Any] | None = None
+        self,
+        destination: str,
+        elapsed_ms: float,
+        received: str | None,
+        header: Mapping[str, Any] | None = None,
+        ended: bool = True,
     ) -> Sent:
-        """The record, when both streams have ended."""
-        equal = self.end()
+        """The record, when both streams have ended or, if not ``ended``, an error cut them short."""
+        so_far = None if self.first_difference is None else False
+        equal = self.end() if ended else so_far
         counts = (self.sent, self.received, equal, self.first_difference)
         return Sent(destination, "tcp", *counts, round(elapsed_ms, 3), received, header)
