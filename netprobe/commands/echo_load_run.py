@@ -43,12 +43,12 @@ def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
             raise
         figures = load.figures()
         document.add(figures)
-        failure = load.first_failure
-        if load.untested is not None:
-            hint = OUT_OF_PORTS if "client port" in load.untested.why else "see 'ulimit -n'"
-            document.error(CannotRunError(load.untested.what, load.untested.why, hint))
-        elif failure is not None:
-            document.error(failure)
+        first, untested = load.failures.first, load.failures.untested
+        if untested is not None:
+            hint = OUT_OF_PORTS if "client port" in untested.why else "see 'ulimit -n'"
+            document.error(CannotRunError(untested.what, untested.why, hint))
+        elif first is not None:
+            document.error(first)
         if figures.unanswered or not figures.messages:
             document.answer(Exit.NO)
     return document.status

@@ -104,7 +104,7 @@ def test_a_byte_that_is_wrong_ends_the_connection_and_is_told(behave: Behave, se
     figures, load = loaded(serve(behave), LoadPlan(connections=3, duration_s=30))
     assert figures.failures == {"wrong-responder": 3}
     assert figures.unanswered == 3
-    assert load.first_failure is not None
+    assert load.failures.first is not None
 
 
 def test_silence_is_unanswered_after_the_time_out(serve: Serve) -> None:
@@ -233,7 +233,7 @@ def test_a_name_is_asked_at_the_address_that_answers(
     figures, done = loaded(port, plan)
     assert (figures.messages, figures.unanswered, figures.failures) == (plan.count, 0, {})
     assert figures.connects == (plan.count if plan.churn else plan.connections)
-    assert done.first_failure is None
+    assert done.failures.first is None
 
 
 def test_a_name_whose_addresses_all_refuse_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 import errno
 import selectors
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterator
 
-from netprobe.echo.clients.connecting import PeerError, peer_error, resolve
+from netprobe.echo.clients.connecting import PeerError, resolve
 from netprobe.echo.clients.lanes import Lane, WrongEcho
 from netprobe.echo.clients.latencies import Latencies
+from netprobe.echo.clients.load_failures import Failures
 from netprobe.echo.clients.load_records import STREAM_SIZE, LoadFigures, LoadPlan, sum_up
 
 __all__ = ["Load"]
@@ -32,13 +33,10 @@ class Load:
         self.size = STREAM_SIZE if plan.stream else plan.size
         self.ahead = STREAM_AHEAD if plan.stream else plan.pipeline
         self.messages = self.connects = self.bytes = self.unanswered = self.not_begun = 0
-        self.failures: Counter[str] = Counter()
-        self.first_failure: PeerError | None = None
-        self.untested: PeerError | None = None  # the first that is a limit of this host
+        self.failures = Failures(host, port, where, plan.timeout_s)
         self.latencies = Latencies()
         self.elapsed_ns = 0
         self._begun = 0  # messages, over all connections
-        self._failed_in_row = 0
         self._lanes: dict[int, Lane] = {}  # by descriptor
         self._free: deque[Lane] = deque()  # may begin a message
         self._numbers = 0
@@ -77,9 +75,8 @@ class Load:
                 del self._found[1:]
                 return
             del self._found[0]
-            self._numbers = self._failed_in_row = 0
-            self.failures.clear()
-            self.first_failure = None
+            self._numbers = 0
+            self.failures.forget()
 
     def _open_all(self) -> Iterator[None]:
         """Every connection, a good many at a time, before the clock starts."""
@@ -99,8 +96,8 @@ class Load:
                     self._fail(lane, TimeoutError("timed out"), "connect")
                 break
             yield
-        if not self._lanes and self.first_failure is not None:
-            raise self.first_failure
+        if not self._lanes and self.failures.first is not None:
+            raise self.failures.first
 
     def _work(self) -> Iterator[None]:
         plan = self.plan
@@ -157,14 +154,14 @@ class Load:
         return now if rate is None else begin_ns + round(self._begun / rate * 1e9)
 
     def _begin_churn(self, due_ns: int) -> None:
-        untried = self.failures["not-tested"]
+        untried = self.failures.by_verdict["not-tested"]
         lane, self._chosen = self._chosen or self._open(), None
         if lane is not None:
             self._begun += 1
             lane.begin(due_ns)
             if lane.connected:
                 self._push(lane)
-        elif self.failures["not-tested"] == untried:  # what could not even be tried is not unanswered
+        elif self.failures.by_verdict["not-tested"] == untried:  # what could not even be tried is not unanswered
             self._begun += 1
             self.unanswered += 1
 
@@ -214,7 +211,7 @@ class Load:
         for _ in range(done):
             self.latencies.add(now - lane.begun_ns.popleft())
         self.messages += done
-        self._failed_in_row = 0
+        self.failures.in_row = 0
         if self.plan.churn:
             self._drop(lane)
         elif not self._stopping and self.plan.rate is None and self.plan.count is None:
@@ -272,19 +269,7 @@ class Load:
         self._drop(lane)
 
     def _count_failure(self, error: Exception, stage: str, lane: Lane | None = None) -> None:
-        """By the one table of failures."""
-        if isinstance(error, WrongEcho):
-            told = PeerError(self.where, "wrong-responder", str(error))
-        else:
-            assert isinstance(error, OSError)
-            sock, address = lane.sock if lane else None, str(self._found[0][4][0])
-            began_ns = lane.opened_ns if lane and stage == "connect" else None
-            told = peer_error(error, sock, self.host, self.port, stage, self.plan.timeout_s, address, start_ns=began_ns)
-        self.failures[told.verdict] += 1
-        if told.verdict == "not-tested":
-            self.untested = self.untested or told
-        self._failed_in_row += 1
-        self.first_failure = self.first_failure or told
+        self.failures.count(error, stage, str(self._found[0][4][0]), lane)
 
     def _drop(self, lane: Lane) -> None:
         descriptor = lane.sock.fileno()
@@ -309,5 +294,5 @@ class Load:
     def _can_go_on(self) -> bool:
         """Is there any sense in beginning more?"""
         if self.plan.churn:
-            return self._failed_in_row < max(2 * self.plan.connections, 20)
+            return self.failures.in_row < max(2 * self.plan.connections, 20)
         return bool(self._lanes)

@@ -79,6 +79,6 @@ def sum_up(load: Load) -> LoadFigures:
         round(load.bytes / 1e6 * per_second, 3),
         load.unanswered,
         load.not_begun,
-        dict(load.failures),
+        dict(load.failures.by_verdict),
         None if plan.stream else load.latencies.figures(),
     )
