@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from netprobe.echo.clients.connecting import PeerError, resolve
+from netprobe.echo.clients.connecting import resolve
 from netprobe.echo.clients.lanes import Lane, WrongEcho
 from netprobe.echo.clients.latencies import Latencies
 from netprobe.echo.clients.load_failures import Failures
