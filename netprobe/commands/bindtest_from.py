@@ -7,8 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from netprobe.commands.files import text_of, writable, write_text
 from netprobe.errors import Exit, InvalidInputError
+from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.agreement import agreements
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.expectations import Expectations, read, save
@@ -35,10 +35,10 @@ class Vantages:
         self._expectations: Expectations | None = None
         if options["expect"]:
             path = Path(options["expect"])
-            self._expectations = read(text_of(path), str(path))
+            self._expectations = read(read_text(path), str(path))
         for name in ("save", "svg", "html"):
             if options[name]:
-                writable(Path(options[name]))
+                check_writable(Path(options[name]))
         self.sessions: list[Session] = [self._session(vantage) for vantage in self._vantages()]
 
     def __enter__(self) -> Self:

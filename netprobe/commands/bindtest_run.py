@@ -13,8 +13,8 @@ from types import FrameType
 from typing import Any
 
 from netprobe.commands.bindtest_from import Vantages, grouped_lines
-from netprobe.commands.files import write_text
 from netprobe.errors import Exit, InvalidInputError
+from netprobe.files import write_text
 from netprobe.reach.bindtest import Bindtest, Settings
 from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
 from netprobe.reach.conclude import conclude

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from netprobe.echo.clients.destination import place, read_destination
 from netprobe.echo.clients.load import Load
 from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
+from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
+from netprobe.prober.payload import descriptors_for
 from netprobe.render.folding import folding
 from netprobe.render.load_figures import load_lines, progress_text
-from netprobe.sockets.payload import descriptors_for
 
 if TYPE_CHECKING:
     from netprobe.render.output import Output
@@ -24,9 +24,9 @@ OUT_OF_PORTS = "fewer connections, a --rate that the ports last for, or a wider 
 
 def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
     """Put the load on, show how it goes, sum up, also when Ctrl-C ends it."""
-    host, port = read_destination(destination)
+    host, port = parse_endpoint(destination)
     plan = _plan(options)
-    load = Load(host, port, place(host, port), plan)
+    load = Load(host, port, format_endpoint(host, port), plan)
     with output.document(
         "echo load", LoadFigures, plain=load_lines, line=folding(load_lines, output.terminal)
     ) as document:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.echo.clients.destination import read_destination
 from netprobe.echo.clients.ping import Ping, Reply
+from netprobe.endpoints import parse_endpoint
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.render.folding import fold, folding
 from netprobe.render.round_trips import reply_line, summary_lines
@@ -25,7 +25,7 @@ PAUSE_S, STAMPED = 0.01, 16  # with shorter pauses the kernel stamps one datagra
 
 def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]) -> Exit:
     """Send, show each reply, sum up, also when Ctrl-C ends it."""
-    host, port = read_destination(destination)
+    host, port = parse_endpoint(destination)
     _check(options)
     if live and not (output.format == "table" and output.terminal.stdout_tty):
         raise InvalidInputError("--live", "needs a terminal and the table format", "without it every reply is a line")

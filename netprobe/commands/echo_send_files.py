@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from netprobe.commands.files import writable
 from netprobe.echo.clients.send import Source
 from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.files import check_writable
 
 if TYPE_CHECKING:
     from netprobe.render.output import Output
@@ -71,7 +71,7 @@ class Target:
         self._path = path
         self._file: IO[bytes] | None = None
         if path is not None:
-            writable(Path(path))
+            check_writable(Path(path))
 
     def write(self, data: bytes) -> None:
         """Add ``data``. Raises CannotRunError, which names the file."""

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from netprobe.commands.echo_send_files import Target, source_of
 from netprobe.echo.clients.connecting import PeerError
-from netprobe.echo.clients.destination import place, read_destination
 from netprobe.echo.clients.send import SURPLUS, Source, echo_back, exchange
 from netprobe.echo.clients.sent import Comparison, Sent
 from netprobe.echo.framing import MAX_CONTENT, Header, Message, RemoteProtocolError
 from netprobe.echo.messages import read_json
+from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import Exit, InvalidInputError, NetprobeError
 from netprobe.render.received import KEPT, Received, framed_text, sent_line, text_of
+from netprobe.verdicts import Verdict
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
@@ -25,7 +26,7 @@ __all__ = ["run"]
 
 def run(output: Output, options: Mapping[str, Any]) -> Exit:
     """Send, print or save what comes back, compare."""
-    host, port = read_destination(options["to"])
+    host, port = parse_endpoint(options["to"])
     if options["content_type"] and not options["framed"]:
         raise InvalidInputError("--type", "is for --framed")
     if options["framed"] and options["verify"]:
@@ -43,7 +44,7 @@ def run(output: Output, options: Mapping[str, Any]) -> Exit:
 def _send_stream(
     document: Document, source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
 ) -> None:
-    output, where, comparison = document.output, place(host, port), Comparison()
+    output, where, comparison = document.output, format_endpoint(host, port), Comparison()
     only_verifies = options["verify"] and options["output_file"] is None
     prints = options["output_file"] is None and not options["verify"]
     received = Received(output, hexadecimal=options["hex"] is not None, ends_line=options["text"] not in (None, "-"))
@@ -71,14 +72,14 @@ def _send_stream(
 def _send_message(
     document: Document, source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
 ) -> None:
-    output, where, comparison = document.output, place(host, port), Comparison()
+    output, where, comparison = document.output, format_endpoint(host, port), Comparison()
     message = _message(_content_of(source), options)
     began = time.perf_counter()
     with _cut_short(document, where, comparison, lambda: None):
         try:
             reply = exchange(message, host, port, options["timeout"], comparison, options["source"])
         except RemoteProtocolError as error:
-            raise PeerError(where, "wrong-responder", f"no framed reply: {error.why}") from error
+            raise PeerError(where, Verdict.WRONG_RESPONDER, f"no framed reply: {error.why}") from error
     elapsed_ms = (time.perf_counter() - began) * 1000
     target.write(reply.content)
     header, prints = reply.header.as_json(), options["output_file"] is None

@@ -45,7 +45,7 @@ def agreements(cells: Iterable[Cell]) -> tuple[Agreement, ...]:
     """One for each (protocol, bind, destination), in the order of the cells."""
     found: dict[tuple[str, str | None, str], dict[str, list[str]]] = {}
     for cell in cells:
-        said = cell.observed
+        said: str = cell.observed
         if cell.cause and cell.observed != SHORT:
             said += f" ({cell.cause})"
         groups = found.setdefault((cell.protocol, cell.bind, cell.destination), {})

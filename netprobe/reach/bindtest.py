@@ -10,6 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from netprobe.errors import CannotRunError, NetprobeError
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.evidence import Evidence
+from netprobe.outcome.failures import Outcome, diagnose
+from netprobe.prober import payload
 from netprobe.reach.explain import Seen, changes, difference
 from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival, Listeners
@@ -18,8 +22,7 @@ from netprobe.reach.plan import default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.probe import LOCAL, Lines, LocalSession, Session, ask, request_for
 from netprobe.reach.records import Address, BindOptions, Cell, HostFacts, Listening, Protocol, Question
-from netprobe.sockets import payload
-from netprobe.sockets.failures import NOT_BINDABLE, NOT_TESTED, REFUSED, WRONG_RESPONDER, Evidence, Judgement, judge
+from netprobe.verdicts import Verdict
 
 __all__ = ["Bindtest", "Settings"]
 
@@ -180,7 +183,7 @@ class Bindtest:
         observed = self._judge(situation, question, line, reason)
         line = line or {}
         differs = expected.verdict is not None and expected.verdict != observed.verdict
-        if line is not None and line.get("limited") and expected.verdict == REFUSED:
+        if line is not None and line.get("limited") and expected.verdict == Verdict.REFUSED:
             differs = False  # silence behind an ICMP rate limit does not contradict a closed port
         explanation = None
         if differs:
@@ -234,17 +237,16 @@ class Bindtest:
             timeout=self.settings.timeout,
         )
 
-    def _judge(
-        self, at: Situation, question: Question, line: Mapping[str, Any] | None, reason: str | None
-    ) -> Judgement:
+    def _judge(self, at: Situation, question: Question, line: Mapping[str, Any] | None, reason: str | None) -> Outcome:
         listener = question.listener
         if not listener.is_open:
             error = listener_error(listener, self.settings.options, self.host)
-            return Judgement(NOT_BINDABLE, error.why, "not-bindable")
+            return Outcome(Verdict.NOT_BINDABLE, error.why, Verdict.NOT_BINDABLE)
         if line is None:
             failed = self._failed.get(question.vantage)
-            return Judgement(NOT_TESTED, reason or (failed.why if failed else "no word from the vantage"), "not-tested")
-        judgement = judge(
+            cause = reason or (failed.why if failed else "no word from the vantage")
+            return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
+        judgement = diagnose(
             Evidence(
                 result=str(line["result"]),
                 protocol=listener.protocol,
@@ -252,7 +254,7 @@ class Bindtest:
                 stage=str(line["stage"]),
                 errno=line.get("errno"),
                 error=line.get("error"),
-                icmp=line.get("icmp"),
+                icmp=QueuedError(**line["icmp"]) if line.get("icmp") else None,
                 elapsed_ms=float(line.get("elapsed_ms") or 0.0),
                 own=at.vantage.texts,
                 host=self.host.texts,
@@ -268,16 +270,16 @@ class Bindtest:
             return judgement
         return self._who_answered(question, line, judgement)
 
-    def _who_answered(self, question: Question, line: Mapping[str, Any], judgement: Judgement) -> Judgement:
+    def _who_answered(self, question: Question, line: Mapping[str, Any], judgement: Outcome) -> Outcome:
         """The nonce is right: was it the right listener, and did it answer from the address that was asked?"""
         if line["listener"] != question.listener.id:
             other = next((x for x in self.listening if x.id == line["listener"]), None)
             who = f"the one on {other.bind}" if other else "an unknown one"
-            return Judgement(WRONG_RESPONDER, f"another listener of this run answered: {who}", "other-listener")
+            return Outcome(Verdict.WRONG_RESPONDER, f"another listener of this run answered: {who}", "other-listener")
         replied_from, asked = line.get("replied_from"), question.destination
         if replied_from and not asked.is_wildcard and Address.parse(replied_from).ip != asked.ip:
             if (asked.mapped or asked.ip) == (Address.parse(replied_from).mapped or Address.parse(replied_from).ip):
                 return judgement
             cause = f"answered from {replied_from}, not from {asked.text}: a connected client would see silence"
-            return Judgement(judgement.verdict, cause, "answered-from-elsewhere")
+            return Outcome(judgement.verdict, cause, "answered-from-elsewhere")
         return judgement

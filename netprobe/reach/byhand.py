@@ -7,13 +7,17 @@ import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from netprobe.endpoints import format_endpoint, parse_port
 from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.evidence import Evidence
+from netprobe.outcome.failures import diagnose
+from netprobe.prober import payload
 from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival
 from netprobe.reach.probe import LOCAL
 from netprobe.reach.records import Address, Cell, HostFacts, Listening, Protocol
-from netprobe.sockets import payload
-from netprobe.sockets.failures import REACHABLE, WRONG_RESPONDER, Evidence, judge
+from netprobe.verdicts import Verdict
 
 __all__ = ["Target", "Visit", "command_for", "connect", "offers", "target_of", "visit_of"]
 
@@ -46,16 +50,17 @@ class Visit:
 
 def target_of(text: str) -> Target:
     """Read ``192.0.2.1:41234``, ``[fe80::1%eth0]:41234`` or ``name:41234``."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:
+    host, _, digits = text.rpartition(":")
+    port = parse_port(digits)
+    if not host or port is None:
         raise InvalidInputError(text, "not HOST:PORT", "as in 192.0.2.1:41234 or [2001:db8::1]:41234")
     if host.startswith("[") or host.count(":") > 1 or host.replace(".", "").isdigit():
-        return Target(Address.parse(host), int(port))
+        return Target(Address.parse(host), port)
     try:
-        found = socket.getaddrinfo(host, int(port), 0, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except OSError as error:
         raise CannotRunError(host, f"the name does not resolve: {error.strerror or error}") from None
-    return Target(Address.parse(str(found[0][4][0])), int(port))
+    return Target(Address.parse(str(found[0][4][0])), port)
 
 
 def command_for(listening: Sequence[Listening], host: HostFacts, nonce: str) -> str:
@@ -76,8 +81,7 @@ def command_for(listening: Sequence[Listening], host: HostFacts, nonce: str) -> 
             versions = {bind.version} if bind.version == 4 or listener.v6only is not False else {4, 6}
             there = [address for address in outside if address.version in versions]
         for address in there:
-            name = f"[{address.text}]" if address.version == 6 else address.text
-            targets[f"{name}:{listener.port}"] = None
+            targets[format_endpoint(address.text, listener.port)] = None
     for target in targets:
         words += ["--connect", target]
     return shlex.join([*words, "--nonce", nonce])
@@ -148,24 +152,25 @@ def cell_of(target: Target, protocol: str, line: dict[str, object], facts: HostF
         broadcast=target.address.text in facts.broadcasts,
         **{  # type: ignore[arg-type]
             key: value
-            for key in ("result", "stage", "errno", "error", "icmp", "elapsed_ms", "sample", "payload_size")
+            for key in ("result", "stage", "errno", "error", "elapsed_ms", "sample", "payload_size")
             if (value := line.get(key)) is not None
         },
+        icmp=QueuedError(**line["icmp"]) if line.get("icmp") else None,  # type: ignore[arg-type]
     )
-    judged = judge(evidence)
+    judged = diagnose(evidence)
     listener = str(line["listener"]) if line.get("listener") else ""
     source, observed = text_of(line, "source"), text_of(line, "observed")
     cause = judged.cause
     if observed and source and observed != source:
         cause = f"the listener sees this host as {observed}: an address translation (NAT) is in between"
-    foreign = judged.verdict == WRONG_RESPONDER
+    foreign = judged.verdict == Verdict.WRONG_RESPONDER
     return Cell(
         bind=listener.partition("@")[2] or None,
         port=target.port,
         protocol=protocol,
         destination=str(target.address),
         vantage=LOCAL,
-        expected=REACHABLE,
+        expected=Verdict.REACHABLE,
         observed=judged.verdict,
         because="the listening side offers it",
         cause=cause,
@@ -173,7 +178,7 @@ def cell_of(target: Target, protocol: str, line: dict[str, object], facts: HostF
         source=source,
         replied_from=text_of(line, "replied_from"),
         rtt_ms=float(str(line["rtt_ms"])) if line.get("rtt_ms") is not None else None,
-        differs=judged.verdict != REACHABLE,
+        differs=judged.verdict != Verdict.REACHABLE,
         difference="is the --nonce the one that --listen-only printed?" if foreign else None,
         icmp=judged.icmp,
         observed_source=observed,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from netprobe.endpoints import format_endpoint
 from netprobe.reach.records import Cell
-from netprobe.sockets.failures import NOT_BINDABLE, NOT_TESTED, REACHABLE
+from netprobe.verdicts import Verdict
 
 __all__ = ["Conclusion", "conclude"]
 
@@ -33,7 +34,7 @@ def conclude(cells: Iterable[Cell]) -> tuple[Conclusion, ...]:
 def line_about(cells: Sequence[Cell]) -> str:
     """All that one bind address's cells come to."""
     name = endpoint(cells)
-    if all(cell.observed == NOT_BINDABLE for cell in cells):
+    if all(cell.observed == Verdict.NOT_BINDABLE for cell in cells):
         return f"{name} could not be bound: {cells[0].cause}"
     vantages: dict[str, list[str]] = {}
     for vantage in dict.fromkeys(cell.vantage for cell in cells):
@@ -47,7 +48,7 @@ def line_about(cells: Sequence[Cell]) -> str:
 
 def openness(cells: Sequence[Cell]) -> str:
     """``open to {to} on …`` for one vantage's cells."""
-    tested = [cell for cell in cells if cell.observed not in (NOT_TESTED, NOT_BINDABLE)]
+    tested = [cell for cell in cells if cell.observed not in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE)]
     if not tested:
         return "not tested from {to}"
     reached = {
@@ -63,7 +64,7 @@ def openness(cells: Sequence[Cell]) -> str:
 
 def reached_addresses(cells: Sequence[Cell]) -> tuple[str, ...]:
     """The destinations that answered; a wildcard only counts where nothing else did."""
-    there = tuple(dict.fromkeys(cell.destination for cell in cells if cell.observed == REACHABLE))
+    there = tuple(dict.fromkeys(cell.destination for cell in cells if cell.observed == Verdict.REACHABLE))
     return tuple(address for address in there if address not in WILDCARDS) or there
 
 
@@ -75,7 +76,7 @@ def endpoint(cells: Sequence[Cell]) -> str:
     if different == {None}:
         return bind
     if len(different) == 1:
-        return f"[{bind}]:{different.pop()}" if ":" in bind else f"{bind}:{different.pop()}"
+        return format_endpoint(bind, different.pop())
     return f"{bind} ({', '.join(f'{protocol} {port}' for protocol, port in ports.items() if port)})"
 
 

@@ -26,14 +26,12 @@ from typing import Any
 
 from netprobe.errors import InvalidInputError
 from netprobe.reach.records import Cell
+from netprobe.verdicts import Verdict
 
 __all__ = ["Change", "Expectations", "read", "save"]
 
 SCHEMA = "netprobe/expect/1"
 KEYS = ("protocol", "bind", "destination", "vantage")
-VERDICTS = frozenset(
-    ("reachable", "refused", "rejected", "unreachable", "no-answer", "wrong-responder", "not-bindable", "not-tested")
-)
 GROUP = "group:"
 
 
@@ -154,9 +152,9 @@ def row_of(entry: Any, name: str) -> Row:
     if unknown:
         raise InvalidInputError(name, f"unknown key {sorted(unknown)[0]!r}", f"keys: {', '.join(KEYS)}, observed")
     observed = words(entry.get("observed"), f"{name}: observed")
-    wrong = next((word for word in observed if word not in VERDICTS), None)
+    wrong = next((word for word in observed if word not in set(Verdict)), None)
     if wrong is not None:
-        raise InvalidInputError(name, f"{wrong!r} is no verdict", f"verdicts: {', '.join(sorted(VERDICTS))}")
+        raise InvalidInputError(name, f"{wrong!r} is no verdict", f"verdicts: {', '.join(sorted(Verdict))}")
     return Row({key: words(entry[key], f"{name}: {key}") for key in KEYS if key in entry}, observed)
 
 

@@ -9,19 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from netprobe.outcome.failures import Outcome
 from netprobe.reach.predict import Prediction, Situation
 from netprobe.reach.records import HostFacts
-from netprobe.sockets.failures import (
-    NO_ANSWER,
-    NOT_BINDABLE,
-    NOT_TESTED,
-    REACHABLE,
-    REFUSED,
-    REJECTED,
-    UNREACHABLE,
-    WRONG_RESPONDER,
-    Judgement,
-)
+from netprobe.verdicts import Verdict
 
 __all__ = ["Seen", "changes", "difference"]
 
@@ -49,7 +40,7 @@ def changes(at: Situation, now: HostFacts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def difference(at: Situation, expected: Prediction, observed: Judgement, seen: Seen) -> str:
+def difference(at: Situation, expected: Prediction, observed: Outcome, seen: Seen) -> str:
     """One or two sentences about a cell whose observed verdict is not the expected one."""
     parts = list(seen.changes)
     explained = EXPLANATIONS.get((expected.verdict, observed.verdict)) or EXPLANATIONS.get((None, observed.verdict))
@@ -143,16 +134,16 @@ def not_tested(at: Situation, seen: Seen) -> str:
 
 
 EXPLANATIONS = {
-    (REACHABLE, NO_ANSWER): silent,
-    (REACHABLE, REFUSED): refused_instead,
-    (REFUSED, NO_ANSWER): silent_instead_of_refused,
-    (REFUSED, REJECTED): rejected_instead_of_refused,
-    (None, NO_ANSWER): silent,
-    (None, REFUSED): refused_instead,
-    (None, REJECTED): rejected_instead,
-    (None, UNREACHABLE): unreachable_instead,
-    (None, WRONG_RESPONDER): wrong_instead,
-    (None, REACHABLE): reached_instead,
-    (None, NOT_BINDABLE): not_bindable_instead,
-    (None, NOT_TESTED): not_tested,
+    (Verdict.REACHABLE, Verdict.NO_ANSWER): silent,
+    (Verdict.REACHABLE, Verdict.REFUSED): refused_instead,
+    (Verdict.REFUSED, Verdict.NO_ANSWER): silent_instead_of_refused,
+    (Verdict.REFUSED, Verdict.REJECTED): rejected_instead_of_refused,
+    (None, Verdict.NO_ANSWER): silent,
+    (None, Verdict.REFUSED): refused_instead,
+    (None, Verdict.REJECTED): rejected_instead,
+    (None, Verdict.UNREACHABLE): unreachable_instead,
+    (None, Verdict.WRONG_RESPONDER): wrong_instead,
+    (None, Verdict.REACHABLE): reached_instead,
+    (None, Verdict.NOT_BINDABLE): not_bindable_instead,
+    (None, Verdict.NOT_TESTED): not_tested,
 }

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from importlib import resources
 from typing import Any
 
+from netprobe.prober.payload import PATIENCE_S, REQUEST_VERSION
 from netprobe.reach.records import HostFacts
 from netprobe.reach.unusable import VantageError
-from netprobe.sockets.payload import PATIENCE_S, REQUEST_VERSION
 
 __all__ = ["Emit", "Lines", "Say", "program"]
 
@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 
 def program(request: Mapping[str, Any]) -> bytes:
     """The program text that travels: the payload, and the call of its main with the request."""
-    source = resources.files("netprobe.sockets").joinpath("payload.py").read_bytes()
+    source = resources.files("netprobe.prober").joinpath("payload.py").read_bytes()
     life = float(request["timeout"]) + float(request.get("patience", PATIENCE_S)) + STAY_S
     text = json.dumps({"life": life, "heartbeat": 1.0, **request})
     return source + b"\n\nmain(" + ascii(text).encode() + b")\n"

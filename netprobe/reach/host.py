@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from netprobe.prober import payload
 from netprobe.reach.records import Address, HostAddress, HostFacts, Link
-from netprobe.sockets import payload
 
 __all__ = ["facts_from_interfaces", "host_facts"]
 

@@ -17,6 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from netprobe.endpoints import parse_port
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.reach.vantages import HOST, USER, Vantage, check_python, checked, ssh_way
 
@@ -70,7 +71,7 @@ class Inventory:
         if user is not None:
             checked(USER, user, f"inventory host {name}", "user", FORM)
         port = str(said.get("ansible_port") or "")
-        if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+        if port and parse_port(port) is None:
             raise InvalidInputError(f"inventory host {name}", f"'{port}' is no port", FORM)
         vantage = replace(ssh_way(host, user, int(port) if port else None), name=name)
         python = str(said.get("ansible_python_interpreter") or "")

@@ -20,9 +20,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from netprobe.errors import CannotRunError
+from netprobe.kernel import constants
+from netprobe.prober import payload
 from netprobe.reach.opening import errno_name, open_socket, strerror
 from netprobe.reach.records import Address, BindOptions, Listening, Protocol
-from netprobe.sockets import constants, payload
 
 __all__ = ["Arrival", "Listeners"]
 

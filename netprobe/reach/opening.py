@@ -8,8 +8,9 @@ import socket
 from collections.abc import Sequence
 
 from netprobe.errors import CannotRunError
+from netprobe.kernel import constants
+from netprobe.prober import payload
 from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
-from netprobe.sockets import constants, payload
 
 __all__ = ["errno_name", "listener_error", "listener_errors", "open_socket", "strerror"]
 

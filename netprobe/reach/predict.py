@@ -12,12 +12,7 @@ from ipaddress import ip_network
 from netprobe.reach.records import Listening
 from netprobe.reach.situation import Ip, Prediction, Situation
 from netprobe.reach.way import DESTINATION_AND_WAY, crosses, source_at
-from netprobe.sockets.failures import (
-    NOT_BINDABLE,
-    REACHABLE,
-    REFUSED,
-    WRONG_RESPONDER,
-)
+from netprobe.verdicts import Verdict
 
 __all__ = ["Prediction", "Situation", "predict"]
 
@@ -39,14 +34,14 @@ def bindable(at: Situation) -> Prediction | None:
     bind, host = at.listener.bind, at.host
     ip = bind.mapped or bind.ip
     if bind.version == 6 and not host.ipv6:
-        return at.end(NOT_BINDABLE, "this host has no IPv6", "bind-foreign")
+        return at.end(Verdict.NOT_BINDABLE, "this host has no IPv6", "bind-foreign")
     if bind.is_link_local_6 and bind.zone is None:
-        return at.end(NOT_BINDABLE, f"{bind} is link-local and lacks a zone", "bind-zone")
+        return at.end(Verdict.NOT_BINDABLE, f"{bind} is link-local and lacks a zone", "bind-zone")
     if bind.is_wildcard or bind.is_group or str(ip) in host.broadcasts:
         return None
     device = host.link(at.options.device)
     if bind.text == "::1" and device is not None and not device.loopback:
-        return at.end(NOT_BINDABLE, f"::1 is not on {device.name}", "bind-device-6")
+        return at.end(Verdict.NOT_BINDABLE, f"::1 is not on {device.name}", "bind-device-6")
     if host.has(ip, bind.zone):
         if ip.is_loopback and host.holder(ip) is None:
             at.note(None, "bind-loopback-net")
@@ -55,9 +50,9 @@ def bindable(at: Situation) -> Prediction | None:
         at.note(None, "bind-freebind")
         return None
     if bind.is_link_local_6 and host.has(ip):
-        return at.end(NOT_BINDABLE, f"{bind.text} is not on {bind.zone}", "bind-wrong-zone")
+        return at.end(Verdict.NOT_BINDABLE, f"{bind.text} is not on {bind.zone}", "bind-wrong-zone")
     rule = "bind-loopback-one" if ip.is_loopback else "bind-foreign"
-    return at.end(NOT_BINDABLE, f"this host has no address {bind}", rule)
+    return at.end(Verdict.NOT_BINDABLE, f"this host has no address {bind}", rule)
 
 
 def free_port(at: Situation) -> Prediction | None:
@@ -68,7 +63,7 @@ def free_port(at: Situation) -> Prediction | None:
         if other.id == at.listener.id:
             return None
         if other.protocol == at.listener.protocol and overlap(other, at.listener):
-            return at.end(NOT_BINDABLE, f"{other.bind} has that port already", "bind-conflict")
+            return at.end(Verdict.NOT_BINDABLE, f"{other.bind} has that port already", "bind-conflict")
     return None
 
 
@@ -80,30 +75,30 @@ def listener_takes(at: Situation) -> Prediction | None:
     bind, ip = at.listener.bind, at.effective
     if bind.is_group or bind.text in at.host.broadcasts:
         rule = "bind-group-tcp" if at.listener.protocol == "tcp" else "bind-broadcast-udp"
-        return at.end(REFUSED, f"{bind} is no address that {ip} could be", rule)
+        return at.end(Verdict.REFUSED, f"{bind} is no address that {ip} could be", rule)
     if bind.is_wildcard and bind.version == ip.version:
         at.note(None, "bind-any4" if ip.version == 4 else "bind-any6")
         return None
     if bind.is_wildcard and bind.version == 6:
         if at.host.system == "openbsd":
-            return at.end(REFUSED, "there is no dual-stack socket on OpenBSD", "bind-v6only-always")
+            return at.end(Verdict.REFUSED, "there is no dual-stack socket on OpenBSD", "bind-v6only-always")
         if at.listener.v6only is not False:
-            return at.end(REFUSED, ":: is IPv6-only here", "bind-v6only")
+            return at.end(Verdict.REFUSED, ":: is IPv6-only here", "bind-v6only")
         at.note(None, "bind-dual")
         return None
     if bind.is_wildcard:
-        return at.end(REFUSED, "0.0.0.0 serves no IPv6", "bind-families")
+        return at.end(Verdict.REFUSED, "0.0.0.0 serves no IPv6", "bind-families")
     if bind.mapped is not None:
         if bind.mapped == ip:
             at.note(None, "bind-mapped")
             return None
-        return at.end(REFUSED, f"{bind} serves only IPv4 at {bind.mapped}", "bind-mapped")
+        return at.end(Verdict.REFUSED, f"{bind} serves only IPv4 at {bind.mapped}", "bind-mapped")
     if bind.ip == ip and (bind.zone is None or at.destination.zone is None or bind.zone == at.destination.zone):
         at.note(None, "bind-exact")
         return None
     if bind.version != ip.version:
-        return at.end(REFUSED, f"{bind} is IPv{bind.version}, {ip} is IPv{ip.version}", "bind-families")
-    return at.end(REFUSED, f"bound to {bind} only", "bind-exact")
+        return at.end(Verdict.REFUSED, f"{bind} is IPv{bind.version}, {ip} is IPv{ip.version}", "bind-families")
+    return at.end(Verdict.REFUSED, f"bound to {bind} only", "bind-exact")
 
 
 def device_takes(at: Situation) -> Prediction | None:
@@ -125,7 +120,7 @@ def device_takes(at: Situation) -> Prediction | None:
                 network = ip_network(f"{entry.address.text}/{entry.prefix}", strict=False)
                 if source.version == network.version and source in network:
                     return None
-    return at.end(REFUSED, f"the listener is bound to {device}, and {at.effective} does not arrive there")
+    return at.end(Verdict.REFUSED, f"the listener is bound to {device}, and {at.effective} does not arrive there")
 
 
 def most_specific(at: Situation) -> Prediction | None:
@@ -137,7 +132,7 @@ def most_specific(at: Situation) -> Prediction | None:
         same_port = rival.is_open and rival.protocol == at.listener.protocol and rival.port == at.listener.port
         if same_port and rival.id != at.listener.id and specificity(rival, at.effective) > mine:
             because = f"the listener on {rival.bind} has that port too, and {at.effective} is its business"
-            return at.end(WRONG_RESPONDER, because, "bind-most-specific")
+            return at.end(Verdict.WRONG_RESPONDER, because, "bind-most-specific")
     return None
 
 
@@ -152,7 +147,7 @@ def answer(at: Situation) -> Prediction:
         means = "the very address that is bound"
     if at.listener.protocol == "udp" and bind.is_wildcard:
         at.note(None, "answer-udp-source")
-    return at.end(REACHABLE, means)
+    return at.end(Verdict.REACHABLE, means)
 
 
 STEPS: tuple[Callable[[Situation], Prediction | None], ...] = (

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from netprobe.errors import CannotRunError, NetprobeError
+from netprobe.prober import payload
 from netprobe.reach.records import HostFacts, Question
-from netprobe.sockets import payload
 
 __all__ = ["LOCAL", "Lines", "LocalSession", "Session", "ask", "request_for"]
 

@@ -8,7 +8,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 from typing import Any, Literal
 
 from netprobe.errors import AddressError
-from netprobe.sockets.failures import Icmp
+from netprobe.outcome.evidence import Icmp
+from netprobe.verdicts import Verdict
 
 __all__ = [
     "Address",
@@ -252,8 +253,8 @@ class Cell:
     protocol: str
     destination: str
     vantage: str
-    expected: str | None
-    observed: str
+    expected: Verdict | None
+    observed: Verdict
     because: str | None
     cause: str | None
     errno: str | None

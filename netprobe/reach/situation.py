@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 
 from netprobe.reach.records import Address, BindOptions, HostFacts, Listening
+from netprobe.verdicts import Verdict
 
 __all__ = ["LOOPBACK4", "Ip", "Prediction", "Situation"]
 
@@ -18,7 +19,7 @@ LOOPBACK4 = IPv4Address("127.0.0.1")
 class Prediction:
     """The expected verdict (None: no rule knows), why in one sentence, and the rules that had a say."""
 
-    verdict: str | None
+    verdict: Verdict | None
     because: str
     rules: tuple[str, ...]
 
@@ -41,7 +42,7 @@ class Situation:
     rules: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def end(self, verdict: str | None, because: str, *rules: str) -> Prediction:
+    def end(self, verdict: Verdict | None, because: str, *rules: str) -> Prediction:
         """The verdict, after what earlier steps noted."""
         sentence = "; ".join([*self.notes, because])
         return Prediction(verdict, sentence, tuple(dict.fromkeys([*self.rules, *rules])))

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from netprobe.endpoints import parse_port
 from netprobe.errors import InvalidInputError
 
 __all__ = ["KEEP_ALIVE_S", "KINDS", "Vantage", "vantage_of", "vantages_of", "with_pythons"]
@@ -172,7 +173,7 @@ def ssh(text: str, rest: str) -> Vantage:
     checked(HOST, host, text, "host", form)
     if at:
         checked(USER, user, text, "user", form)
-    if (port or place.endswith(":")) and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+    if (port or place.endswith(":")) and parse_port(port) is None:
         raise InvalidInputError(text, f"'{port}' is no port", form)
     return ssh_way(host.strip("[]"), user or None, int(port) if port else None)
 

@@ -7,7 +7,7 @@ from ipaddress import IPv6Address, ip_network
 
 from netprobe.reach.records import Address, HostFacts
 from netprobe.reach.situation import LOOPBACK4, Ip, Prediction, Situation
-from netprobe.sockets.failures import NO_ANSWER, REACHABLE, REFUSED, UNREACHABLE
+from netprobe.verdicts import Verdict
 
 __all__ = ["DESTINATION_AND_WAY", "crosses", "source_at"]
 
@@ -22,9 +22,9 @@ NEIGHBOUR_S = 3.3  # arp(7): three probes, one second apart
 def family_there(at: Situation) -> Prediction | None:
     """IPv6 needs IPv6, link-local needs a zone."""
     if at.destination.version == 6 and not at.destination.mapped and not at.vantage.ipv6:
-        return at.end(UNREACHABLE, "the vantage has no IPv6", "to-family")
+        return at.end(Verdict.UNREACHABLE, "the vantage has no IPv6", "to-family")
     if at.destination.is_link_local_6 and at.destination.zone is None:
-        return at.end(UNREACHABLE, f"{at.destination} is link-local and lacks a zone", "bind-zone")
+        return at.end(Verdict.UNREACHABLE, f"{at.destination} is link-local and lacks a zone", "bind-zone")
     return None
 
 
@@ -35,7 +35,7 @@ def wildcard_destination(at: Situation) -> Prediction | None:
         return None
     system, version = at.vantage.system, at.destination.version
     if system == "windows":
-        return at.end(UNREACHABLE, f"Windows does not connect to {at.destination}", "to-any-refused")
+        return at.end(Verdict.UNREACHABLE, f"Windows does not connect to {at.destination}", "to-any-refused")
     if version == 6:
         at.effective = LOOPBACK6
         at.note(":: means ::1 here", "to-any6-loopback" if system == "linux" else "to-any-first")
@@ -47,7 +47,7 @@ def wildcard_destination(at: Situation) -> Prediction | None:
             at.effective = LOOPBACK4
             at.note("0.0.0.0 means 127.0.0.1 here", "to-any4-loopback")
     elif system == "freebsd" and major(at.vantage.release) >= 15:
-        return at.end(UNREACHABLE, "FreeBSD 15 does not connect to 0.0.0.0", "to-any-off")
+        return at.end(Verdict.UNREACHABLE, "FreeBSD 15 does not connect to 0.0.0.0", "to-any-off")
     else:
         first = next((x.address.ip for x in at.vantage.addresses if x.address.version == 4), LOOPBACK4)
         at.effective = first
@@ -62,7 +62,7 @@ def no_route(at: Situation) -> Prediction | None:
         return None
     if at.listener.protocol == "udp" and str(at.destination) == "0.0.0.0" and at.vantage.loopback_is_down:
         return None  # connect() looks for a route to 127.0.0.1 and finds none, sendto() does not look
-    return at.end(UNREACHABLE, f"the vantage has no way to {at.destination} ({route.errno})", "way-no-route")
+    return at.end(Verdict.UNREACHABLE, f"the vantage has no way to {at.destination} ({route.errno})", "way-no-route")
 
 
 def group_destination(at: Situation) -> Prediction | None:
@@ -75,16 +75,20 @@ def group_destination(at: Situation) -> Prediction | None:
         rules = ["to-group-tcp"]
         if at.listener.bind.is_group or at.listener.bind.text in at.host.broadcasts:
             rules.append("bind-group-tcp")
-        return at.end(UNREACHABLE, f"TCP does not connect to {text}", *rules)
+        return at.end(Verdict.UNREACHABLE, f"TCP does not connect to {text}", *rules)
     if text in ALL_HOSTS and at.listener.bind.text in (text, "0.0.0.0" if at.effective.version == 4 else "::"):
-        return at.end(REACHABLE, f"every host has joined {text}", "to-all-hosts-udp")
+        return at.end(Verdict.REACHABLE, f"every host has joined {text}", "to-all-hosts-udp")
     if at.effective.is_multicast:
-        return at.end(NO_ANSWER, f"nobody here has joined {text}", "bind-multicast-udp")
+        return at.end(Verdict.NO_ANSWER, f"nobody here has joined {text}", "bind-multicast-udp")
     if at.listener.bind.text == "0.0.0.0" or at.listener.bind.text == text:
-        return at.end(REACHABLE, f"a broadcast to {text} reaches {at.listener.bind}", "to-broadcast-udp")
+        return at.end(Verdict.REACHABLE, f"a broadcast to {text} reaches {at.listener.bind}", "to-broadcast-udp")
     if at.listener.bind.text == "::" and at.listener.v6only is False:
-        return at.end(REACHABLE, f"a broadcast to {text} reaches a dual-stack ::", "to-broadcast-udp", "bind-dual")
-    return at.end(NO_ANSWER, f"{at.listener.bind} gets no broadcasts, and nobody answers one", "to-broadcast-udp")
+        return at.end(
+            Verdict.REACHABLE, f"a broadcast to {text} reaches a dual-stack ::", "to-broadcast-udp", "bind-dual"
+        )
+    return at.end(
+        Verdict.NO_ANSWER, f"{at.listener.bind} gets no broadcasts, and nobody answers one", "to-broadcast-udp"
+    )
 
 
 def whose(at: Situation) -> Prediction | None:
@@ -93,15 +97,19 @@ def whose(at: Situation) -> Prediction | None:
     at.own = ip.is_loopback or at.vantage.has(ip, zone)
     if at.own and not at.same_host:
         if ip.is_loopback:
-            return at.end(REFUSED, f"{ip} is the vantage itself, and nothing should listen there", "to-loopback")
-        return at.end(REFUSED, f"the vantage has {ip} itself, and nothing should listen there", "to-own-elsewhere")
+            return at.end(
+                Verdict.REFUSED, f"{ip} is the vantage itself, and nothing should listen there", "to-loopback"
+            )
+        return at.end(
+            Verdict.REFUSED, f"the vantage has {ip} itself, and nothing should listen there", "to-own-elsewhere"
+        )
     if at.own:
         return None
     if zone is not None and at.same_host and at.vantage.has(ip):
         because = f"{ip} is not on {zone}, where it is asked for, and nobody else should have it there"
         if at.listener.protocol == "udp":
             return no_neighbour(at, because, "to-wrong-zone")
-        return at.end(NO_ANSWER, because, "to-wrong-zone")
+        return at.end(Verdict.NO_ANSWER, because, "to-wrong-zone")
     if at.options.freebind and at.listener.bind.ip == ip and on_link(at.vantage, ip):
         return no_neighbour(at, f"no interface has {ip} yet", "bind-freebind")
     if not at.host.has(ip) or at.same_host:
@@ -117,12 +125,14 @@ def way(at: Situation) -> Prediction | None:
     holder = at.host.holder(at.effective)
     if at.own:
         if at.vantage.loopback_is_down and at.vantage.system == "linux":
-            return at.end(NO_ANSWER, "the loopback interface is down, and own addresses go over it", "way-lo-down")
+            return at.end(
+                Verdict.NO_ANSWER, "the loopback interface is down, and own addresses go over it", "way-lo-down"
+            )
         at.note(None, "to-loopback" if at.effective.is_loopback else "to-own")
     elif crosses(at):
         if at.host.system == "windows":
             because = f"the packet arrives on another interface than that of {at.effective}"
-            return at.end(NO_ANSWER, because, "way-strong-host")
+            return at.end(Verdict.NO_ANSWER, because, "way-strong-host")
         at.note(None, "way-weak-host")
     link = at.host.link(holder.interface) if holder else None
     if link is not None and not link.up and not link.loopback:
@@ -134,7 +144,7 @@ def way(at: Situation) -> Prediction | None:
 
 def no_neighbour(at: Situation, because: str, *rules: str) -> Prediction:
     """Nobody answers ARP or ND: the kernel says so after about 3 s, and a shorter time-out sees silence."""
-    verdict = UNREACHABLE if at.timeout > NEIGHBOUR_S else NO_ANSWER
+    verdict = Verdict.UNREACHABLE if at.timeout > NEIGHBOUR_S else Verdict.NO_ANSWER
     return at.end(verdict, because, *rules, "way-no-neighbour")
 
 

@@ -19,18 +19,19 @@ from rich.text import Text
 from netprobe.render.folding import folded_line
 from netprobe.render.table import console
 from netprobe.render.terminal import Terminal
+from netprobe.verdicts import Verdict
 
 __all__ = ["exported", "print_matrix"]
 
 MARKS = {
-    "reachable": "✓",
-    "refused": "R",
-    "rejected": "X",
-    "unreachable": "U",
-    "no-answer": "N",
-    "wrong-responder": "W",
-    "not-bindable": "B",
-    "not-tested": "-",
+    Verdict.REACHABLE: "✓",
+    Verdict.REFUSED: "R",
+    Verdict.REJECTED: "X",
+    Verdict.UNREACHABLE: "U",
+    Verdict.NO_ANSWER: "N",
+    Verdict.WRONG_RESPONDER: "W",
+    Verdict.NOT_BINDABLE: "B",
+    Verdict.NOT_TESTED: "-",
 }
 DIFFERS = "!"
 REMARK = "*"
@@ -184,13 +185,13 @@ class View:
         text = cell.observed if self.wide else self.tick(cell.observed)
         if cell.differs:
             text += f"{DIFFERS} (expected {cell.expected})" if self.wide else DIFFERS
-        elif cell.observed == "reachable" and cell.cause:
+        elif cell.observed == Verdict.REACHABLE and cell.cause:
             text += REMARK
         return Text(text, style=style_of(cell))
 
-    def tick(self, verdict: str) -> str:
+    def tick(self, verdict: Verdict) -> str:
         """The mark of a verdict."""
-        mark = MARKS.get(verdict, "?")
+        mark = MARKS[verdict]
         return mark if self.unicode or mark.isascii() else ASCII_TICK
 
     # What stands below it.
@@ -217,7 +218,7 @@ class View:
                 said = f"expected {cell.expected}, observed {cell.observed}"
                 said += f": {cell.cause}" if cell.cause else ""
                 said += f". Why: {cell.difference}" if cell.difference else ""
-            elif cell.observed == "reachable" and cell.cause:
+            elif cell.observed == Verdict.REACHABLE and cell.cause:
                 asked = destination_of(cell).partition("%")[0]
                 said = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
             else:
@@ -259,7 +260,7 @@ def style_of(cell: Any) -> str:
     """Colour says again what the mark says."""
     if cell.differs:
         return "bold red"
-    return "green" if cell.observed == "reachable" else "dim"
+    return "green" if cell.observed == Verdict.REACHABLE else "dim"
 
 
 def letter(number: int) -> str:

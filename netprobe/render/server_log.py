@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from netprobe.endpoints import format_endpoint
 from netprobe.errors import one_line
 
 __all__ = ["event_line"]
@@ -17,7 +18,7 @@ def event_line(event: Any) -> str:
 
 def _listening(e: Any) -> str:
     framed = " framed" if e.framed else ""
-    line = f"listening on {_where(e.host, e.port)} {e.protocol}{framed}"
+    line = f"listening on {format_endpoint(e.host, e.port)} {e.protocol}{framed}"
     if e.backlog is not None:
         line += f", backlog {e.backlog}"
         if e.backlog_asked is not None and e.backlog < e.backlog_asked:
@@ -31,7 +32,7 @@ def _ended(e: Any) -> str:
         parts.append(f"{e.messages} messages")
     parts.append(f"{e.duration_ms:.1f} ms")
     parts.append(e.ended + (f" ({e.cause})" if e.cause else ""))
-    peer = _where(e.peer, e.peer_port) if e.peer else "local peer"
+    peer = format_endpoint(e.peer, e.peer_port) if e.peer else "local peer"
     return f"{e.at} {peer} {e.protocol}: {', '.join(parts)}"
 
 
@@ -45,12 +46,6 @@ def _summary(e: Any) -> str:
     if e.worker_restarts:
         parts.append(f"{e.worker_restarts} workers replaced")
     return f"served {e.duration_s:.1f} s: {'; '.join(parts)}"
-
-
-def _where(host: str, port: int | None) -> str:
-    if port is None:
-        return host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 _LINES: dict[str, Callable[[Any], str]] = {

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from netprobe.sockets import payload
+from netprobe.prober import payload
 from tests.bench.pairs import alternate
 from tests.conftest import NETPROBE
 

@@ -16,6 +16,7 @@ from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.echo.clients.statistics import percentile, summarise
 from netprobe.echo.clients.trips import ConnectTrips, Stray, StreamTrips, Trip, Trips
 from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolError, Replies, error_message
+from netprobe.verdicts import Verdict
 from tests.echo.conftest import Behave, Serve
 
 
@@ -258,7 +259,7 @@ class Slow:
         self.begun.append(time.monotonic())
         if sequence == 2:
             time.sleep(1)
-            raise PeerError("there", "no-answer", "silence")
+            raise PeerError("there", Verdict.NO_ANSWER, "silence")
         return Trip(1000)
 
     def strays(self) -> list[Stray]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from netprobe.commands.files import replace_text
+from netprobe.errors import CannotRunError
+from netprobe.files import write_text
 from tests.conftest import Run
 
 PLAN = ("bindtest", "--addr", "127.0.0.1", "--tcp", "--from", "web1=exec:env", "--from", "web2=exec:env", "--json")
@@ -141,11 +142,11 @@ def test_what_stood_there_is_lost_to_no_failed_write(tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_text", full_disk)
-        with pytest.raises(OSError, match="No space"):
-            replace_text(path, "after")
+        with pytest.raises(CannotRunError, match="No space"):
+            write_text(path, "after")
     assert (path.read_text(), [entry.name for entry in tmp_path.iterdir()]) == ("before", ["saved.toml"])
-    replace_text(path, "after")
+    write_text(path, "after")
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("after", 0o640)
     (tmp_path / "link").symlink_to(path)
-    replace_text(tmp_path / "link", "through")
+    write_text(tmp_path / "link", "through")
     assert ((tmp_path / "link").is_symlink(), path.read_text()) == (True, "through")

@@ -10,15 +10,16 @@ from netprobe.errors import InvalidInputError
 from netprobe.reach.agreement import agreements
 from netprobe.reach.expectations import read, save
 from netprobe.reach.records import Cell
+from netprobe.verdicts import Verdict
 
 CELL = Cell(
-    *("0.0.0.0", 40000, "tcp", "192.0.2.1", "web1", "reachable", "reachable", None, None, None, None, None),
+    *("0.0.0.0", 40000, "tcp", "192.0.2.1", "web1", Verdict.REACHABLE, Verdict.REACHABLE, None, None, None, None, None),
     *(0.2, False, None, None, None, None, ()),
 )
 
 
 def cells(**observed: str) -> list[Cell]:
-    return [replace(CELL, vantage=name, observed=said.replace("_", "-")) for name, said in observed.items()]
+    return [replace(CELL, vantage=name, observed=Verdict(said.replace("_", "-"))) for name, said in observed.items()]
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -9,10 +9,10 @@ from contextlib import suppress
 
 import pytest
 
+from netprobe.prober import payload
 from netprobe.reach.listen import Arrival, Listeners
 from netprobe.reach.opening import listener_error
 from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
-from netprobe.sockets import payload
 
 HOME = [Address.parse("127.0.0.1")]
 BOTH: tuple[Protocol, ...] = ("tcp", "udp")

@@ -10,8 +10,10 @@ from typing import Any
 
 from netprobe.echo.clients.peer_errors import Ended, PeerError, Silence, errno_name, peer_error
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.sockets.failures import Evidence, judge
-from netprobe.sockets.payload import ask_for_errors
+from netprobe.outcome.evidence import Evidence
+from netprobe.outcome.failures import diagnose
+from netprobe.prober.payload import ask_for_errors
+from netprobe.verdicts import Verdict
 
 __all__ = ["Found", "PeerError", "connect", "connect_to", "met_itself", "peer_error", "resolve", "set_timeout"]
 
@@ -110,7 +112,7 @@ def resolve(host: str, port: int, kind: int = socket.SOCK_STREAM, source: str | 
         _check_address(host, source)
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a name"
         wanted = "" if source is None else f" to an {_version(source)} address, as --source {source} needs it"
-        raise PeerError(host, "unreachable", f"the name does not resolve{wanted} ({why})") from error
+        raise PeerError(host, Verdict.UNREACHABLE, f"the name does not resolve{wanted} ({why})") from error
 
 
 def _check_address(host: str, source: str | None) -> None:
@@ -141,7 +143,7 @@ def _bind(sock: socket.socket, source: str) -> None:
     try:
         sock.bind(found[0][4])
     except OSError as error:
-        judged = judge(Evidence("error", stage="bind", errno=errno_name(error), error=error.strerror or str(error)))
+        judged = diagnose(Evidence("error", stage="bind", errno=errno_name(error), error=error.strerror or str(error)))
         raise CannotRunError(source, judged.cause or str(error), "see 'netprobe interfaces'") from error
 
 

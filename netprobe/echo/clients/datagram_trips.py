@@ -10,10 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from netprobe.echo.clients.connecting import Found, connect_to, resolve, set_timeout
-from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import ANCILLARY, TcpInfo, arrived_ns, departed_ns, stamp_datagrams
 from netprobe.echo.clients.peer_errors import PeerError, Silence, peer_error
 from netprobe.echo.clients.trips import Stray, Trip, time_left
+from netprobe.endpoints import format_endpoint
+from netprobe.verdicts import Verdict
 
 __all__ = ["MAX_DATAGRAM", "DatagramTrips"]
 
@@ -89,7 +90,7 @@ class DatagramTrips:
                 self._ask_for_stamp = stamp_datagrams(self._sock)
                 return self._asked(self._sock, sequence, message)
             except PeerError as error:
-                if error.verdict in ("no-answer", "wrong-responder"):
+                if error.verdict in (Verdict.NO_ANSWER, Verdict.WRONG_RESPONDER):
                     raise
                 last = error
                 self.close()
@@ -157,8 +158,8 @@ class DatagramTrips:
                     return now_ns, ancillary
         except (TimeoutError, BlockingIOError) as error:
             if strange:
-                where = place(self.host, self.port)
-                raise PeerError(where, "wrong-responder", "other bytes came back: no echo server") from error
+                where = format_endpoint(self.host, self.port)
+                raise PeerError(where, Verdict.WRONG_RESPONDER, "other bytes came back: no echo server") from error
             raise
         finally:
             set_timeout(sock, self.timeout_s)

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any
 
 from netprobe.echo.clients.connecting import set_timeout
-from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.trips import WINDOW, StreamTrips, Trip, message_of, more_waits, time_left
 from netprobe.echo.framing import Connection, Event, Message, RemoteProtocolError
+from netprobe.endpoints import format_endpoint
 
 __all__ = ["FramedTrips", "seen_there"]
 
@@ -96,7 +96,9 @@ class FramedTrips(StreamTrips):
         address, port = seen
         own = sock.getsockname()
         translated = _packed(address) != _packed(str(own[0])) or port not in (None, own[1])
-        return Trip(elapsed_ns, None, server_ns, address if port is None else place(address, port), translated)
+        return Trip(
+            elapsed_ns, None, server_ns, address if port is None else format_endpoint(address, port), translated
+        )
 
 
 def seen_there(said: Mapping[str, Any]) -> tuple[str, int | None] | None:

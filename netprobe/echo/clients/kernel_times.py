@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from netprobe.sockets.constants import MSG_ERRQUEUE, SO_TIMESTAMPING, TCP_INFO
+from netprobe.kernel.constants import MSG_ERRQUEUE, SO_TIMESTAMPING, TCP_INFO
 
 __all__ = ["ANCILLARY", "TcpInfo", "arrived_ns", "departed_ns", "stamp_datagrams", "tcp_info"]
 

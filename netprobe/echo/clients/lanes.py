@@ -10,7 +10,7 @@ from time import perf_counter_ns
 from netprobe.echo.clients.connecting import Found, met_itself
 from netprobe.echo.clients.pattern import CHUNK, Pattern
 from netprobe.echo.clients.peer_errors import Ended, reason
-from netprobe.sockets.payload import UNDER_WAY, ask_for_errors
+from netprobe.prober.payload import UNDER_WAY, ask_for_errors
 
 __all__ = ["Lane", "WrongEcho"]
 

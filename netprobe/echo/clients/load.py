@@ -17,6 +17,7 @@ from netprobe.echo.clients.lanes import Lane, WrongEcho
 from netprobe.echo.clients.latencies import Latencies
 from netprobe.echo.clients.load_failures import Failures
 from netprobe.echo.clients.load_records import STREAM_SIZE, LoadFigures, LoadPlan, sum_up
+from netprobe.verdicts import Verdict
 
 __all__ = ["Load"]
 
@@ -154,14 +155,14 @@ class Load:
         return now if rate is None else begin_ns + round(self._begun / rate * 1e9)
 
     def _begin_churn(self, due_ns: int) -> None:
-        untried = self.failures.by_verdict["not-tested"]
+        untried = self.failures.by_verdict[Verdict.NOT_TESTED]
         lane, self._chosen = self._chosen or self._open(), None
         if lane is not None:
             self._begun += 1
             lane.begin(due_ns)
             if lane.connected:
                 self._push(lane)
-        elif self.failures.by_verdict["not-tested"] == untried:  # what could not even be tried is not unanswered
+        elif self.failures.by_verdict[Verdict.NOT_TESTED] == untried:  # what could not even be tried is not unanswered
             self._begun += 1
             self.unanswered += 1
 

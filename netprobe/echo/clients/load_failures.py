@@ -6,6 +6,7 @@ from collections import Counter
 
 from netprobe.echo.clients.connecting import PeerError, peer_error
 from netprobe.echo.clients.lanes import Lane, WrongEcho
+from netprobe.verdicts import Verdict
 
 __all__ = ["Failures"]
 
@@ -27,13 +28,13 @@ class Failures:
     def count(self, error: Exception, stage: str, address: str, lane: Lane | None = None) -> None:
         """One more, at ``address``."""
         if isinstance(error, WrongEcho):
-            told = PeerError(self.where, "wrong-responder", str(error))
+            told = PeerError(self.where, Verdict.WRONG_RESPONDER, str(error))
         else:
             assert isinstance(error, OSError)
             sock, start_ns = (lane.sock, lane.opened_ns if stage == "connect" else None) if lane else (None, None)
             told = peer_error(error, sock, self.host, self.port, stage, self.timeout_s, address, start_ns=start_ns)
         self.by_verdict[told.verdict] += 1
-        if told.verdict == "not-tested":
+        if told.verdict == Verdict.NOT_TESTED:
             self.untested = self.untested or told
         self.in_row += 1
         self.first = self.first or told

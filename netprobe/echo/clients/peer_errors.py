@@ -6,12 +6,14 @@ import errno
 import socket
 from collections.abc import Mapping
 from time import perf_counter_ns
-from typing import Any
 
-from netprobe.echo.clients.destination import place
+from netprobe.endpoints import format_endpoint
 from netprobe.errors import Exit, NetprobeError
-from netprobe.sockets.failures import Evidence, judge
-from netprobe.sockets.payload import ORIGINS, netlink_facts, take_errors
+from netprobe.kernel.error_queue import ORIGINS, QueuedError, take_errors
+from netprobe.outcome.evidence import Evidence
+from netprobe.outcome.failures import diagnose
+from netprobe.prober.payload import netlink_facts
+from netprobe.verdicts import Verdict
 
 __all__ = ["Ended", "PeerError", "Silence", "errno_name", "peer_error", "reason"]
 
@@ -21,7 +23,7 @@ class PeerError(NetprobeError):
 
     exit_code = Exit.NO
 
-    def __init__(self, what: str, verdict: str, why: str, hint: str | None = None) -> None:
+    def __init__(self, what: str, verdict: Verdict, why: str, hint: str | None = None) -> None:
         self.verdict = verdict
         super().__init__(what, f"{verdict}: {why}", hint)
 
@@ -39,7 +41,7 @@ class Ended(OSError):
         error: OSError | None = None,
         *,
         came: str | None = None,
-        said: Mapping[str, Any] | None = None,
+        said: QueuedError | None = None,
         start_ns: int | None = None,
     ) -> None:
         super().__init__(error.errno if error else None, error.strerror if error else result)
@@ -60,7 +62,7 @@ class Silence:
 
     def end(self, told: PeerError | None = None) -> None:
         """The attempt has ended: was it heard of?"""
-        if told is None or told.verdict != "no-answer":
+        if told is None or told.verdict != Verdict.NO_ANSWER:
             self._since_ns = None
 
 
@@ -98,7 +100,7 @@ def peer_error(
     heard = [ended.said] if ended and ended.said else _heard(sock)
     said = heard[0] if heard else None
     timed_out = isinstance(error, TimeoutError) or error.errno in _WAITED
-    rejected = timed_out and said is not None and said["origin"] != "local" and said["errno"] != "EMSGSIZE"
+    rejected = timed_out and said is not None and said.origin != "local" and said.errno != "EMSGSIZE"
     if timed_out and not rejected:
         elapsed_ms = timeout_s * 1000
     elif start_ns is None or (stage == "connect" and (rejected or len(heard) > 1)):
@@ -110,28 +112,28 @@ def peer_error(
         protocol="udp" if sock is not None and sock.type == socket.SOCK_DGRAM else "tcp",
         destination=address or _peer_of(sock) or host,
         stage="payload" if came and stage == "answer" else stage,
-        errno=said["errno"] if rejected and said else None if timed_out else errno_name(error),
+        errno=said.errno if rejected and said else None if timed_out else errno_name(error),
         error=error.strerror or str(error),
         icmp=said,
         elapsed_ms=elapsed_ms,
         own=_own(sock) if said else frozenset(),
     )
-    judged = judge(evidence)
+    judged = diagnose(evidence)
     cause = judged.cause or str(error)
     if came and judged.row in _AFTER:
         cause = _AFTER[judged.row].format(came=came, seconds=elapsed_ms / 1000)
-    hint = "is 'netprobe echo serve' running there?" if judged.verdict == "refused" else None
-    return PeerError(place(host, port), judged.verdict, cause, hint)
+    hint = "is 'netprobe echo serve' running there?" if judged.verdict == Verdict.REFUSED else None
+    return PeerError(format_endpoint(host, port), judged.verdict, cause, hint)
 
 
-def reason(sock: socket.socket | None) -> Mapping[str, Any] | None:
+def reason(sock: socket.socket | None) -> QueuedError | None:
     """The first error that the network or this host reported."""
     return next(iter(_heard(sock)), None)
 
 
-def _heard(sock: socket.socket | None) -> list[Mapping[str, Any]]:
+def _heard(sock: socket.socket | None) -> list[QueuedError]:
     """All of them, out of whatever else is in the error queue."""
-    return [said for said in take_errors(sock) if said["origin"] in ORIGINS.values()]
+    return [said for said in take_errors(sock) if said.origin in ORIGINS.values()]
 
 
 def _peer_of(sock: socket.socket | None) -> str | None:

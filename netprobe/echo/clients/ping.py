@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
 
-from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.peer_errors import PeerError
 from netprobe.echo.clients.statistics import KernelTimes, RoundTrips, percentile, rounded, summarise
 from netprobe.echo.clients.trips import Stray, Trip, Trips
+from netprobe.endpoints import format_endpoint
 
 __all__ = ["Ping", "Reply"]
 
@@ -47,7 +47,7 @@ class Ping:
     """``count`` messages (0: without end) over ``trips``, ``interval_s`` apart."""
 
     def __init__(self, trips: Trips, host: str, port: int, *, count: int, interval_s: float, size: int) -> None:
-        self.trips, self.where = trips, place(host, port)
+        self.trips, self.where = trips, format_endpoint(host, port)
         self.count, self.interval_s, self.size = count, interval_s, size
         self.sent = self.duplicates = self.late = self.reordered = 0
         self.refused = False  # was any of them?

@@ -8,9 +8,10 @@ import time
 from typing import NamedTuple, Protocol
 
 from netprobe.echo.clients.connecting import Found, connect, connect_to, resolve, set_timeout
-from netprobe.echo.clients.destination import place
 from netprobe.echo.clients.kernel_times import TcpInfo, tcp_info
 from netprobe.echo.clients.peer_errors import Ended, PeerError, Silence, peer_error
+from netprobe.endpoints import format_endpoint
+from netprobe.verdicts import Verdict
 
 __all__ = ["ConnectTrips", "Stray", "StreamTrips", "Trip", "Trips", "message_of", "more_waits", "time_left"]
 
@@ -114,7 +115,7 @@ class StreamTrips:
 
     def wrong(self, why: str) -> PeerError:
         """Somebody answers, but not as an echo server does."""
-        return PeerError(place(self.host, self.port), "wrong-responder", why)
+        return PeerError(format_endpoint(self.host, self.port), Verdict.WRONG_RESPONDER, why)
 
     def closed(self, why: str) -> Exception:
         """The peer closed: no echo server, unless messages had come back before."""

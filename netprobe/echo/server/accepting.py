@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from netprobe.echo.server.readiness import AGAIN
-from netprobe.sockets.constants import SYSTEM
+from netprobe.kernel.constants import SYSTEM
 
 __all__ = ["RETRY", "Accepting"]
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from netprobe.echo.server.rate import Rate
 from netprobe.echo.server.readiness import AGAIN
-from netprobe.sockets.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
+from netprobe.kernel.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
 
 __all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams", "ask_destination"]
 

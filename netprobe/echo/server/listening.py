@@ -16,8 +16,9 @@ from typing import Any, Final
 from netprobe.echo.server.datagrams import ask_destination
 from netprobe.echo.server.happenings import Listening
 from netprobe.echo.server.unix import unix_backlog, unix_listener
+from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.sockets.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
+from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
 
 __all__ = ["Wanted", "handed_over", "listening_event", "open_sockets"]
 
@@ -176,7 +177,7 @@ def _prepared(family: int, kind: int) -> socket.socket:
 def _refusal(error: OSError, kind: int, address: Address) -> CannotRunError:
     """What the kernel said to a bind, with the port and the way out."""
     host, port = str(address[0]), address[1]
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = format_endpoint(host, port)
     protocol = "tcp" if kind == socket.SOCK_STREAM else "udp"
     what = f"{where}/{protocol}"
     if error.errno == errno.EADDRINUSE:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.sockets.constants import SYSTEM
+from netprobe.kernel.constants import SYSTEM
 
 __all__ = ["unix_backlog", "unix_listener"]
 

@@ -23,7 +23,7 @@ from netprobe.echo.server.limits import Limits
 from netprobe.echo.server.loop import Server
 from netprobe.echo.server.signals import Signals
 from netprobe.errors import CannotRunError
-from netprobe.sockets.constants import SYSTEM
+from netprobe.kernel.constants import SYSTEM
 
 __all__ = ["Supervisor"]
 

@@ -1,10 +1,11 @@
-"""What was seen of a probe: the words of the verdicts, ICMP errors in words, and all that a judgement looks at."""
+"""What was seen of a probe: ICMP errors in words, and all that the table of failures looks at."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from netprobe.kernel.error_queue import QueuedError
 
 __all__ = [
     "DESTINATION",
@@ -12,46 +13,18 @@ __all__ = [
     "ICMP_WORDS",
     "NEIGHBOUR_MS",
     "NET_UNREACHABLE",
-    "NOT_BINDABLE",
-    "NOT_TESTED",
-    "NO_ANSWER",
     "OTHER",
     "OWN",
     "PORT_UNREACHABLE",
     "PROHIBITED",
     "PROTOCOL_UNREACHABLE",
-    "REACHABLE",
-    "REFUSED",
-    "REJECTED",
     "TTL_EXCEEDED",
-    "UNREACHABLE",
-    "VERDICTS",
-    "WRONG_RESPONDER",
     "Evidence",
     "Icmp",
     "is_group",
     "is_link_local",
     "is_loopback",
 ]
-
-REACHABLE = "reachable"
-REFUSED = "refused"
-REJECTED = "rejected"
-UNREACHABLE = "unreachable"
-NO_ANSWER = "no-answer"
-WRONG_RESPONDER = "wrong-responder"
-NOT_BINDABLE = "not-bindable"
-NOT_TESTED = "not-tested"
-VERDICTS = (
-    REACHABLE,
-    REFUSED,
-    REJECTED,
-    UNREACHABLE,
-    NO_ANSWER,
-    WRONG_RESPONDER,
-    NOT_BINDABLE,
-    NOT_TESTED,
-)
 
 # RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1 (ICMP); RFC 4443 section 3 (ICMPv6).
 ICMP_WORDS: Mapping[tuple[str, int, int], str] = {
@@ -111,13 +84,14 @@ class Icmp:
     offender: str | None
 
     @classmethod
-    def from_queue(cls, said: Mapping[str, Any]) -> Icmp | None:
-        """The record of what the payload read; ``None`` for an error that was made on the spot, not received."""
-        if said["origin"] not in ("icmp", "icmp6"):
+    def from_queue(cls, error: QueuedError) -> Icmp | None:
+        """The record of an entry of the error queue; ``None`` for an error made on this host, not received."""
+        if not error.is_icmp:
             return None
-        kind, code = int(said["type"]), int(said["code"])
-        name = ICMP_WORDS.get((said["origin"], kind, code), f"{said['origin']} type {kind} code {code}")
-        return cls(kind, code, name, said["offender"])
+        name = ICMP_WORDS.get(
+            (error.origin, error.type, error.code), f"{error.origin} type {error.type} code {error.code}"
+        )
+        return cls(error.type, error.code, name, error.offender)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +109,7 @@ class Evidence:
     stage: str = "connect"
     errno: str | None = None
     error: str | None = None
-    icmp: Mapping[str, Any] | None = None
+    icmp: QueuedError | None = None
     elapsed_ms: float = 0.0
     own: frozenset[str] = frozenset()
     host: frozenset[str] = frozenset()
@@ -150,14 +124,14 @@ class Evidence:
     @property
     def icmp_key(self) -> tuple[str, int, int] | None:
         """(origin, type, code) of an ICMP error that was received."""
-        if self.icmp is None or self.icmp["origin"] not in ("icmp", "icmp6"):
+        if self.icmp is None or not self.icmp.is_icmp:
             return None
-        return (str(self.icmp["origin"]), int(self.icmp["type"]), int(self.icmp["code"]))
+        return (self.icmp.origin, self.icmp.type, self.icmp.code)
 
     @property
     def offender(self) -> str | None:
         """Who sent the ICMP error."""
-        return None if self.icmp is None else self.icmp["offender"]
+        return None if self.icmp is None else self.icmp.offender
 
     @property
     def offender_is(self) -> str:

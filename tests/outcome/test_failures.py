@@ -6,18 +6,21 @@ from typing import Any
 
 import pytest
 
-from netprobe.sockets.failures import FAILURES, ICMP_WORDS, VERDICTS, Evidence, judge
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.evidence import ICMP_WORDS, Evidence
+from netprobe.outcome.failures import FAILURES, diagnose
+from netprobe.verdicts import Verdict
 
 OWN = frozenset({"192.168.0.2", "fd00::2"})
 HOST = frozenset({"192.168.0.1", "10.10.152.8", "fd00::1"})
 SERVER, ROUTER, ME = "192.168.0.1", "192.168.0.254", "192.168.0.2"
 
 
-def icmp(kind: int, code: int, offender: str, origin: str = "icmp") -> dict[str, Any]:
-    return {"origin": origin, "type": kind, "code": code, "offender": offender, "errno": "E", "number": 0}
+def icmp(kind: int, code: int, offender: str, origin: str = "icmp") -> QueuedError:
+    return QueuedError(origin, kind, code, offender, "E", 0)
 
 
-def seen(errno: str | None, said: dict[str, Any] | None = None, **more: Any) -> Evidence:
+def seen(errno: str | None, said: QueuedError | None = None, **more: Any) -> Evidence:
     known: dict[str, Any] = {
         "result": "error" if errno else "timeout",
         "destination": SERVER,
@@ -96,13 +99,13 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
 
 @pytest.mark.parametrize(("name", "evidence", "verdict", "words"), ROWS, ids=[row[0] for row in ROWS])
 def test_each_failure_has_its_name(name: str, evidence: Evidence, verdict: str, words: str) -> None:
-    judged = judge(evidence)
+    judged = diagnose(evidence)
     assert judged.verdict == verdict
     assert words in (judged.cause or "")
 
 
 def test_every_row_of_the_table_is_reached_by_a_case_or_needs_no_case() -> None:
-    hit = {judge(evidence).row for _, evidence, _, _ in ROWS}
+    hit = {diagnose(evidence).row for _, evidence, _, _ in ROWS}
     rest = {row.id for row in FAILURES} - hit
     assert rest <= {
         "corrupt", "closed-in-payload", "reset-in-payload", "ttl", "other-icmp", "no-family", "no-device", "no-right",
@@ -112,7 +115,7 @@ def test_every_row_of_the_table_is_reached_by_a_case_or_needs_no_case() -> None:
 
 def test_ids_are_unique_and_verdicts_are_words_of_the_design() -> None:
     assert len({row.id for row in FAILURES}) == len(FAILURES)
-    assert {row.verdict for row in FAILURES} <= set(VERDICTS)
+    assert {row.verdict for row in FAILURES} <= set(Verdict)
 
 
 def test_silence_is_never_called_filtered() -> None:
@@ -122,7 +125,7 @@ def test_silence_is_never_called_filtered() -> None:
 def test_every_icmp_error_has_a_verdict() -> None:
     for origin, kind, code in ICMP_WORDS:
         for offender in (SERVER, ROUTER, ME):
-            judged = judge(seen("EHOSTUNREACH", icmp(kind, code, offender, origin)))
+            judged = diagnose(seen("EHOSTUNREACH", icmp(kind, code, offender, origin)))
             assert judged.verdict in ("rejected", "unreachable")
             assert judged.icmp is not None
             assert judged.icmp.offender == offender

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.sockets import payload
+from netprobe.prober import payload
 
 SOURCE = Path(payload.__file__)
 OLD_PYTHONS = sorted(Path.home().glob(".pyenv/versions/3.*/bin/python"))
@@ -275,7 +275,7 @@ for name in ("SIGALRM", "setitimer", "ITIMER_REAL"):
     delattr(signal, name)
 sys.modules["resource"] = None
 sys.platform = "win32"
-import netprobe.sockets.payload as p, netprobe.sockets.constants as c, netprobe.reach.listen
+import netprobe.prober.payload as p, netprobe.kernel.constants as c, netprobe.reach.listen
 assert c.SYSTEM == "windows" and c.SO_BINDTODEVICE is None and not p.HAS_ERROR_QUEUE
 p.run({{"nonce": "a", "timeout": 0.2, "cells": [dict(id=0, protocol="tcp", address="127.0.0.1", port=1)]}}, print)
 """

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from netprobe.errors import CannotRunError, InvalidInputError
 
-__all__ = ["replace_text", "text_of", "writable", "write_text"]
+__all__ = ["check_writable", "read_text", "write_text"]
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The text of a file that was named on the command line."""
     try:
         return path.read_text("utf-8")
@@ -20,21 +20,21 @@ def text_of(path: Path) -> str:
         raise InvalidInputError(str(path), "not UTF-8") from None
 
 
-def writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """Refuse now what could not be written after a long run."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise CannotRunError(str(path), "is a directory" if path.is_dir() else "its directory does not exist")
 
 
 def write_text(path: Path, text: str) -> None:
-    """``replace_text`` with a refusal that names the file."""
+    """Write all of it or nothing; a refusal names the file."""
     try:
-        replace_text(path, text)
+        _replace_text(path, text)
     except OSError as error:
         raise CannotRunError(str(path), error.strerror or str(error)) from None
 
 
-def replace_text(path: Path, text: str) -> None:
+def _replace_text(path: Path, text: str) -> None:
     """Write all of it or nothing: what stood there before is lost to no full disk. Raises OSError."""
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe
         path.write_text(text, "utf-8")

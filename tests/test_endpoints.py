@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netprobe.echo.clients.destination import DEFAULT_PORT, place, read_destination
+from netprobe.endpoints import DEFAULT_PORT, format_endpoint, parse_endpoint
 from netprobe.errors import InvalidInputError
 
 
@@ -24,7 +24,7 @@ from netprobe.errors import InvalidInputError
     ],
 )
 def test_what_is_read(text: str, host: str, port: int) -> None:
-    assert read_destination(text) == (host, port)
+    assert parse_endpoint(text) == (host, port)
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,15 @@ def test_what_is_read(text: str, host: str, port: int) -> None:
 )
 def test_what_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        read_destination(text)
+        parse_endpoint(text)
 
 
 def test_a_port_without_brackets_gets_them_in_the_hint() -> None:
     with pytest.raises(InvalidInputError) as refused:
-        read_destination("::1:65432")
+        parse_endpoint("::1:65432")
     assert "[::1]:65432" in (refused.value.hint or "")
 
 
 def test_a_place_has_brackets_around_colons() -> None:
-    assert place("::1", 7) == "[::1]:7"
-    assert place("a.example", 7) == "a.example:7"
+    assert format_endpoint("::1", 7) == "[::1]:7"
+    assert format_endpoint("a.example", 7) == "a.example:7"

@@ -6,7 +6,7 @@ this file is followed by ``main("<request as JSON>")``; here, :func:`run` is cal
 
 One request, all cells at once, one selectors loop. JSON lines come out: a hello with the facts of the place, one
 line of evidence per cell, and a last line ``{"done": true}``. Evidence is raw (errno, ICMP, addresses, times): what
-it means is decided by the table in ``netprobe/sockets/failures.py``.
+it means is decided by the table in ``netprobe/outcome/failures.py``.
 
 On the wire (TCP: at the start of the stream; UDP: one datagram), both lines end with a newline::
 

@@ -1,0 +1,1 @@
+"""What the kernel is asked, and the constants it is asked with."""

@@ -1,0 +1,82 @@
+"""The error queue of a socket: which ICMP error came, and from whom (ip(7) and ipv6(7), IP_RECVERR).
+
+Without it a closed port and a firewall's REJECT are the same ECONNREFUSED, and several ICMP errors never reach an
+application at all. It works without privileges, for TCP as well as UDP, when it is asked for before connecting.
+Only Linux has it; elsewhere the queue is always empty. This module travels: Python 3.6 and later, standard library.
+"""
+
+import errno
+import socket
+import struct
+import sys
+from typing import List, NamedTuple, Optional
+
+IP_RECVERR = 11  # ip(7)
+IPV6_RECVERR = 25  # ipv6(7)
+SOL_IPV6 = 41
+MSG_ERRQUEUE = getattr(socket, "MSG_ERRQUEUE", 0x2000)  # recv(2)
+HAS_ERROR_QUEUE = sys.platform.startswith("linux") and hasattr(socket.socket, "recvmsg")
+ORIGINS = {1: "local", 2: "icmp", 3: "icmp6"}  # SO_EE_ORIGIN_*, ip(7)
+
+
+class QueuedError(NamedTuple):
+    """One entry of the queue.
+
+    ``origin`` is ``local`` (made on this host, not received), ``icmp``, ``icmp6``, or a number in words for what is
+    newer than this table. ``errno`` is a name, ``number`` its value here. ``offender`` is who sent the ICMP error.
+    """
+
+    origin: str
+    type: int
+    code: int
+    offender: Optional[str]
+    errno: str
+    number: int
+
+    @property
+    def is_icmp(self) -> bool:
+        """Did it come from the network?"""
+        return self.origin in ("icmp", "icmp6")
+
+
+def ask_for_errors(sock: socket.socket) -> None:
+    """Have ICMP errors queued with their type, code and offender. Needs no rights; to be called before connecting."""
+    if not HAS_ERROR_QUEUE:
+        return
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(SOL_IPV6, IPV6_RECVERR, 1)
+        try:
+            sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)  # a v4-mapped destination gets ICMP, not ICMPv6
+        except OSError:
+            pass
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
+
+
+def take_errors(sock: Optional[socket.socket]) -> List[QueuedError]:
+    """Everything that waits in the error queue of ``sock``, oldest first; the queue is empty afterwards."""
+    found: List[QueuedError] = []
+    while HAS_ERROR_QUEUE and sock is not None:
+        try:
+            _, ancillary, _, _ = sock.recvmsg(2048, 1024, MSG_ERRQUEUE)
+        except (OSError, ValueError):
+            break
+        for level, kind, data in ancillary:
+            if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (SOL_IPV6, IPV6_RECVERR)) and len(data) >= 16:
+                found.append(_extended_error(data))
+    return found
+
+
+def _extended_error(data: bytes) -> QueuedError:
+    """struct sock_extended_err, and the address of the offender behind it."""
+    number, origin, kind, code = struct.unpack_from("=IBBB", data)
+    offender = None
+    if len(data) >= 18:
+        family = struct.unpack_from("=H", data, 16)[0]
+        if family == socket.AF_INET and len(data) >= 24:
+            offender = socket.inet_ntop(socket.AF_INET, data[20:24])
+        elif family == socket.AF_INET6 and len(data) >= 40:
+            offender = socket.inet_ntop(socket.AF_INET6, data[24:40])
+    return QueuedError(
+        ORIGINS.get(origin, str(origin)), kind, code, offender, errno.errorcode.get(number, str(number)), number
+    )

@@ -1,0 +1,1 @@
+"""What was observed of a probe, as a verdict and a cause: one table."""

@@ -1,0 +1,406 @@
+"""The one table: what the system and the network said, to a verdict and a cause in words.
+
+A row matches on what is observable (the stage that was reached, the errno, the ICMP error and who sent it); the first
+row that matches wins, so specific rows stand before general ones. Rows cite where they are documented; ``measured``
+means seen on Linux in a lab of namespaces.
+
+Why a table and not branches: a verdict is asked for by three callers (bindtest, a run by hand, the echo clients) on
+four systems, and each row can be read, cited and tested alone. What no row explains stays ``not-tested`` with the
+system's own words: a cause is never guessed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netprobe.outcome.evidence import (
+    DESTINATION,
+    HOST_UNREACHABLE,
+    ICMP_WORDS,
+    NEIGHBOUR_MS,
+    NET_UNREACHABLE,
+    OWN,
+    PORT_UNREACHABLE,
+    PROHIBITED,
+    PROTOCOL_UNREACHABLE,
+    TTL_EXCEEDED,
+    Evidence,
+    Icmp,
+    is_group,
+    is_link_local,
+)
+from netprobe.verdicts import Verdict
+
+__all__ = ["FAILURES", "Failure", "Outcome", "diagnose"]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One row: conditions (``None`` = any), verdict, and the cause with ``{fields}`` of the evidence to fill in."""
+
+    id: str
+    verdict: Verdict
+    cause: str
+    result: str = "error"
+    stages: frozenset[str] | None = None
+    errnos: frozenset[str] | None = None
+    icmp: frozenset[tuple[str, int, int]] | None = None
+    offender: str | None = None
+    protocol: str | None = None
+    ip: int | None = None
+    quick: bool | None = None
+    limited: bool | None = None
+    link_local: bool | None = None
+    group: bool | None = None
+    source: str = "measured"
+
+    def matches(self, seen: Evidence) -> bool:
+        """Does every condition of the row hold?"""
+        return (
+            seen.result == self.result
+            and (self.stages is None or seen.stage in self.stages)
+            and (self.errnos is None or seen.errno in self.errnos)
+            and (self.icmp is None or seen.icmp_key in self.icmp)
+            and (self.offender is None or seen.offender_is == self.offender)
+            and (self.protocol is None or seen.protocol == self.protocol)
+            and (self.ip is None or seen.ip == self.ip)
+            and (self.quick is None or (seen.elapsed_ms < NEIGHBOUR_MS) == self.quick)
+            and (self.limited is None or seen.limited == self.limited)
+            and (self.link_local is None or is_link_local(seen.destination) == self.link_local)
+            and (self.group is None or (seen.broadcast or is_group(seen.destination)) == self.group)
+        )
+
+
+def _names(*errnos: str) -> frozenset[str]:
+    """Errno names, each with Winsock's spelling of it."""
+    return frozenset(errnos) | frozenset(f"WSA{name}" for name in errnos)
+
+
+_ON_THE_WAY = frozenset({"connect", "answer"})
+_ANSWER = frozenset({"answer"})
+_PAYLOAD = frozenset({"payload"})
+_SOCKET = frozenset({"socket"})
+_BIND = frozenset({"bind"})
+_RESET = _names("ECONNRESET", "EPIPE", "ECONNABORTED")
+
+FAILURES: tuple[Failure, ...] = (
+    # What the network said: answers, silence, ICMP errors.
+    Failure("proof", Verdict.REACHABLE, "", result="proof"),
+    Failure(
+        "self",
+        Verdict.REFUSED,
+        "nothing listens there: the client's own port was picked and it met itself (simultaneous open)",
+        result="self",
+        source="RFC 9293 section 3.5, measured",
+    ),
+    Failure(
+        "foreign",
+        Verdict.WRONG_RESPONDER,
+        "something answered that does not know the nonce: {sample}",
+        result="foreign",
+    ),
+    Failure(
+        "corrupt",
+        Verdict.WRONG_RESPONDER,
+        "the listener answered, but the payload came back changed after {received} of {size} bytes",
+        result="corrupt",
+    ),
+    Failure(
+        "closed-in-payload",
+        Verdict.NO_ANSWER,
+        "the listener answered, then the connection ended after {received} of {size} bytes of payload",
+        result="closed",
+        stages=_PAYLOAD,
+    ),
+    Failure(
+        "accepted-then-closed",
+        Verdict.WRONG_RESPONDER,
+        "accepted, then closed without an answer: a port proxy or another service, not the listener",
+        result="closed",
+    ),
+    Failure(
+        "payload-black-hole",
+        Verdict.NO_ANSWER,
+        "the listener answered, but only {received} of {size} bytes of payload came back: "
+        "an MTU black hole looks like this",
+        result="timeout",
+        stages=_PAYLOAD,
+        source="measured, RFC 2923 section 2.1",
+    ),
+    Failure(
+        "accepted-then-silent",
+        Verdict.NO_ANSWER,
+        "accepted, then silence for {seconds} s: connected is not answered",
+        result="timeout",
+        stages=_ANSWER,
+        protocol="tcp",
+    ),
+    Failure(
+        "silent-behind-a-limit",
+        Verdict.NO_ANSWER,
+        "silence; this host refused other ports and limits its ICMP errors, so the port may as well be closed: "
+        "more --patience would tell",
+        result="timeout",
+        limited=True,
+        source="icmp(7), icmp_ratelimit",
+    ),
+    Failure("silent", Verdict.NO_ANSWER, "silence for {seconds} s", result="timeout"),
+    # What another machine, or the own firewall, said.
+    Failure(
+        "udp-closed",
+        Verdict.REFUSED,
+        "closed: {said}, says {offender}",
+        icmp=PORT_UNREACHABLE,
+        offender=DESTINATION,
+        protocol="udp",
+        source="RFC 1122 section 4.1.3.1",
+    ),
+    Failure(
+        "port-rejected-here",
+        Verdict.REJECTED,
+        "port unreachable, says {offender}, which is this vantage: its own firewall rejects it",
+        icmp=PORT_UNREACHABLE,
+        offender=OWN,
+    ),
+    Failure(
+        "port-rejected",
+        Verdict.REJECTED,
+        "port unreachable, says {offender}: a firewall rejects it",
+        icmp=PORT_UNREACHABLE,
+        source="RFC 1812 section 5.2.7.1, iptables-extensions(8) REJECT",
+    ),
+    Failure("prohibited", Verdict.REJECTED, "{said} by {offender}", icmp=PROHIBITED, source="RFC 1812, RFC 4443"),
+    Failure("protocol-rejected", Verdict.REJECTED, "protocol unreachable, says {offender}", icmp=PROTOCOL_UNREACHABLE),
+    Failure(
+        "no-neighbour",
+        Verdict.UNREACHABLE,
+        "no neighbour: nobody on the link answers for {destination} (so says {offender}, this vantage)",
+        icmp=HOST_UNREACHABLE,
+        offender=OWN,
+        quick=False,
+        source="arp(7), RFC 4861 section 7.2.2",
+    ),
+    Failure(
+        "unreachable-rejected-here",
+        Verdict.REJECTED,
+        "{said}, says {offender} at once, which is this vantage: its own firewall rejects it",
+        icmp=HOST_UNREACHABLE | NET_UNREACHABLE,
+        offender=OWN,
+    ),
+    Failure(
+        "unreachable-rejected",
+        Verdict.REJECTED,
+        "{said}, says {offender} itself: its firewall rejects it",
+        icmp=HOST_UNREACHABLE | NET_UNREACHABLE,
+        offender=DESTINATION,
+    ),
+    Failure(
+        "no-neighbour-behind-router",
+        Verdict.UNREACHABLE,
+        "the router {offender} finds no such host: {said}",
+        icmp=HOST_UNREACHABLE,
+        source="RFC 1812 section 5.2.7.1",
+    ),
+    Failure(
+        "router-without-route",
+        Verdict.UNREACHABLE,
+        "the router {offender} has no route: {said}",
+        icmp=NET_UNREACHABLE,
+        source="RFC 1812 section 5.2.7.1",
+    ),
+    Failure("ttl", Verdict.UNREACHABLE, "{said} at {offender}: a routing loop or too many hops", icmp=TTL_EXCEEDED),
+    Failure("other-icmp", Verdict.REJECTED, "{said}, says {offender}", icmp=frozenset(ICMP_WORDS)),
+    # What the system said, alone: errnos with nothing in the error queue.
+    Failure(
+        "accepted-then-reset",
+        Verdict.WRONG_RESPONDER,
+        "accepted, then reset without an answer: another service, not the listener",
+        errnos=_RESET,
+        stages=_ON_THE_WAY,  # a reset may be there before the handshake is seen; one instead of it is ECONNREFUSED
+        protocol="tcp",
+        source="RFC 9293 section 3.10.7.3, measured",
+    ),
+    Failure(
+        "reset-in-payload",
+        Verdict.NO_ANSWER,
+        "the listener answered, then the connection was reset after {received} of {size} bytes of payload",
+        errnos=_RESET,
+        stages=_PAYLOAD,
+    ),
+    Failure(
+        "established-then-rejected",
+        Verdict.REJECTED,
+        "accepted, then an ICMP error in the place of an answer ({errno}; the system does not say whose): "
+        "a firewall that lets only the handshake pass, or a way that was lost",
+        errnos=_names("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EACCES", "ENOPROTOOPT"),
+        stages=_ANSWER | _PAYLOAD,
+        protocol="tcp",
+        source="ip(7) IP_RECVERR, measured",
+    ),
+    Failure(
+        "refused",
+        Verdict.REFUSED,
+        "closed: the host answers, nothing listens there (or a firewall resets)",
+        errnos=_names("ECONNREFUSED"),
+        protocol="tcp",
+        source="connect(2), RFC 9293 section 3.10.7.1",
+    ),
+    Failure(
+        "refused-udp",
+        Verdict.REFUSED,
+        "closed: the host answers, nothing listens there",
+        errnos=_names("ECONNREFUSED", "ECONNRESET"),  # Windows resets: KB 263823
+        protocol="udp",
+    ),
+    Failure(
+        "no-descriptors",
+        Verdict.NOT_TESTED,
+        "this vantage is out of descriptors ({errno})",
+        errnos=_names("EMFILE", "ENFILE", "ENOBUFS"),
+        source="socket(2)",
+    ),
+    Failure(
+        "no-family",
+        Verdict.UNREACHABLE,
+        "this vantage has no IPv{ip}",
+        errnos=_names("EAFNOSUPPORT", "EPROTONOSUPPORT"),
+        source="socket(2)",
+    ),
+    Failure("no-device", Verdict.NOT_TESTED, "no such device at this vantage", errnos=_names("ENODEV"), stages=_SOCKET),
+    Failure(
+        "no-right",
+        Verdict.NOT_TESTED,
+        "this vantage may not use that device ({errno})",
+        errnos=_names("EPERM", "EACCES"),
+        stages=_SOCKET,
+    ),
+    Failure(
+        "no-source",
+        Verdict.NOT_TESTED,
+        "the source address does not exist at this vantage",
+        errnos=_names("EADDRNOTAVAIL"),
+        stages=_BIND,
+        source="ip(7)",
+    ),
+    Failure(
+        "no-source-port",
+        Verdict.NOT_TESTED,
+        "no client port is left at this vantage",
+        errnos=_names("EADDRINUSE"),
+        source="ip(7), ip_local_port_range",
+    ),
+    Failure(
+        "source-without-zone",
+        Verdict.NOT_TESTED,
+        "a link-local source address needs a zone, as in fe80::1%eth0",
+        errnos=_names("EINVAL"),
+        stages=_BIND,
+    ),
+    Failure(
+        "to-wildcard",
+        Verdict.UNREACHABLE,
+        "this system does not connect to {destination}",
+        errnos=frozenset({"WSAEADDRNOTAVAIL"}),
+        stages=_ON_THE_WAY,
+        source="Microsoft Learn, Winsock connect()",
+    ),
+    Failure(
+        "no-source-6",
+        Verdict.UNREACHABLE,
+        "this vantage has no IPv6 source address for it (or no client port is left)",
+        errnos=_names("EADDRNOTAVAIL"),
+        ip=6,
+    ),
+    Failure(
+        "no-client-port",
+        Verdict.NOT_TESTED,
+        "no client port is left at this vantage, or it does not connect to such an address",
+        errnos=_names("EADDRNOTAVAIL"),
+        source="connect(2); Windows: WSAEADDRNOTAVAIL for 0.0.0.0",
+    ),
+    Failure(
+        "no-connection-to-a-group",
+        Verdict.UNREACHABLE,
+        "TCP has no multicast and no broadcast",
+        errnos=_names("ENETUNREACH", "EACCES", "EADDRNOTAVAIL"),
+        protocol="tcp",
+        group=True,
+        source="RFC 1122 section 4.2.3.10",
+    ),
+    Failure(
+        "no-route",
+        Verdict.UNREACHABLE,
+        "no route at this vantage",
+        errnos=_names("ENETUNREACH"),
+        source="connect(2)",
+    ),
+    Failure(
+        "unreachable-route",
+        Verdict.UNREACHABLE,
+        "a route of type unreachable at this vantage, or no neighbour on the link",
+        errnos=_names("EHOSTUNREACH"),
+        source="ip-route(8)",
+    ),
+    Failure(
+        "prohibit-route",
+        Verdict.UNREACHABLE,
+        "a route of type prohibit at this vantage",
+        errnos=_names("EACCES"),
+        source="ip-route(8)",
+    ),
+    Failure(
+        "zone-missing",
+        Verdict.UNREACHABLE,
+        "a link-local address needs a zone, as in {destination}%eth0",
+        errnos=_names("EINVAL"),
+        link_local=True,
+        source="RFC 4007 section 6",
+    ),
+    Failure(
+        "blackhole-route",
+        Verdict.UNREACHABLE,
+        "a route of type blackhole at this vantage (or a source address that cannot be used for it)",
+        errnos=_names("EINVAL"),
+        source="ip-route(8)",
+    ),
+    Failure(
+        "own-output-drop",
+        Verdict.REJECTED,
+        "not permitted to send: this vantage's own firewall drops it (OUTPUT)",
+        errnos=_names("EPERM"),
+        source="send(2)",
+    ),
+    Failure("protocol", Verdict.REJECTED, "protocol unreachable", errnos=_names("ENOPROTOOPT")),
+    Failure("net-down", Verdict.UNREACHABLE, "the interface is down", errnos=_names("ENETDOWN", "EHOSTDOWN")),
+    Failure("timed-out", Verdict.NO_ANSWER, "silence until the system gave up", errnos=_names("ETIMEDOUT")),
+    Failure("unknown", Verdict.NOT_TESTED, "{error}"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Verdict and cause; ``row`` is the id of the table's row, ``icmp`` the error as a record."""
+
+    verdict: Verdict
+    cause: str | None
+    row: str
+    icmp: Icmp | None = None
+
+
+def diagnose(seen: Evidence) -> Outcome:
+    """The verdict and the cause of ``seen``, by the first row of the table that matches."""
+    icmp = None if seen.icmp is None else Icmp.from_queue(seen.icmp)
+    row = next(row for row in FAILURES if row.matches(seen))
+    cause = row.cause.format(
+        destination=seen.destination,
+        offender=seen.offender,
+        said=None if icmp is None else icmp.name,
+        errno=seen.errno or seen.error,
+        error=seen.error or seen.errno,
+        seconds=f"{seen.elapsed_ms / 1000:.3g}",
+        sample=repr(seen.sample) if seen.sample else "nothing",
+        size=seen.payload_size,
+        received=seen.payload_received,
+        ip=seen.ip,
+    )
+    return Outcome(row.verdict, cause or None, row.id, icmp)

@@ -1,1 +1,0 @@
-"""What a socket said, and what that means."""
