@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from netprobe.commands.options import Group
+from netprobe.commands.command import Group
 from netprobe.errors import Exit, NetprobeError
 from netprobe.version import __version__
 
@@ -20,11 +20,11 @@ __all__ = ["netprobe", "run"]
 @click.group(
     cls=Group,
     lazy={
-        "classify": "netprobe.commands.classify",
-        "bindtest": "netprobe.commands.bindtest",
-        "echo": "netprobe.commands.echo",
-        "interfaces": "netprobe.commands.interfaces",
-        "completion": "netprobe.commands.completion",
+        "classify": "netprobe.commands.classify.options",
+        "bindtest": "netprobe.commands.bindtest.options",
+        "echo": "netprobe.commands.echo.group",
+        "interfaces": "netprobe.commands.interfaces.options",
+        "completion": "netprobe.commands.completion.options",
     },
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),

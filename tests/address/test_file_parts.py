@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netprobe.commands import classify_blocks
-from netprobe.commands.classify_blocks import FileParts, blocks_of, file_parts, size_of
+from netprobe.commands.classify import blocks as classify_blocks
+from netprobe.commands.classify.blocks import FileParts, blocks_of, file_parts, size_of
 from tests.conftest import NETPROBE, Run, run_process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pread"), reason="pread(2) is not there")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import command, option, output_options
+from netprobe.commands.command import command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -46,14 +46,14 @@ def classify(output: Output, addresses: tuple[str, ...], **options: Any) -> Exit
 
     ADDRESS is an address, address/prefix, address/netmask, a range a-b, a reverse name, or - for standard input.
     """
-    from netprobe.commands import classify_run
+    from netprobe.commands.classify import run as classify_run
 
     if options["registry"]:
         return classify_run.registry(output)
     if options["kinds"]:
         return classify_run.kinds(output)
     if options["file"] or "-" in addresses:
-        from netprobe.commands.classify_stream import stream
+        from netprobe.commands.classify.stream import stream
 
         return stream(output, addresses, options)
     return classify_run.arguments(output, addresses, options)

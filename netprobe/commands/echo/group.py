@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from netprobe.commands.options import Group
+from netprobe.commands.command import Group
 
 __all__ = ["echo"]
 
 
 @click.group(
     cls=Group,
-    lazy={name: f"netprobe.commands.echo_{name}" for name in ("serve", "send", "ping", "load")},
+    lazy={name: f"netprobe.commands.echo.{name}.options" for name in ("serve", "send", "ping", "load")},
     examples=[
         ("netprobe echo serve", "a server on 127.0.0.1:65432, TCP and UDP"),
         ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -45,6 +45,6 @@ __all__ = ["load"]
 @output_options
 def load(output: Output, destination: str, **options: Any) -> Exit:
     """Load an echo server: messages, connections or bytes a second, every byte checked."""
-    from netprobe.commands.echo_load_run import run
+    from netprobe.commands.echo.load.run import run
 
     return run(output, destination, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from netprobe.commands.options import command
+from netprobe.commands.command import command
 from netprobe.errors import Exit
 
 __all__ = ["completion"]

@@ -14,8 +14,8 @@ from typing import IO, TYPE_CHECKING, Any
 from netprobe.address.bulk import is_skipped, prepare
 from netprobe.address.classification import Classification
 from netprobe.address.stream import NOTHING, BadLine, Block, Outcome, Plan, classified, fields_of, handle
-from netprobe.commands.classify_blocks import BLOCK_SIZE, FileParts, blocks_of, file_parts, pauses, size_of
-from netprobe.commands.classify_run import question_of
+from netprobe.commands.classify.blocks import BLOCK_SIZE, FileParts, blocks_of, file_parts, pauses, size_of
+from netprobe.commands.classify.run import question_of
 from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
 from netprobe.parallel import available_cores, in_order, in_turn
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -36,6 +36,6 @@ __all__ = ["ping"]
 @output_options
 def ping(output: Output, destination: str, live: bool, **options: Any) -> Exit:
     """Send messages to an echo server and time their way there and back."""
-    from netprobe.commands.echo_ping_run import run
+    from netprobe.commands.echo.ping.run import run
 
     return run(output, destination, live, options)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, option, output_options
 from netprobe.errors import Exit
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
 @output_options
 def bindtest(output: Output, **options: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
-    from netprobe.commands.bindtest_run import by_hand_connect, by_hand_listen, check, run
+    from netprobe.commands.bindtest.run import by_hand_connect, by_hand_listen, check, run
 
     check(options)
     if options["connect"]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.options import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -53,6 +53,6 @@ __all__ = ["send"]
 @output_options
 def send(output: Output, **options: Any) -> Exit:
     """Send bytes to an echo server, half-close, and print what comes back, whole."""
-    from netprobe.commands.echo_send_run import run
+    from netprobe.commands.echo.send.run import run
 
     return run(output, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netprobe.commands.options import command, output_options
+from netprobe.commands.command import command, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit

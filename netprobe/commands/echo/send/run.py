@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from netprobe.commands.echo_send_files import Target, source_of
+from netprobe.commands.echo.send.files import Target, source_of
 from netprobe.echo.clients.connecting import PeerError
 from netprobe.echo.clients.send import SURPLUS, Source, echo_back, exchange
 from netprobe.echo.clients.sent import Comparison, Sent

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from netprobe.commands.bindtest_from import Vantages, grouped_lines
+from netprobe.commands.bindtest.vantages import Vantages, grouped_lines
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import write_text
 from netprobe.reach.bindtest import Bindtest, Settings
