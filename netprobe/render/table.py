@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -38,7 +37,7 @@ def console(terminal: Terminal, *, stderr: bool = False) -> Console:
     )
 
 
-def print_table(records: Sequence[Any], columns: Sequence[Column], terminal: Terminal) -> None:
+def print_table(records: Sequence[object], columns: Sequence[Column], terminal: Terminal) -> None:
     """Print ``records``: as a table if the width allows it, else one field a line.
 
     Columns with nothing in them are left out. The table takes the width it needs, not the width there is.
