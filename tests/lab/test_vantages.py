@@ -160,7 +160,7 @@ def test_a_black_hole_in_mid_run_leaves_the_other_columns_complete(lab: BuildLab
     command = ["bindtest", "--json", *options, "--from", "dead=ssh:192.168.0.2", "--from", "alive=ssh:10.10.152.9"]
     process = network["pc1"].start(str(NETPROBE), *command, env=keys.environment, stderr=subprocess.PIPE)
     try:
-        assert wait_until(lambda: prober_count() == 2, 10)
+        assert wait_until(lambda: prober_count(network) == 2, 10)
         network["pc1"].run("nft", "add rule inet lab in ip saddr 192.168.0.2 drop")
         begun = time.monotonic()
         out, err = process.communicate(timeout=30)
@@ -173,7 +173,7 @@ def test_a_black_hole_in_mid_run_leaves_the_other_columns_complete(lab: BuildLab
     assert observed == {"dead": "not-tested", "alive": "no-answer"}
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
     assert (what, why) in (("dead", "link died"), ("dead", "nothing heard for 8 s"))
-    assert wait_until(lambda: prober_count() == 0, 3 + STAY_S)
+    assert wait_until(lambda: prober_count(network) == 0, 3 + STAY_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -189,12 +189,12 @@ def test_nothing_stays_after_a_kill(lab: BuildLab, sshd: StartSshd, number: sign
         str(NETPROBE), "bindtest", *options, *vantages, env=keys.environment, stderr=subprocess.PIPE
     )
     try:
-        assert wait_until(lambda: prober_count() == 2, 10)
+        assert wait_until(lambda: prober_count(network) == 2, 10)
         process.send_signal(number)
         process.communicate(timeout=10)
         assert process.returncode == (130 if number == signal.SIGINT else -number)
         # Long before the time-out + 10 s: the next heartbeat finds nobody.
-        assert wait_until(lambda: prober_count() == 0, 5)
+        assert wait_until(lambda: prober_count(network) == 0, 5)
     finally:
         process.kill()
 

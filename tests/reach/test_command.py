@@ -252,7 +252,7 @@ def test_an_address_that_vanishes_in_mid_run_is_said(alone: Callable[[str], Ran]
         "ip link set lo up; ip link add d0 type veth peer name d1; ip addr add 10.9.0.1/24 dev d0;"
         "ip link set d1 up; ip link set d0 up;"
         "$0 bindtest --addr 10.9.0.1 --listen-only --keep 20 > $1 & P=$!;"
-        "until grep -q machine $1; do kill -0 $P || exit 9; done;"
+        "until grep -q machine $1; do kill -0 $P || exit 9; sleep 0.02; done;"
         "C=$(sed -n 's/^on the other machine: netprobe//p' $1); ip addr del 10.9.0.1/24 dev d0;"
         "$0 $C --timeout 0.3 --json; S=$?; kill -INT $P; wait $P; exit $S"
     )
