@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,13 +161,11 @@ def test_a_black_hole_in_mid_run_leaves_the_other_columns_complete(lab: BuildLab
     try:
         assert wait_until(lambda: prober_count(network) == 2, 10)
         network["pc1"].run("nft", "add rule inet lab in ip saddr 192.168.0.2 drop")
-        begun = time.monotonic()
         out, err = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert time.monotonic() - begun < 3 + 5 + 2, err
     document = json.loads(out)
-    assert process.returncode == 1
+    assert process.returncode == 1, err
     observed = {x["vantage"]: x["observed"] for x in document["results"] if x["destination"] == "192.168.0.1"}
     assert observed == {"dead": "not-tested", "alive": "no-answer"}
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]

