@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import netprobe as public
-from tests.conftest import NETPROBE, Ran, Run, clean_environment, run_in_terminal
+from tests.conftest import NETPROBE, Ran, Run, cannot_run, clean_environment, needs, run_in_terminal
 
 KEYS = [
     "bind", "port", "protocol", "destination", "vantage", "expected", "observed", "because", "cause", "errno", "source",
@@ -188,6 +188,7 @@ def test_wide_has_words() -> None:
 
 def in_the_dark(command: str) -> subprocess.Popen[str]:
     """netprobe in a network namespace of its own, prepared by the shell ``command`` before it."""
+    needs("ip")
     argv = ["unshare", "-rn", "bash", "-c", f"{command}", str(NETPROBE)]
     return subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(), start_new_session=True
@@ -206,7 +207,7 @@ def alone() -> Callable[[str], Ran]:
             os.killpg(process.pid, signal.SIGKILL)
             raise
         if "unshare failed" in err:
-            pytest.skip("no user namespaces here")
+            cannot_run("no user namespaces here")
         return Ran(process.returncode, out, err)
 
     return run
@@ -272,7 +273,7 @@ def test_ctrl_c_gives_what_is_known_and_leaves_nothing() -> None:
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     if not first:
-        pytest.skip(f"no namespace: {process.stderr.read()}")
+        cannot_run(f"no namespace: {process.stderr.read()}")
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
