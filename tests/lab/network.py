@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from threading import Timer
 from types import TracebackType
@@ -219,11 +220,9 @@ class Lab:
             keeper = self._keep([*enter, "unshare", "-n", "sh", "-c", _KEEP])
             self.hosts[name] = Host(name, keeper, user_namespace=bool(enter))
         for name, host in self.description["hosts"].items():
-            self.hosts[name].run("ip", "link", "set", "lo", host.get("lo", "up"))
             for key, value in host.get("sysctl", {}).items():
                 self._write_sysctl(name, key, value)
-        for link in self.description.get("links", ()):
-            self._link(link["ends"])
+        self._link()
         for name, host in self.description["hosts"].items():
             self._finish(name, host)
 
@@ -237,21 +236,25 @@ class Lab:
             raise LabError(f"{' '.join(argv[:2])}: {keeper.stderr.read().strip() or 'no namespace'}")
         return keeper
 
-    def _link(self, ends: Sequence[Mapping[str, Any]]) -> None:
-        """A veth pair between two hosts."""
-        one, two = ends
-        peer = self.hosts[two["host"]]
-        self.hosts[one["host"]].run(
-            *("ip", "link", "add", one["name"], "type", "veth"),
-            *("peer", "name", two["name"], "netns", str(peer.pid)),
-        )
-        for end in ends:
-            host = self.hosts[end["host"]]
+    def _link(self) -> None:
+        """Loopback, veth pairs and addresses: two batches a host, since starting ``ip`` takes longer than its work."""
+        links = [link["ends"] for link in self.description.get("links", ())]
+        makes = {name: [f"link set lo {host.get('lo', 'up')}"] for name, host in self.description["hosts"].items()}
+        sets: dict[str, list[str]] = {name: [] for name in makes}
+        for one, two in links:
+            peer = f"peer name {two['name']} netns {self.hosts[two['host']].pid}"
+            makes[one["host"]].append(f"link add {one['name']} type veth {peer}")
+        for end in chain.from_iterable(links):
             for address in end.get("addresses", ()):
-                extra = ["nodad"] if ":" in address else []
-                host.run("ip", "addr", "add", *address.split(), "dev", end["name"], *extra)
+                nodad = "nodad" if ":" in address else ""
+                sets[end["host"]].append(f"addr add {address} dev {end['name']} {nodad}")
             if end.get("up", True):
-                host.run("ip", "link", "set", end["name"], "up", "addrgenmode", end.get("addrgenmode", "none"))
+                mode = end.get("addrgenmode", "none")
+                sets[end["host"]].append(f"link set {end['name']} up addrgenmode {mode}")
+        for batches in (makes, sets):
+            for name, lines in batches.items():
+                if lines:
+                    self.hosts[name].run("ip", "-batch", "-", input="\n".join([*lines, ""]))
 
     def _finish(self, name: str, host: Mapping[str, Any]) -> None:
         """Routes, firewall rules and free commands, once all links are there."""
