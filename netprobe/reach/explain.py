@@ -67,11 +67,11 @@ def changes(situation: Situation, expected: Prediction, now: HostFacts) -> tuple
         if ip is None:
             continue
         if host.has(ip) and not now.has(ip):
-            found.append(f"{ip} vanished from this host in mid-run")
+            found.append(f"{ip} vanished from this host during the run")
         holder = host.holder(ip)
         before, after = (facts.link(holder.interface if holder else None) for facts in (host, now))
         if before is not None and before.up and (after is None or not after.up):
-            found.append(f"{before.name} went down in mid-run")
+            found.append(f"{before.name} went down during the run")
     return tuple(dict.fromkeys(found))
 
 

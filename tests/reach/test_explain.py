@@ -48,7 +48,7 @@ def test_an_offender_is_named() -> None:
 
 
 def test_what_changed_in_mid_run_comes_first() -> None:
-    changed = ("192.168.0.1 vanished from this host in mid-run",)
+    changed = ("192.168.0.1 vanished from this host during the run",)
     assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(changes=changed)) == changed[0]
 
 
