@@ -5,26 +5,35 @@ Nothing here is stated as a fact that was not observed: silence has many causes,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from netprobe.outcome.failures import Outcome
+from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
 from netprobe.reach.records import HostFacts
 from netprobe.verdicts import Verdict
 
-__all__ = ["Seen", "changes", "difference"]
+__all__ = ["Context", "changes", "difference"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What else is known of a cell: did its question arrive at the listener, and what changed in mid-run."""
+class Context:
+    """What else is known of a cell: its answer, did its question arrive at the listener, what changed in mid-run."""
 
-    evidence: Mapping[str, Any]
+    answer: Answer | None = None
     arrived_from: str | None = None
     changes: tuple[str, ...] = ()
     asking: int = 1  # vantages of the run
+
+    @property
+    def stage(self) -> str | None:
+        """How far the probe came."""
+        return self.answer.stage if self.answer else None
+
+    @property
+    def offender(self) -> str | None:
+        """Who sent the ICMP error."""
+        return self.answer.icmp.offender if self.answer and self.answer.icmp else None
 
 
 def changes(at: Situation, now: HostFacts) -> tuple[str, ...]:
@@ -40,95 +49,93 @@ def changes(at: Situation, now: HostFacts) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def difference(at: Situation, expected: Prediction, observed: Outcome, seen: Seen) -> str:
+def difference(at: Situation, expected: Prediction, observed: Outcome, context: Context) -> str:
     """One or two sentences about a cell whose observed verdict is not the expected one."""
-    parts = list(seen.changes)
+    parts = list(context.changes)
     explained = EXPLANATIONS.get((expected.verdict, observed.verdict)) or EXPLANATIONS.get((None, observed.verdict))
     if explained is not None:
-        parts.append(explained(at, seen))
+        parts.append(explained(at, context))
     return "; ".join(part for part in parts if part) or (observed.cause or "")
 
 
-def silent(at: Situation, seen: Seen) -> str:
+def silent(at: Situation, context: Context) -> str:
     """Expected an answer, heard nothing."""
-    if seen.evidence.get("stage") == "payload":
+    if context.stage == "payload":
         return "small packets pass and large ones do not: a smaller MTU on the way whose ICMP errors are lost"
-    if seen.arrived_from is not None:
-        way = f"the question arrived (from {seen.arrived_from}) and was answered; the answer was lost on the way back"
-        return f"{way}: a firewall or another route in that direction"
-    if seen.changes:
+    if context.arrived_from is not None:
+        arrived = f"the question arrived (from {context.arrived_from}) and was answered"
+        return f"{arrived}; the answer was lost on the way back: a firewall or another route in that direction"
+    if context.changes:
         return ""
     if at.own:
         return "the question never arrived, and a packet to an own address does not leave the host: dropped here"
     return "the question never arrived: dropped by the vantage, on the way, or before the listener"
 
 
-def refused_instead(at: Situation, seen: Seen) -> str:
+def refused_instead(at: Situation, context: Context) -> str:
     """Expected an answer, got a reset."""
-    if seen.changes:
+    if context.changes:
         return ""
     if at.listener.protocol == "udp":
         return "the port was reported closed although the listener is open: a firewall, or another host at that address"
     return "the listener is open: a firewall resets, or another host has that address"
 
 
-def rejected_instead(at: Situation, seen: Seen) -> str:
+def rejected_instead(at: Situation, context: Context) -> str:
     """Expected an answer, got an ICMP error."""
-    icmp = seen.evidence.get("icmp") or {}
-    offender = icmp.get("offender")
-    if offender is None and at.listener.protocol == "tcp" and seen.evidence.get("stage") in ("answer", "payload"):
+    offender = context.offender
+    if offender is None and at.listener.protocol == "tcp" and context.stage in ("answer", "payload"):
         return "a firewall on the way or at either end, after the handshake"
     if offender is None:
         return "the vantage's own firewall"
     return f"a firewall rule at {offender}"
 
 
-def unreachable_instead(at: Situation, seen: Seen) -> str:
+def unreachable_instead(at: Situation, context: Context) -> str:
     """Expected an answer, there is no way."""
-    icmp = seen.evidence.get("icmp") or {}
-    if icmp.get("offender"):
-        return f"look at the routes of {icmp['offender']}"
-    return "" if seen.changes else "look at the routes of the vantage"
+    if context.offender:
+        return f"look at the routes of {context.offender}"
+    return "" if context.changes else "look at the routes of the vantage"
 
 
-def wrong_instead(at: Situation, seen: Seen) -> str:
+def wrong_instead(at: Situation, context: Context) -> str:
     """Somebody else answered."""
-    where = seen.evidence.get("replied_from") or at.destination
+    where = (context.answer.replied_from if context.answer else None) or at.destination
     if at.own and not at.same_host:
         return f"something at the vantage itself listens on port {at.listener.port}"
     return f"something else has port {at.listener.port} at {where}: a port proxy, a redirect, or another service"
 
 
-def reached_instead(at: Situation, seen: Seen) -> str:
+def reached_instead(at: Situation, context: Context) -> str:
     """The listener proved itself although the rules say that it cannot be reached there."""
-    local = seen.evidence.get("local")
+    local = context.answer.local if context.answer else None
     if local and local not in (at.destination.text, str(at.effective), "0.0.0.0", "::"):  # a UDP wildcard sees itself
         return f"the listener was asked at {local}: an address translation on the way"
     return "the listener did answer: an address translation on the way, or a rule that netprobe does not know"
 
 
-def silent_instead_of_refused(at: Situation, seen: Seen) -> str:
+def silent_instead_of_refused(at: Situation, context: Context) -> str:
     """Expected a refusal, heard nothing."""
-    if seen.evidence.get("limited"):
+    if context.answer and context.answer.limited:
         return "the host limits its ICMP errors; more --patience would tell"
     dropped = "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
-    if at.listener.protocol == "udp" and seen.asking > 1 and not at.same_host:
-        limit = f"likely the host's limit of ICMP errors, if some of the {seen.asking} vantages share an address"
+    if at.listener.protocol == "udp" and context.asking > 1 and not at.same_host:
+        limit = f"likely the host's limit of ICMP errors, if some of the {context.asking} vantages share an address"
         return f"{limit}; or {dropped}"
     return dropped
 
 
-def rejected_instead_of_refused(at: Situation, seen: Seen) -> str:
+def rejected_instead_of_refused(at: Situation, context: Context) -> str:
     """Expected a reset, got an ICMP error."""
-    return rejected_instead(at, seen)
+    return rejected_instead(at, context)
 
 
-def not_bindable_instead(at: Situation, seen: Seen) -> str:
+def not_bindable_instead(at: Situation, context: Context) -> str:
     """The listener could not be opened."""
     return "the listener could not be opened"
 
 
-def not_tested(at: Situation, seen: Seen) -> str:
+def not_tested(at: Situation, context: Context) -> str:
     """Nothing was asked."""
     return ""
 
