@@ -22,7 +22,16 @@ from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.files import read_text
 from netprobe.reach.vantages import Vantage, check_python, check_unique, parse_vantage, ssh_vantage, with_pythons
 
-__all__ = ["ConnectionVariables", "Group", "Inventory", "parse_ini", "parse_list", "parse_yaml", "read_inventory", "select_vantages"]
+__all__ = [
+    "ConnectionVariables",
+    "Group",
+    "Inventory",
+    "parse_ini",
+    "parse_list",
+    "parse_yaml",
+    "read_inventory",
+    "select_vantages",
+]
 
 _WAIT_S: Final = 60
 _MOST_HOSTS: Final = 10_000
@@ -46,9 +55,7 @@ class ConnectionVariables:
         def text(key: str) -> str | None:
             return str(variables[key] or "") if key in variables else None
 
-        return cls(
-            text("ansible_host"), text("ansible_port"), text("ansible_user"), text("ansible_python_interpreter")
-        )
+        return cls(text("ansible_host"), text("ansible_port"), text("ansible_user"), text("ansible_python_interpreter"))
 
     def overridden_by(self, other: ConnectionVariables) -> ConnectionVariables:
         """What ``other`` sets, and for the rest what is set here."""

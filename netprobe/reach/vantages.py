@@ -23,6 +23,7 @@ from netprobe.errors import InvalidInputError
 __all__ = [
     "CONNECT_S",
     "KEEP_ALIVE_S",
+    "LOCAL",
     "Vantage",
     "check_python",
     "check_unique",
@@ -32,11 +33,12 @@ __all__ = [
     "with_pythons",
 ]
 
+LOCAL: Final = "local"  # the vantage that is this host, and its name
 KEEP_ALIVE_S: Final = 5.0  # a vantage that is silent for this much longer than its time-out is dead
 CONNECT_S: Final = 10
 _PYTHON: Final = "python3"
 _FORMS: Final = {
-    "local": "local",
+    LOCAL: LOCAL,
     "netns": "netns:NAME or netns:/proc/PID/ns/net",
     "ssh": "ssh:[user@]host[:port]",
     "docker": "docker:CONTAINER",
@@ -106,11 +108,11 @@ def parse_vantage(text: str) -> Vantage:
     elif not _NAME.fullmatch(name):
         raise InvalidInputError(text, f"'{name}' cannot name a column", "a name has letters, digits and _ . @ + -")
     kind, colon, rest = spec.partition(":")
-    if kind not in _FORMS or (kind == "local") == bool(colon):
+    if kind not in _FORMS or (kind == LOCAL) == bool(colon):
         raise InvalidInputError(text, "no such vantage", f"vantages are {', '.join(_FORMS.values())}")
-    if kind == "local" and name not in ("", "local"):
+    if kind == LOCAL and name not in ("", LOCAL):
         raise InvalidInputError(text, "this host is always called local", "--from local")
-    if name == "local" and kind != "local":
+    if name == LOCAL and kind != LOCAL:
         raise InvalidInputError(text, "local is this host", "choose another name for the column")
     vantage = _PARSERS[kind](text, rest)
     if not name and not _is_unicode(spec):
@@ -176,7 +178,7 @@ def _checked(pattern: re.Pattern[str], part: str, text: str, what: str, form: st
 
 def _local(text: str, rest: str) -> Vantage:
     """This process."""
-    return Vantage("", "local")
+    return Vantage("", LOCAL)
 
 
 def _netns(text: str, rest: str) -> Vantage:
@@ -247,7 +249,7 @@ def _exec(text: str, rest: str) -> Vantage:
 
 Parser = Callable[[str, str], Vantage]  # of the whole text, for refusals, and of what follows the kind
 _PARSERS: Final[dict[str, Parser]] = {
-    "local": _local,
+    LOCAL: _local,
     "netns": _netns,
     "ssh": _ssh,
     "docker": _container("docker"),

@@ -81,7 +81,7 @@ def test_a_right_is_needed_below_1024(tmp_path: Path) -> None:
     if "Permission denied" in done.stderr:
         pytest.skip("nobody may not run the installed script here")
     assert done.returncode == 3
-    assert "ports below 1024 need a right" in done.stderr
+    assert "ports below 1024 need root or CAP_NET_BIND_SERVICE" in done.stderr
     assert "1024" in done.stderr.partition("hint:")[2]
 
 

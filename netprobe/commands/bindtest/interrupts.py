@@ -34,8 +34,9 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def wait_for_interrupt(seconds: float) -> None:
-    """Return after ``seconds``, or at Ctrl-C, which then is a normal exit."""
+def wait_for_interrupt(seconds: float, announce: Callable[[], None]) -> None:
+    """Return after ``seconds``, or at Ctrl-C, which is a normal exit as soon as ``announce`` is called."""
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
     with interruptible(lambda: ended.put(None)), suppress(queue.Empty):
+        announce()
         ended.get(timeout=seconds)

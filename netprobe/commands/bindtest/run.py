@@ -1,9 +1,9 @@
 """What ``netprobe bindtest`` does: a whole run from this host, or one half of a manual one.
 
-A whole run goes one way: the options become the engine's settings and its sessions, cells are added to the document
-as they come, and what all of them come to is one :class:`Summary`, which the JSON document, the matrix on the screen
-and the exported picture show alike. A matrix is only saved, and compared, after a run that nobody interrupted: half a
-matrix would pass for a changed network.
+A whole run goes straight through: the options become the engine's settings and its sessions, cells are added to the
+document as they come, and what they come to is one :class:`Summary`, which the JSON document, the matrix on the screen
+and the exported picture all show. A matrix is saved and compared only after a run that nobody interrupted: cells that
+were never asked would pass for a changed network.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interr
 from netprobe.commands.bindtest.options import BindtestOptions
 from netprobe.errors import Exit
 from netprobe.files import check_writable, read_text, write_text
-from netprobe.reach.bindtest import Bindtest, Settings
-from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
-from netprobe.reach.expectations import dump_expectations, parse_expectations
-from netprobe.reach.fleet import Fleet, FleetSession, has_asyncssh
-from netprobe.reach.inventory import Inventory, read_inventory, select_vantages
-from netprobe.reach.listen import Arrival
-from netprobe.reach.probe import LOCAL, LocalSession, Session
-from netprobe.reach.records import Address, BindOptions, Cell, Protocol
-from netprobe.reach.session import ProcessSession
+from netprobe.reach.bindtest import Bindtest
+from netprobe.reach.expectations import Change, dump_expectations, parse_expectations
+from netprobe.reach.inventory import read_inventory, select_vantages
+from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
+from netprobe.reach.records import Address, BindOptions, Cell
+from netprobe.reach.responder import Arrival
+from netprobe.reach.sessions.choice import session_for
+from netprobe.reach.sessions.receiver import OnNoise
+from netprobe.reach.sessions.session import Session
+from netprobe.reach.settings import Settings
 from netprobe.reach.summary import Summary, summarize
-from netprobe.reach.vantages import Vantage
+from netprobe.reach.vantages import LOCAL, Vantage
 from netprobe.render.fields import escaped
 from netprobe.render.output import Document, Output
 from netprobe.render.terminal import Terminal
@@ -38,7 +39,6 @@ from netprobe.render.view import Column, View
 __all__ = ["run"]
 
 _LISTEN_ONLY_S: Final = 600.0
-
 _COLUMNS: Final = (
     Column("protocol", "proto"),
     Column("bind", "bound to", whole=True),
@@ -56,16 +56,18 @@ _COLUMNS: Final = (
 def run(output: Output, options: BindtestOptions) -> Exit:
     """All that the options ask for."""
     if options.connect:
-        return _connect_manually(output, options)
+        return _connect(output, options)
     if options.listen_only:
-        return _listen_manually(output, options)
-    return _run_whole(output, options)
+        return _listen(output, options)
+    return _run(output, options)
 
 
-def _run_whole(output: Output, options: BindtestOptions) -> Exit:
+# A whole run.
+
+
+def _run(output: Output, options: BindtestOptions) -> Exit:
     """The whole test on this host."""
     report = _Report(output, options)
-    strangers = _Strangers(output)
     with report.document as document, ExitStack() as stack:
         expectations = None
         if options.expect:
@@ -74,27 +76,212 @@ def _run_whole(output: Output, options: BindtestOptions) -> Exit:
             if file:
                 check_writable(Path(file))
         inventory = read_inventory(Path(options.inventory)) if options.inventory else None
-        sessions = _sessions(output, options, inventory, stack)
-        test = stack.enter_context(Bindtest(_settings(options), sessions, strangers.report))
+        vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
+        strangers = _Strangers(output)
+        test = stack.enter_context(Bindtest(_settings(options), _sessions(output, options, vantages, stack), strangers))
+        strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
-
-        strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         for error in test.errors:
             document.error(error)
         test.errors.clear()
-        cells: list[Cell] = []
-        interrupted = True
         try:
             for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
                 progress.clear()
-                cells.append(cell)
                 report.add(cell)
-            interrupted = False
-        finally:
+        except KeyboardInterrupt:
             progress.clear()
-            if interrupted:
-                _report_vantages(output, document, test)
-                report.finish(cells)
-                report.say_not_compared()
+            _report_vantages(output, document, test)
+            report.finish()
+            for file, undone in ((options.save, "written"), (options.expect, "compared")):
+                if file:
+                    output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
+            raise
+        progress.clear()
         _report_vantages(output, document, test)
+        groups = inventory.all_members() if inventory else {}
+        report.finish(expectations.changes(report.cells, groups) if expectations else None)
+        if options.save:
+            path = Path(options.save)
+            write_text(path, dump_expectations(report.cells, as_json=path.suffix == ".json"))
+        if options.keep:
+            document.finish()
+            open_ones = ", ".join(f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open)
+            text = f"netprobe: still listening for {options.keep:g} s on {open_ones}; Ctrl-C ends it"
+            wait_for_interrupt(options.keep, lambda: output.say(text))
+    return document.status
+
+
+def _settings(options: BindtestOptions) -> Settings:
+    """The options as what the engine takes."""
+    both = options.tcp == options.udp
+    return Settings(
+        binds=tuple(dict.fromkeys(Address.parse(text) for text in options.addr)),
+        protocols=("tcp", "udp") if both else ("tcp",) if options.tcp else ("udp",),
+        to=tuple(Address.parse(text) for text in options.to),
+        source=Address.parse(options.source) if options.source else None,
+        timeout=options.timeout,
+        patience=options.patience,
+        payload_size=options.payload,
+        options=BindOptions(
+            port=options.port,
+            v6only=options.v6only,
+            device=options.device,
+            reuse_port=options.reuse_port,
+            freebind=options.freebind,
+        ),
+        nonce=options.nonce,
+    )
+
+
+def _sessions(output: Output, options: BindtestOptions, vantages: Sequence[Vantage], stack: ExitStack) -> list[Session]:
+    """One for each vantage; hosts of an inventory share a fleet, which ends with ``stack``."""
+    fleet = None
+    if options.inventory:
+        from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
+
+        if has_asyncssh():
+            fleet = Fleet()
+            stack.callback(fleet.close)
+    return [session_for(vantage, _noise_of(vantage, output), fleet) for vantage in vantages]
+
+
+def _noise_of(vantage: Vantage, output: Output) -> OnNoise:
+    """Shows with ``-v`` what a login prints before the prober speaks."""
+    return lambda text: output.detail(f"{vantage.name}: {text}")
+
+
+def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -> None:
+    """Vantages that failed: status 1 if another one could be used, 3 if none could."""
+    for error in test.errors:
+        if test.hellos:
+            error.exit_code = Exit.NO
+        document.error(error)
+    if output.debug:
+        for name, trace in test.crashes.items():
+            for line in trace.splitlines():
+                output.say(f"{name}: {line}")
+    for name, facts in test.hellos.items():
+        output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
+
+
+class _Strangers:
+    """Reports everybody who comes to a listener and does not know the nonce."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self.listeners: dict[str, str] = {}
+
+    def __call__(self, arrival: Arrival) -> None:
+        where = self.listeners.get(arrival.listener, arrival.local)
+        who = f"{arrival.peer} port {arrival.peer_port}"
+        self._output.say(f"netprobe: {where} ({arrival.protocol}): a stranger came from {who}")
+
+
+class _Report:
+    """The document of the cells: the cells as they come, then what all of them come to."""
+
+    def __init__(self, output: Output, options: BindtestOptions) -> None:
+        self._output = output
+        self._options = options
+        self._summary: Summary | None = None
+        self.cells: list[Cell] = []
+        self.document = output.document("bindtest", Cell, View(columns=_COLUMNS, table=self._print))
+
+    def add(self, cell: Cell) -> None:
+        """One cell; where no file says what is expected, a difference from the prediction is a no."""
+        self.cells.append(cell)
+        self.document.add(cell)
+        if cell.differs and not self._options.expect:
+            self.document.answer(Exit.NO)
+
+    def finish(self, changes: tuple[Change, ...] | None = None) -> None:
+        """After the last cell: the summary, where each format has it, and the pictures.
+
+        ``changes`` are the answer of a run with ``--expect``, so ``-q`` shows them, too.
+        """
+        document = self.document
+        self._summary = summary = summarize(self.cells, with_rules=self._options.explain, changes=changes)
+        document.head = summary
+        for agreement in summary.agreements or ():
+            document.remark(agreement.text)
+        for conclusion in summary.conclusions:
+            document.detail(conclusion.text)
+        for rule in summary.rules or ():
+            document.remark(str(rule))
+        self._export()
+        for change in changes or ():
+            for line in str(change).splitlines():
+                self._output.always_say(line)
+        if changes:
+            document.answer(Exit.NO)
+
+    def _print(self, cells: Sequence[Cell], terminal: Terminal) -> None:
+        """The table format."""
+        from netprobe.render.bindtest import print_matrix
+
+        print_matrix(cells, escaped(self._summary), terminal, wide=self._options.wide)
+
+    def _export(self) -> None:
+        """The pictures that were asked for."""
+        if self._options.svg or self._options.html:
+            from netprobe.render.bindtest import matrix_as_html, matrix_as_svg
+
+            cells, summary, wide = escaped(self.cells), escaped(self._summary), self._options.wide
+            if self._options.svg:
+                write_text(Path(self._options.svg), matrix_as_svg(cells, summary, wide=wide))
+            if self._options.html:
+                write_text(Path(self._options.html), matrix_as_html(cells, summary, wide=wide))
+
+
+# A manual run, between two machines.
+
+
+def _listen(output: Output, options: BindtestOptions) -> Exit:
+    """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, both a normal exit."""
+    arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
+    document = output.document("bindtest listen", Visit, View(plain=_visit_line, streams=True))
+    with (
+        document,
+        Bindtest(_settings(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,
+        interruptible(lambda: arrivals.put(None)),
+    ):
+        for error in test.errors:
+            document.error(error)
+        for visit in offers(test.listening, test.host, test.nonce):
+            document.add(visit)
+        if not any(listener.is_open for listener in test.listening):
+            return document.status
+        deadline = time.monotonic() + (options.keep or _LISTEN_ONLY_S)
+        while (rest := deadline - time.monotonic()) > 0:
+            try:
+                arrival = arrivals.get(timeout=rest)
+            except queue.Empty:
+                break
+            if arrival is None:
+                break
+            document.add(visit_of(arrival, test.listening))
+    return document.status
+
+
+def _visit_line(visit: Visit) -> str:
+    """A visit as a person reads it."""
+    if visit.event == "command":
+        return f"on the other machine: {visit.command}"
+    where = f"{visit.bind} port {visit.port}/{visit.protocol}"
+    if visit.event == "listening":
+        return f"listening on {where}"
+    who = "the other side" if visit.event == "arrival" else "a stranger"
+    return f"{where}: {who} came from {visit.peer} port {visit.peer_port}"
+
+
+def _connect(output: Output, options: BindtestOptions) -> Exit:
+    """``--connect``: the connecting half."""
+    report = _Report(output, options)
+    with report.document as document, output.progress() as progress:
+        progress.show("connecting")
+        targets = [parse_target(text) for text in options.connect]
+        for cell in connect(targets, options.nonce or "", _settings(options)):
+            report.add(cell)
+        report.finish()
+    return document.status
