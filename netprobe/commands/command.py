@@ -113,11 +113,11 @@ def output_options(function: F) -> F:
     @option(
         "--format",
         type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
-        help="Form of the results.  [default: table on a terminal, plain in a pipe]",
+        help="Output format.  [default: table on a terminal, plain in a pipe]",
     )
     @option("--json", is_flag=True, help="Same as --format json.")
-    @option("-q", "--quiet", is_flag=True, help="Nothing but results and errors.")
-    @option("-v", "--verbose", count=True, help="More detail on stderr; twice for still more.")
+    @option("-q", "--quiet", is_flag=True, help="Print only results and errors.")
+    @option("-v", "--verbose", count=True, help="More detail on stderr; twice for even more.")
     @option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
