@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import pytest
 
 import netprobe as public
-from tests.conftest import NETPROBE, Ran, Run, clean_environment, run_in_terminal
+from tests.conftest import NETPROBE, Ran, Run, cannot_run, clean_environment, needs, run_in_terminal
 
 KEYS = [
     "bind", "port", "protocol", "destination", "vantage", "expected", "observed", "because", "cause", "errno", "source",
@@ -74,13 +73,11 @@ def test_an_address_that_is_not_here_is_told_with_those_that_are(netprobe: Run) 
     assert "127.0.0.1" in ran.stderr.partition("hint:")[2]
 
 
-def test_a_right_is_needed_below_1024(tmp_path: Path) -> None:
+def test_a_right_is_needed_below_1024() -> None:
     command = [str(NETPROBE), "bindtest", "--addr", "127.0.0.1", "--port", "7", "--tcp"]
     if os.geteuid() == 0:
-        command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
+        command = ["setpriv", "--bounding-set=-net_bind_service", *command]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60, check=False)
-    if "Permission denied" in done.stderr:
-        pytest.skip("nobody may not run the installed script here")
     assert done.returncode == 3
     assert "ports below 1024 need a right" in done.stderr
     assert "1024" in done.stderr.partition("hint:")[2]
@@ -189,6 +186,7 @@ def test_wide_has_words() -> None:
 
 def in_the_dark(command: str) -> subprocess.Popen[str]:
     """netprobe in a network namespace of its own, prepared by the shell ``command`` before it."""
+    needs("ip")
     argv = ["unshare", "-rn", "bash", "-c", f"{command}", str(NETPROBE)]
     return subprocess.Popen(
         argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(), start_new_session=True
@@ -207,7 +205,7 @@ def alone() -> Callable[[str], Ran]:
             os.killpg(process.pid, signal.SIGKILL)
             raise
         if "unshare failed" in err:
-            pytest.skip("no user namespaces here")
+            cannot_run("no user namespaces here")
         return Ran(process.returncode, out, err)
 
     return run
@@ -252,7 +250,7 @@ def test_an_address_that_vanishes_in_mid_run_is_said(alone: Callable[[str], Ran]
         "ip link set lo up; ip link add d0 type veth peer name d1; ip addr add 10.9.0.1/24 dev d0;"
         "ip link set d1 up; ip link set d0 up;"
         "$0 bindtest --addr 10.9.0.1 --listen-only --keep 20 > $1 & P=$!;"
-        "until grep -q machine $1; do kill -0 $P || exit 9; done;"
+        "until grep -q machine $1; do kill -0 $P || exit 9; sleep 0.02; done;"
         "C=$(sed -n 's/^on the other machine: netprobe//p' $1); ip addr del 10.9.0.1/24 dev d0;"
         "$0 $C --timeout 0.3 --json; S=$?; kill -INT $P; wait $P; exit $S"
     )
@@ -273,12 +271,10 @@ def test_ctrl_c_gives_what_is_known_and_leaves_nothing() -> None:
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     if not first:
-        pytest.skip(f"no namespace: {process.stderr.read()}")
-    began = time.monotonic()
+        cannot_run(f"no namespace: {process.stderr.read()}")
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert time.monotonic() - began < 3
     cells = [json.loads(line) for line in (first + out).splitlines()]
     assert {c["destination"]: c["observed"] for c in cells if "9" in c["destination"][-2:]} == {
         "10.9.0.99": "not-tested",
