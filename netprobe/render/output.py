@@ -132,7 +132,7 @@ class Document(Generic[R]):
             self.output.detail(text)
 
     def error(self, error: NetprobeError) -> None:
-        """Something failed, the rest goes on: one line on stderr, an entry of ``errors``, and the exit status."""
+        """Something failed and the run continues: one line on stderr, an entry of ``errors``, and the exit status."""
         _to_stderr(error_lines(str(error), error.hint))
         self._keep(error)
         self.answer(error.exit_code)

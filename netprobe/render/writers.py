@@ -105,7 +105,7 @@ class TableWriter(Writer[R], Generic[R]):
 
 
 class PlainWriter(Writer[R], Generic[R]):
-    """For pipes: a line a record as they come, fields separated by tabs where the view says nothing else."""
+    """For pipes: a line a record as they come, fields separated by tabs unless the view has its own line."""
 
     def __init__(self, record_types: tuple[type, ...], view: View[R]) -> None:
         self._line = _line_function(record_types, view)

@@ -20,7 +20,7 @@ def _walk(path: tuple[str, ...], command: click.Command) -> list[tuple[tuple[str
     found = [(path, command)]
     if isinstance(command, click.Group):
         context = click.Context(command)
-        for name in command.list_commands(context):  # they are loaded as they are asked for
+        for name in command.list_commands(context):  # loaded lazily
             sub = command.get_command(context, name)
             assert sub is not None
             found += _walk((*path, name), sub)
@@ -118,7 +118,7 @@ def test_a_reader_that_goes_away_is_met_in_silence() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told_and_is_not_success() -> None:
+def test_a_full_disk_is_reported_and_is_not_success() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [NETPROBE, "completion", "bash"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
