@@ -1,72 +1,18 @@
-"""``netprobe bindtest``: its command line, and the value that it becomes."""
+"""``netprobe bindtest``: its command line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from netprobe.commands.command import FiniteRange, command, option, output_options
-from netprobe.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
     from netprobe.render.output import Output
 
-__all__ = ["BindtestOptions", "bindtest"]
-
-
-@dataclass(frozen=True, slots=True)
-class BindtestOptions:
-    """The options by their names, ``vantages`` for ``--from``; contradictions among them are refused."""
-
-    addr: tuple[str, ...]
-    port: int
-    tcp: bool
-    udp: bool
-    to: tuple[str, ...]
-    vantages: tuple[str, ...]
-    python: tuple[str, ...]
-    inventory: str | None
-    save: str | None
-    expect: str | None
-    source: str | None
-    timeout: float
-    patience: float
-    payload: int
-    v6only: bool | None
-    device: str | None
-    reuse_port: bool
-    freebind: bool
-    keep: float | None
-    listen_only: bool
-    connect: tuple[str, ...]
-    nonce: str | None
-    wide: bool
-    explain: bool
-    svg: str | None
-    html: str | None
-
-    def __post_init__(self) -> None:
-        if self.connect and not self.nonce:
-            raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
-        if not (self.connect or self.listen_only):
-            return
-        if self.vantages:
-            raise InvalidInputError("--from", "a manual run has no vantages but the two machines")
-        whole_run_only = {
-            "--save": self.save,
-            "--expect": self.expect,
-            "--inventory": self.inventory,
-            "--svg": self.svg,
-            "--html": self.html,
-        }
-        for name, file in whole_run_only.items():
-            if file:
-                raise InvalidInputError(name, "is for a whole run, not for a manual one")
-        if self.connect and self.listen_only:
-            raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
+__all__ = ["bindtest"]
 
 
 @command(
@@ -132,8 +78,6 @@ class BindtestOptions:
 @output_options
 def bindtest(output: Output, **given: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
-    options = BindtestOptions(vantages=given.pop("from"), **given)
+    from netprobe.commands.bindtest.run import BindtestOptions, run
 
-    from netprobe.commands.bindtest.run import run
-
-    return run(output, options)
+    return run(output, BindtestOptions(vantages=given.pop("from"), **given))

@@ -12,12 +12,12 @@ import queue
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interrupt
-from netprobe.commands.bindtest.options import BindtestOptions
-from netprobe.errors import Exit
+from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.expectations import Change, dump_expectations, parse_expectations
@@ -36,7 +36,7 @@ from netprobe.render.output import Document, Output
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import Column, View
 
-__all__ = ["run"]
+__all__ = ["BindtestOptions", "run"]
 
 _LISTEN_ONLY_S: Final = 600.0
 _COLUMNS: Final = (
@@ -51,6 +51,58 @@ _COLUMNS: Final = (
     Column("cause", "cause"),
     Column("difference", "difference"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class BindtestOptions:
+    """The options by their names, ``vantages`` for ``--from``; contradictions among them are refused."""
+
+    addr: tuple[str, ...]
+    port: int
+    tcp: bool
+    udp: bool
+    to: tuple[str, ...]
+    vantages: tuple[str, ...]
+    python: tuple[str, ...]
+    inventory: str | None
+    save: str | None
+    expect: str | None
+    source: str | None
+    timeout: float
+    patience: float
+    payload: int
+    v6only: bool | None
+    device: str | None
+    reuse_port: bool
+    freebind: bool
+    keep: float | None
+    listen_only: bool
+    connect: tuple[str, ...]
+    nonce: str | None
+    wide: bool
+    explain: bool
+    svg: str | None
+    html: str | None
+
+    def __post_init__(self) -> None:
+        if self.connect and not self.nonce:
+            raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
+        if not (self.connect or self.listen_only):
+            return
+        if self.vantages:
+            raise InvalidInputError("--from", "a manual run has no vantages but the two machines")
+        whole_run_only = {
+            "--save": self.save,
+            "--expect": self.expect,
+            "--inventory": self.inventory,
+            "--svg": self.svg,
+            "--html": self.html,
+        }
+        for name, file in whole_run_only.items():
+            if file:
+                raise InvalidInputError(name, "is for a whole run, not for a manual one")
+        if self.connect and self.listen_only:
+            raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
 
 
 def run(output: Output, options: BindtestOptions) -> Exit:
