@@ -71,7 +71,12 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
     ("multicast", seen("ENETUNREACH", destination="ff02::5"), "unreachable", "no multicast"),
     ("no zone", seen("EINVAL", destination="fe80::1"), "unreachable", "fe80::1%eth0"),
     ("UDP closed", seen("ECONNREFUSED", icmp(3, 3, SERVER), protocol="udp"), "refused", "nothing listens"),
-    ("UDP closed, other NIC", seen("ECONNREFUSED", icmp(3, 3, "10.10.152.8"), protocol="udp"), "refused", "nothing listens"),
+    (
+        "UDP closed, other NIC",
+        seen("ECONNREFUSED", icmp(3, 3, "10.10.152.8"), protocol="udp"),
+        "refused",
+        "nothing listens",
+    ),
     ("UDP rejected on the way", seen("ECONNREFUSED", icmp(3, 3, ROUTER), protocol="udp"), "rejected", ROUTER),
     ("UDP net", seen("ENETUNREACH", icmp(3, 0, ROUTER), protocol="udp"), "unreachable", ROUTER),
     ("UDP, Windows", seen("WSAECONNRESET", protocol="udp"), "refused", "nothing listens"),
