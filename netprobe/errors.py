@@ -18,26 +18,23 @@ class Exit(IntEnum):
 
 
 class NetprobeError(Exception):
-    """Something the user should know about, told as ``what: why`` and an optional ``hint``.
+    """Something the user should know about: ``what: why`` and an optional ``hint``.
 
-    ``what`` names the thing (an address, a port, a file), ``why`` says what is wrong with it in words,
-    ``hint`` says what to do. ``str(error)`` is ``what: why``, always one line.
+    ``what`` names the thing (an address, a port, a file), ``why`` says what is wrong with it in words, ``hint`` says
+    what to do. All three are the true text, which may quote what came from outside; whoever writes it to a terminal
+    or a line escapes it (:func:`netprobe.render.output.error_lines`).
     """
 
     exit_code: Exit = Exit.CANNOT_RUN
 
     def __init__(self, what: str, why: str, hint: str | None = None) -> None:
-        self.what = one_line(what)
-        self.why = one_line(why)
-        self.hint = None if hint is None else one_line(hint)
-        super().__init__(f"{self.what}: {self.why}")
+        self.what = what
+        self.why = why
+        self.hint = hint
+        super().__init__(f"{what}: {why}")
 
     def __reduce__(self) -> tuple[object, ...]:
         return (type(self), (self.what, self.why, self.hint))
-
-    def as_record(self) -> dict[str, str | None]:
-        """The error as an entry of the ``errors`` list in JSON."""
-        return {"what": self.what, "why": self.why, "hint": self.hint}
 
 
 class InvalidInputError(NetprobeError):
@@ -54,10 +51,3 @@ class CannotRunError(NetprobeError):
     """The machine does not let us: no permission, port taken, no such vantage. Exit status 3."""
 
     exit_code = Exit.CANNOT_RUN
-
-
-def one_line(text: str) -> str:
-    """``text`` with every character that could break a line or steer a terminal written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -168,9 +168,16 @@ class Bindtest:
         if is_different(prediction, outcome, answer):
             arrival = self.arrivals.get(answer.challenge) if answer and answer.challenge else None
             came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
-            context = Context(answer, came_from, changes(situation, host_facts()), len(self.sessions))
+            context = Context(
+                evidence=build_evidence(question, answer, situation.vantage, self.host) if answer else None,
+                replied_from=answer.replied_from if answer else None,
+                asked_at=answer.local if answer else None,
+                arrived_from=came_from,
+                changes=changes(situation, prediction, host_facts()),
+                vantages=len(self.sessions),
+            )
             explanation = difference(situation, prediction, outcome, context) or None
-        route = (situation.vantage.routes or {}).get(str(question.destination))
+        route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
         return build_cell(question, prediction, outcome, answer, difference=explanation, source=source)
 

@@ -14,9 +14,9 @@ from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import Outcome
 from netprobe.prober import payload
 from netprobe.reach.messages import Answer, CellRequest, Request
+from netprobe.reach.predict import Prediction
 from netprobe.reach.records import Address, Cell, HostFacts, Question
 from netprobe.reach.settings import Settings
-from netprobe.reach.situation import Prediction
 from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
 
@@ -120,5 +120,5 @@ def build_cell(
         icmp=outcome.icmp,
         observed_source=answer.observed if answer else None,
         payload_bytes=answer.payload_received if answer else None,
-        rules=prediction.rules,
+        rules=tuple(rule.id for rule in prediction.rules),
     )

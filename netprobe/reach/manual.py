@@ -17,11 +17,11 @@ from netprobe.outcome.failures import diagnose
 from netprobe.reach.cells import build_cell, build_evidence, build_request
 from netprobe.reach.host import host_facts
 from netprobe.reach.messages import Answer, Message
+from netprobe.reach.predict import Prediction
 from netprobe.reach.records import Address, Cell, HostFacts, Listening, Question
 from netprobe.reach.responder import Arrival
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.settings import Settings
-from netprobe.reach.situation import Prediction
 from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from netprobe.address.classification import Classification
     from netprobe.render.card import Card
-    from netprobe.render.output import Document
+    from netprobe.render.terminal import Terminal
 
 __all__ = ["bit_lines", "here_words", "print_classifications", "whole_words"]
 
@@ -20,11 +21,11 @@ _PROPERTIES = (
 )
 
 
-def print_classifications(document: Document, bits: bool = False) -> None:
+def print_classifications(records: Sequence[Classification], terminal: Terminal, bits: bool = False) -> None:
     """Print every record of ``netprobe classify`` as a card."""
     from netprobe.render.card import print_cards
 
-    print_cards([_card(record, bits) for record in document.records], document.output.terminal)
+    print_cards([_card(record, bits) for record in records], terminal)
 
 
 def _card(record: Any, bits: bool) -> Card:

@@ -1,16 +1,21 @@
-"""A record's fields, read the same way by every renderer: declared order, dotted leaves, plain values."""
+"""A record's fields, read the same way by every writer: declared order, dotted leaves, text of one cell."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
-__all__ = ["as_json", "cell_text", "key_of", "leaf_names", "read"]
+from netprobe.text import escape
+
+__all__ = ["Json", "as_json", "cell_text", "escaped", "key_of", "leaf_names", "plain_line", "read"]
+
+T = TypeVar("T")
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 def key_of(field_name: str) -> str:
@@ -18,7 +23,7 @@ def key_of(field_name: str) -> str:
     return field_name.rstrip("_")
 
 
-def as_json(value: Any) -> Any:
+def as_json(value: object) -> Json:
     """``value`` as what the json module prints: dataclasses as objects, tuples as lists, enums as their value."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
@@ -31,13 +36,65 @@ def as_json(value: Any) -> Any:
     return str(value)
 
 
+def escaped(value: T) -> T:
+    """``value`` with every text in it escaped, however deep: what a human or line format may show of a record.
+
+    A view builds its lines from fields and puts line feeds and tabs between them. It is handed this copy, so that no
+    field brings line feeds, tabs or terminal sequences of its own. A value without anything to escape, which is
+    nearly every one, is returned as it is.
+    """
+    clean: Any = value
+    if isinstance(value, str):
+        clean = escape(value)
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        entries = [escaped(entry) for entry in value]
+        if any(new is not old for new, old in zip(entries, value, strict=True)):
+            named = isinstance(value, tuple) and hasattr(value, "_fields")
+            clean = type(value)(*entries) if named else type(value)(entries)
+    elif isinstance(value, dict):
+        pairs = [(escaped(k), escaped(v)) for k, v in value.items()]
+        if any(k is not old or v is not value[old] for (k, v), old in zip(pairs, value, strict=True)):
+            clean = dict(pairs)
+    elif is_dataclass(value) and not isinstance(value, type):
+        clean = _escaped_record(value)
+    return clean  # type: ignore[no-any-return]
+
+
+def _escaped_record(record: object) -> object:
+    copy: object | None = None
+    record_type: type = type(record)
+    for name in _field_names(record_type):
+        old = getattr(record, name)
+        if old is None or isinstance(old, (int, float)):
+            continue
+        new = escaped(old)
+        if new is not old:
+            copy = _twin(record) if copy is None else copy
+            object.__setattr__(copy, name, new)  # the copy is nobody else's yet
+    return record if copy is None else copy
+
+
+def _twin(record: object) -> object:
+    """A second instance with the same fields, made without ``__init__``, which may check what it is given."""
+    record_type: type = type(record)
+    copy: object = object.__new__(record_type)
+    for name in _field_names(record_type):
+        object.__setattr__(copy, name, getattr(record, name))
+    return copy
+
+
 @cache
-def leaf_names(record_type: type) -> tuple[str, ...]:
-    """The dotted names of a record type's leaves in declared order: the CSV header.
+def _field_names(record_type: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(record_type))
+
+
+@cache
+def leaf_names(*record_types: type) -> tuple[str, ...]:
+    """The dotted names of the leaves of record types in declared order, each once: the CSV header.
 
     A nested record (also an optional one) is opened, a list of records is one leaf.
     """
-    return tuple(_leaves(record_type))
+    return tuple(dict.fromkeys(name for record_type in record_types for name in _leaves(record_type)))
 
 
 def _leaves(record_type: type) -> Iterator[str]:
@@ -50,18 +107,18 @@ def _leaves(record_type: type) -> Iterator[str]:
             yield from (f"{key_of(field.name)}.{leaf}" for leaf in leaf_names(nested))
 
 
-class _Names(dict[str, Any]):
+class _Names(dict[str, object]):
     """A module's names, and those that its ``__lazy_types__`` says are elsewhere, which are loaded when asked for."""
 
     def __init__(self, module: ModuleType) -> None:
         super().__init__(vars(module))
         self._elsewhere: dict[str, str] = getattr(module, "__lazy_types__", {})
 
-    def __missing__(self, name: str) -> Any:
+    def __missing__(self, name: str) -> object:
         return getattr(import_module(self._elsewhere[name]), name)
 
 
-def _record_in(hint: Any) -> type | None:
+def _record_in(hint: object) -> type | None:
     """The record type in ``R`` or ``R | None``; None for anything else."""
     if isinstance(hint, type) and is_dataclass(hint):
         return hint
@@ -71,24 +128,22 @@ def _record_in(hint: Any) -> type | None:
     return None
 
 
-def read(record: Any, dotted: str) -> Any:
-    """The value at ``dotted``; None as soon as something on the way is None."""
-    value = record
+def read(record: object, dotted: str) -> object:
+    """The value at ``dotted``; None where a record on the path is None or of a type without that field."""
+    value: object = record
     for key in dotted.split("."):
         if value is None:
             return None
-        value = value.get(key) if isinstance(value, dict) else _attribute(value, key)
+        value = value.get(key) if isinstance(value, dict) else getattr(value, key, getattr(value, f"{key}_", None))
     return value
 
 
-def _attribute(record: Any, key: str) -> Any:
-    try:
-        return getattr(record, key)
-    except AttributeError:
-        return getattr(record, f"{key}_")  # class_
+def plain_line(record: object, names: Sequence[str]) -> str:
+    """The fields ``names`` of ``record``, separated by tabs, absent ones as ``-``: easy for cut and awk."""
+    return "\t".join(cell_text(read(record, name), absent="-") for name in names)
 
 
-def cell_text(value: Any, absent: str = "") -> str:
+def cell_text(value: object, absent: str = "") -> str:
     """A value as one cell of text: absent as ``absent``, booleans as yes/no, lists joined by commas."""
     if value is None or value == "":
         return absent

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from netprobe.render.terminal import Terminal
 
-__all__ = ["fold", "folded_line", "folding"]
+__all__ = ["fold", "folded_line"]
 
 NARROWEST: Final = 20  # columns; nothing is folded closer
 
@@ -28,8 +27,3 @@ def fold(text: str, terminal: Terminal) -> str:
     if not terminal.stdout_tty:
         return text
     return "\n".join(folded_line(line, terminal.width) for line in text.split("\n"))
-
-
-def folding(text_of: Callable[[Any], str], terminal: Terminal) -> Callable[[Any], str]:
-    """``text_of`` with its lines folded."""
-    return lambda record: fold(text_of(record), terminal)

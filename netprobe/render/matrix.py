@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from netprobe.render.fields import escaped
 from netprobe.render.folding import folded_line
 from netprobe.render.table import console
 from netprobe.render.terminal import Terminal
@@ -69,7 +70,8 @@ def exported(
     out = Console(
         file=io.StringIO(), record=True, width=EXPORT_WIDTH, force_terminal=True, highlight=False, _environ={}
     )
-    for part in View(EXPORT_WIDTH, True, wide).parts(cells, conclusions, rules):
+    shown, lines = escaped(tuple(cells)), escaped(tuple(conclusions))
+    for part in View(EXPORT_WIDTH, True, wide).parts(shown, lines, rules):
         out.print(part)
     return out.export_svg(title="netprobe bindtest") if as_svg else out.export_html(inline_styles=True)
 

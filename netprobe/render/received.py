@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from netprobe.render.output import Output
+from netprobe.text import escape
 
-__all__ = ["KEPT", "Received", "framed_text", "printable", "sent_line", "text_of"]
+__all__ = ["KEPT", "Received", "framed_text", "sent_line", "text_of"]
 
 KEPT = 64 * 1024  # bytes of it that a JSON document holds
+_LAYOUT = "\n\t"  # what text is laid out with, on a terminal too
 
 
 class Received:
@@ -20,7 +22,7 @@ class Received:
 
     def __init__(self, output: Output, hexadecimal: bool, ends_line: bool) -> None:
         self._kept = bytearray()
-        self._prints = output.format in ("table", "plain")
+        self._prints = output.for_people
         self._harmless = output.terminal.stdout_tty
         self._hexadecimal, self._ends_line = hexadecimal, ends_line
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -33,7 +35,7 @@ class Received:
         elif self._hexadecimal:
             self._write(f"{' ' if self._last else ''}{piece.hex(' ')}")
         elif self._harmless:
-            self._write(printable(self._decoder.decode(piece)))
+            self._write(escape(self._decoder.decode(piece), keep=_LAYOUT))
         else:
             self._last = "\n" if piece.endswith(b"\n") else "x"
             sys.stdout.buffer.write(piece)
@@ -43,7 +45,7 @@ class Received:
         """A framed reply: its header in a line, and its content, on a terminal read in the encoding it names."""
         self._write(_header_line(header) + "\n")
         if self._harmless:
-            self._write(printable(text_of(content, encoding)))
+            self._write(escape(text_of(content, encoding), keep=_LAYOUT))
         else:
             self.add(content)
 
@@ -52,7 +54,7 @@ class Received:
         if not self._prints:
             return self._kept.hex(" ") if self._hexadecimal else self._kept.decode("utf-8", "replace")
         if self._harmless:
-            self._write(printable(self._decoder.decode(b"", True)))
+            self._write(escape(self._decoder.decode(b"", True), keep=_LAYOUT))
         if self._last and self._last[-1] != "\n" and (self._ends_line or self._hexadecimal or self._harmless):
             self._write("\n")
         return None
@@ -62,11 +64,6 @@ class Received:
             sys.stdout.write(text)
             sys.stdout.flush()
             self._last = text[-1]
-
-
-def printable(text: str) -> str:
-    """``text`` without anything that could steer a terminal: control characters are written as escapes."""
-    return "".join(c if c in "\n\t" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def sent_line(sent: Any) -> str:
@@ -87,7 +84,7 @@ def framed_text(sent: Any) -> str:
 
 
 def _header_line(header: Mapping[str, Any]) -> str:
-    return printable(json.dumps(header, ensure_ascii=False))
+    return escape(json.dumps(header, ensure_ascii=False))
 
 
 def text_of(content: bytes, encoding: str) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from netprobe.endpoints import format_endpoint
-from netprobe.errors import one_line
+from netprobe.text import escape
 
 __all__ = ["event_line"]
 
 
 def event_line(event: Any) -> str:
     """One line, whatever name a peer gave its socket; the event's own fields in words."""
-    return one_line(_LINES[event.event](event))
+    return escape(_LINES[event.event](event))
 
 
 def _listening(e: Any) -> str:

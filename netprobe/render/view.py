@@ -1,10 +1,22 @@
-"""What a table shows of a record: a named choice of its fields, and which of them give way on a narrow screen."""
+"""What people see of a command's records: the choice of columns, a record as a line, all of them as a picture.
+
+A view is one value that a command hands to its document; the writers for people (table, plain) ask it, those for
+programs write every field and do not. Its functions are handed records whose text is already escaped
+(:func:`netprobe.render.fields.escaped`), so that no view has to think of terminal sequences in a host's name.
+"""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
-__all__ = ["Column"]
+if TYPE_CHECKING:
+    from netprobe.render.terminal import Terminal
+
+__all__ = ["Column", "View"]
+
+R = TypeVar("R")
 
 
 class Column(NamedTuple):
@@ -20,3 +32,17 @@ class Column(NamedTuple):
     align: Literal["left", "right"] = "left"
     whole: bool = False
     style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View(Generic[R]):
+    """How the records of one command look; what is left out is made from ``columns``, by default every field.
+
+    Of what ``streams`` (pings, a server's events) the table format, too, shows each record as it comes: its plain
+    line, folded to the width of the terminal.
+    """
+
+    columns: Sequence[Column] = ()
+    plain: Callable[[R], str] | None = None  # a record in plain format, in one line or more
+    table: Callable[[Sequence[R], Terminal], None] | None = None  # prints all records in table format
+    streams: bool = False

@@ -20,7 +20,7 @@ from netprobe.echo.clients.connecting import PeerError
 from netprobe.echo.clients.send import Source, echo_back
 from netprobe.echo.clients.sent import Comparison
 from netprobe.echo.framing import Connection, Message
-from netprobe.render.received import printable
+from netprobe.text import escape
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
 from tests.echo.conftest import Behave, Serve
 from tests.echo.running import Server
@@ -240,9 +240,9 @@ def test_head_ends_it_quietly(plain_at: str, tmp_path: Path) -> None:
     assert (ran.status, ran.stdout, ran.stderr) == (0, "a line\n", "")
 
 
-def test_printable_keeps_what_is_text() -> None:
-    assert printable("Grüße\n\t漢字") == "Grüße\n\t漢字"
-    assert printable("\x1b[2J\r\x00\u202e") == "\\x1b[2J\\r\\x00\\u202e"
+def test_an_escaped_text_keeps_its_layout() -> None:
+    assert escape("Grüße\n\t漢字", keep="\n\t") == "Grüße\n\t漢字"
+    assert escape("\x1b[2J\r\x00\u202e", keep="\n\t") == "\\x1b[2J\\r\\x00\\u202e"
 
 
 cuts = st.lists(st.binary(max_size=9), max_size=12)

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from netprobe.commands.bindtest.vantages import Vantages, grouped_lines
+from netprobe.commands.bindtest.head import head_of
+from netprobe.commands.bindtest.vantages import Vantages, agreements_of
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import write_text
 from netprobe.reach.bindtest import Bindtest
@@ -22,9 +23,9 @@ from netprobe.reach.records import Address, BindOptions, Cell, Protocol
 from netprobe.reach.responder import Arrival
 from netprobe.reach.rules import RULES, Rule
 from netprobe.reach.settings import Settings
-from netprobe.render.folding import folding
 from netprobe.render.output import Document, Output
-from netprobe.render.view import Column
+from netprobe.render.terminal import Terminal
+from netprobe.render.view import Column, View
 
 __all__ = ["by_hand_connect", "by_hand_listen", "check", "run"]
 
@@ -123,46 +124,43 @@ def run(output: Output, options: Options) -> Exit:
     return document.status
 
 
-def cells_document(output: Output, options: Options) -> Document:
+def cells_document(output: Output, options: Options) -> Document[Cell]:
     """The document of the cells, with the matrix as its table."""
 
-    def view(document: Document) -> None:
+    def table(cells: Sequence[Cell], terminal: Terminal) -> None:
         from netprobe.render.matrix import print_matrix
 
+        agreed = agreements_of(cells)
         print_matrix(
-            document.records if not document.head.get("agreements") else (),
-            output.terminal,
-            conclusions=[x["text"] for key in ("agreements", "conclusions") for x in document.head.get(key, ())],
-            rules=rules_of(document.records) if options["explain"] else (),
+            cells if not agreed else (),
+            terminal,
+            conclusions=[*map(str, agreed), *(x.text for x in conclude(cells))],
+            rules=rules_of(cells) if options["explain"] else (),
             wide=options["wide"],
         )
 
-    return output.document("bindtest", Cell, columns=COLUMNS, view=view)
+    return output.document("bindtest", Cell, View(columns=COLUMNS, table=table))
 
 
-def add(document: Document, cell: Cell, expected: bool = True) -> None:
+def add(document: Document[Cell], cell: Cell, expected: bool = True) -> None:
     """A cell, and what it means for the exit status where the prediction is what counts."""
     document.add(cell)
     if cell.differs and expected:
         document.answer(Exit.NO)
 
 
-def summarize(document: Document, output: Output, cells: Sequence[Cell], options: Options) -> None:
+def summarize(document: Document[Cell], output: Output, cells: Sequence[Cell], options: Options) -> None:
     """Conclusions, rules and files, after the last cell."""
     conclusions = conclude(cells)
-    document.head["conclusions"] = [{"bind": x.bind, "text": x.text} for x in conclusions]
-    grouped = grouped_lines(document, cells)
-    rules = rules_of(cells)
-    if options["explain"]:
-        document.head["rules"] = [{"id": rule.id, "text": rule.text, "source": rule.source} for rule in rules]
-    if output.format in ("plain", "csv", "ndjson"):
-        for line in grouped:
-            output.say(line)
-        for conclusion in conclusions:
-            output.detail(conclusion.text)
-        if options["explain"]:
-            for rule in rules:
-                output.say(f"{rule.id}: {rule.text} [{rule.source}]")
+    agreed = agreements_of(cells)
+    rules = rules_of(cells) if options["explain"] else None
+    document.head = head_of(conclusions, agreed, rules)
+    for agreement in agreed:
+        document.remark(str(agreement))
+    for conclusion in conclusions:
+        document.detail(conclusion.text)
+    for rule in rules or ():
+        document.remark(f"{rule.id}: {rule.text} [{rule.source}]")
     for key in ("svg", "html"):
         if options[key]:
             from netprobe.render.matrix import exported
@@ -171,7 +169,7 @@ def summarize(document: Document, output: Output, cells: Sequence[Cell], options
                 cells,
                 as_svg=key == "svg",
                 conclusions=[x.text for x in conclusions],
-                rules=rules if options["explain"] else (),
+                rules=rules or (),
                 wide=options["wide"],
             )
             write_text(Path(options[key]), picture)
@@ -224,7 +222,7 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
 def by_hand_listen(output: Output, options: Options) -> Exit:
     """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, as wished."""
     arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
-    document = output.document("bindtest listen", Visit, line=folding(visit_line, output.terminal), plain=visit_line)
+    document = output.document("bindtest listen", Visit, View(plain=visit_line, streams=True))
     with (
         document,
         Bindtest(settings_of(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,

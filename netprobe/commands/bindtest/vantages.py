@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from netprobe.commands.bindtest.head import BindtestHead
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
-from netprobe.reach.agreement import agreements
+from netprobe.reach.agreement import Agreement, agreements
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.expectations import Expectations, read, save
 from netprobe.reach.records import Cell
@@ -18,7 +20,7 @@ from netprobe.reach.sessions.session import Session
 from netprobe.reach.vantages import Vantage, unique, vantage_of, with_pythons
 from netprobe.render.output import Document, Output
 
-__all__ = ["Vantages", "grouped_lines"]
+__all__ = ["Vantages", "agreements_of"]
 
 Options = Mapping[str, Any]
 MANY = 12  # vantages from which on agreement is shown, not a column for each
@@ -84,7 +86,7 @@ class Vantages:
             self._fleet = Fleet() if has_asyncssh() else None
         return session_for(vantage, noise, self._fleet)
 
-    def report(self, document: Document, test: Bindtest) -> None:
+    def report(self, document: Document[Cell], test: Bindtest) -> None:
         """Vantages that failed: status 1 if another one could be used, 3 if none could."""
         for error in test.errors:
             if test.hellos:
@@ -97,16 +99,15 @@ class Vantages:
         for name, facts in test.hellos.items():
             self._output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
 
-    def compare(self, document: Document, cells: Sequence[Cell]) -> None:
+    def compare(self, document: Document[Cell], cells: Sequence[Cell]) -> None:
         """--expect and --save, after a run that was not interrupted. The changes are the answer: -q shows them, too."""
         if self._expectations is not None:
             changes = self._expectations.changes(cells, self._groups)
-            document.head["changes"] = [
-                {"where": x.where, "expected": x.expected, "observed": x.observed} for x in changes
-            ]
+            assert isinstance(document.head, BindtestHead)
+            document.head = replace(document.head, changes=changes)
             for change in changes:
                 for line in str(change).splitlines():
-                    self._output.insist(line)
+                    self._output.always_say(line)
             if changes:
                 document.answer(Exit.NO)
         if self._options["save"]:
@@ -116,24 +117,11 @@ class Vantages:
     def interrupted(self) -> None:
         """Say what half a run is not good for: a saved matrix stays as it was, and nothing is compared."""
         if self._options["save"]:
-            self._output.insist(f"netprobe: {self._options['save']}: not written, the run was interrupted")
+            self._output.always_say(f"netprobe: {self._options['save']}: not written, the run was interrupted")
         if self._options["expect"]:
-            self._output.insist(f"netprobe: {self._options['expect']}: not compared, the run was interrupted")
+            self._output.always_say(f"netprobe: {self._options['expect']}: not compared, the run was interrupted")
 
 
-def grouped_lines(document: Document, cells: Sequence[Cell]) -> list[str]:
-    """Where there are many vantages: what they agree on, also as ``agreements`` in the document."""
-    if len({cell.vantage for cell in cells}) < MANY:
-        return []
-    found = agreements(cells)
-    document.head["agreements"] = [
-        {
-            "protocol": x.protocol,
-            "bind": x.bind,
-            "destination": x.destination,
-            "text": str(x),
-            "groups": [{"observed": said, "vantages": list(names)} for said, names in x.groups],
-        }
-        for x in found
-    ]
-    return [str(x) for x in found]
+def agreements_of(cells: Sequence[Cell]) -> tuple[Agreement, ...]:
+    """Where there are many vantages: what they agree on."""
+    return agreements(cells) if len({cell.vantage for cell in cells}) >= MANY else ()

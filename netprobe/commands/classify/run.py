@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +13,11 @@ from netprobe.address.classification import Classification
 from netprobe.address.classification import classify as classified
 from netprobe.address.prefix import comes_alone
 from netprobe.errors import AddressError, Exit, InvalidInputError
+from netprobe.render.view import Column, View
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
+    from netprobe.render.terminal import Terminal
 
 __all__ = ["arguments", "kinds", "question_of", "registry"]
 
@@ -26,9 +30,9 @@ def arguments(output: Output, addresses: Sequence[str], options: Mapping[str, An
         raise click.UsageError("no address", click.get_current_context())
     question_of(options)
     relate = _relation() if options["here"] else None
-    silent = bool(options["is"]) and (output.quiet or output.format in ("plain", "table"))
-    view = None if silent else lambda document: _view(document, options["bits"])
-    with output.document("classify", Classification, plain=_plain, view=view) as document:
+    silent = bool(options["is"]) and (output.quiet or output.for_people)
+    view = View(plain=_plain, table=partial(_print_cards, bits=options["bits"]))
+    with output.document("classify", Classification, view) as document:
         found = [f for f in (_one(text, options, document) for text in addresses) if f is not None]
         if options["count"]:
             raise InvalidInputError("--count", "counts a stream", "use it with - or --file")
@@ -50,7 +54,7 @@ def question_of(options: Mapping[str, Any]) -> None:
             check_predicate(word)
 
 
-def _one(text: str, options: Mapping[str, Any], document: Document) -> Classification | None:
+def _one(text: str, options: Mapping[str, Any], document: Document[Classification]) -> Classification | None:
     try:
         prefix = options["prefix"] if comes_alone(text) else None
         return classified(text, prefix, options["nat64"], options["lenient"])
@@ -68,13 +72,13 @@ def _stays(record: Classification, options: Mapping[str, Any]) -> bool:
     return stays and not any(matches(record, word) for word in options["not"])
 
 
-def _answer(record: Classification, word: str, output: Output, document: Document) -> None:
+def _answer(record: Classification, word: str, output: Output, document: Document[Classification]) -> None:
     from netprobe.address.predicates import matches
 
     yes = matches(record, word)
     document.answer(Exit.OK if yes else Exit.NO)
-    if not output.quiet and output.format in ("plain", "table"):
-        click.echo(f"{record.input}\t{'yes' if yes else 'no'}\t{record.kind}")
+    if not output.quiet:
+        document.note(f"{record.input}\t{'yes' if yes else 'no'}\t{record.kind}")
 
 
 def _relation() -> Callable[[Classification], Any]:
@@ -112,9 +116,9 @@ def _with_here(record: Classification, relate: Callable[[Classification], Any] |
     return replace(record, here=relate(record))
 
 
-def _plain(record: Any) -> str:
+def _plain(record: Classification) -> str:
     from netprobe.render.classification import here_words, whole_words
-    from netprobe.render.delimited import plain_line
+    from netprobe.render.fields import plain_line
 
     said = [record.summary, whole_words(record), record.verdict and f"beware: {record.verdict}"]
     lines = [f"{plain_line(record, PLAIN)}\t{'; '.join(filter(None, said))}"]
@@ -125,16 +129,22 @@ def _plain(record: Any) -> str:
     return "\n".join(lines)
 
 
-def _view(document: Document, bits: bool) -> None:
+def _print_cards(records: Sequence[Classification], terminal: Terminal, bits: bool) -> None:
     from netprobe.render.classification import print_classifications
 
-    print_classifications(document, bits)
+    print_classifications(records, terminal, bits)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryHead:
+    """What ``classify --registry --json`` says beside the blocks."""
+
+    page_date: str
 
 
 def registry(output: Output) -> Exit:
     """Every row of both registries."""
     from netprobe.address.registry import PAGE_DATE, SpecialBlock, special_blocks
-    from netprobe.render.view import Column
 
     columns = (
         Column("cidr", "block", whole=True),
@@ -146,8 +156,8 @@ def registry(output: Output) -> Exit:
         Column("globally_reachable", "global", 1),
         Column("reserved_by_protocol", "reserved", 2),
     )
-    with output.document("classify registry", SpecialBlock, columns=columns) as document:
-        document.head["page_date"] = PAGE_DATE
+    with output.document("classify registry", SpecialBlock, View(columns)) as document:
+        document.head = RegistryHead(PAGE_DATE)
         output.say(f"IANA special-purpose address registries, pages of {PAGE_DATE}")
         for version in (4, 6):
             for block in special_blocks(version):
@@ -160,10 +170,9 @@ def kinds(output: Output) -> Exit:
     from netprobe.address.kinds import KINDS
     from netprobe.address.predicates import PREDICATES
     from netprobe.address.words import Word
-    from netprobe.render.view import Column
 
     columns = (Column("word", "word", whole=True), Column("sort", "sort", 1), Column("meaning", "meaning"))
-    with output.document("classify kinds", Word, columns=columns) as document:
+    with output.document("classify kinds", Word, View(columns)) as document:
         for word, meaning in KINDS.items():
             document.add(Word(word, "kind", meaning))
         for word, (meaning, _) in PREDICATES.items():

@@ -14,13 +14,16 @@ from typing import IO, TYPE_CHECKING, Any
 from netprobe.address.bulk import is_skipped, prepare
 from netprobe.address.classification import Classification
 from netprobe.address.stream import NOTHING, BadLine, Block, Outcome, Plan, classified, fields_of, handle
+from netprobe.address.words import KindCount
 from netprobe.commands.classify.blocks import BLOCK_SIZE, FileParts, blocks_of, file_parts, pauses, size_of
 from netprobe.commands.classify.run import question_of
 from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
 from netprobe.parallel import available_cores, in_order, in_turn
+from netprobe.render.view import View
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
+    from netprobe.render.terminal import Terminal
 
 __all__ = ["stream"]
 
@@ -43,7 +46,7 @@ def stream(output: Output, addresses: Sequence[str], options: Mapping[str, Any])
         prefix=options["prefix"],
     )
     with source:
-        if output.format in ("plain", "table") or plan.counting:
+        if output.for_people or plan.counting:
             return _labelled(output, source, plan, options["processes"])
         return _records(output, source, plan)
 
@@ -69,12 +72,10 @@ def _open(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) 
 
 
 def _labelled(output: Output, source: IO[bytes], plan: Plan, processes: int | None) -> Exit:
-    from netprobe.address.words import KindCount
-
     prepare()
     counts: Counter[str] = Counter()
     command = "classify count" if plan.counting else "classify"
-    with output.document(command, KindCount, view=_histogram, plain=_count_line) as document:
+    with output.document(command, KindCount, View(plain=_count_line, table=_histogram)) as document:
         began, lines = monotonic(), 0
         out = sys.stdout.buffer
         sys.stdout.flush()
@@ -152,13 +153,11 @@ def _first_ones(blocks: Iterator[Block]) -> Iterator[Block]:
         yield block
 
 
-def _tell_bad(outcome: Outcome, document: Document) -> None:
-    """One line on stderr for each bad line; they are not kept, so that memory stays flat."""
+def _tell_bad(outcome: Outcome, document: Document[KindCount]) -> None:
+    """One line on stderr for each bad line."""
     for bad in outcome.bad:
         text = bad.error.what or "''"
         document.error(InvalidInputError(f"line {bad.number}: {text}", bad.error.why))
-    if document.output.format != "json":
-        document.errors.clear()
 
 
 def _progress(lines: int, seconds: float, done: int, size: int | None) -> str:
@@ -166,13 +165,13 @@ def _progress(lines: int, seconds: float, done: int, size: int | None) -> str:
     return f"{lines:,} lines, {lines / max(seconds, 1e-9):,.0f} lines/s{share}"
 
 
-def _histogram(document: Document) -> None:
+def _histogram(counts: Sequence[KindCount], terminal: Terminal) -> None:
     from netprobe.render.histogram import print_histogram
 
-    print_histogram([(r.kind, r.count, r.percent) for r in document.records], document.output.terminal)
+    print_histogram([(r.kind, r.count, r.percent) for r in counts], terminal)
 
 
-def _count_line(record: Any) -> str:
+def _count_line(record: KindCount) -> str:
     return f"{record.kind}\t{record.count}\t{record.percent:g}%"
 
 

@@ -19,9 +19,10 @@ def interfaces(output: Output) -> Exit:
     """List this host's interfaces, each address with its prefix and kind."""
     from netprobe import api
     from netprobe.interfaces import Interface
-    from netprobe.render.links import plain_lines, print_interfaces
+    from netprobe.render.interfaces import plain_lines, print_interfaces
+    from netprobe.render.view import View
 
-    with output.document("interfaces", Interface, plain=plain_lines, view=print_interfaces) as document:
+    with output.document("interfaces", Interface, View(plain=plain_lines, table=print_interfaces)) as document:
         for interface in api.local_interfaces(refused=lambda why: output.detail(f"netlink: {why}; netifaces answers")):
             document.add(interface)
     return document.status

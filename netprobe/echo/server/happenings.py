@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, make_dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, get_args
+from typing import Any
 
 __all__ = [
     "AcceptPaused",
     "AcceptResumed",
-    "AnyHappening",
     "Draining",
     "Ended",
     "Happening",
@@ -19,7 +18,6 @@ __all__ = [
     "WorkerEnded",
     "WorkerStarted",
     "endpoint",
-    "flat",
     "utc_now",
 ]
 
@@ -148,17 +146,3 @@ def endpoint(address: Any) -> dict[str, Any]:
         return {"address": address[0], "port": address[1]}
     text = address.decode("utf-8", "backslashreplace") if isinstance(address, bytes) else str(address)
     return {"address": text, "port": None}
-
-
-def flat(event: Happening) -> dict[str, object]:
-    """``event`` as a row of a table in which every event has its columns."""
-    return asdict(event)
-
-
-def _all_fields() -> dict[str, object]:
-    kinds = get_args(Happening)
-    return {f.name: f.type for kind in kinds for f in fields(kind)}
-
-
-AnyHappening: Final = make_dataclass("AnyHappening", _all_fields().items(), frozen=True)
-AnyHappening.__doc__ = "Every field of every event: the header of a CSV."

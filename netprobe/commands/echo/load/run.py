@@ -10,8 +10,8 @@ from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
 from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
 from netprobe.prober.payload import descriptors_for
-from netprobe.render.folding import folding
 from netprobe.render.load_figures import load_lines, progress_text
+from netprobe.render.view import View
 
 if TYPE_CHECKING:
     from netprobe.render.output import Output
@@ -27,9 +27,7 @@ def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
     host, port = parse_endpoint(destination)
     plan = _plan(options)
     load = Load(host, port, format_endpoint(host, port), plan)
-    with output.document(
-        "echo load", LoadFigures, plain=load_lines, line=folding(load_lines, output.terminal)
-    ) as document:
+    with output.document("echo load", LoadFigures, View(plain=load_lines, streams=True)) as document:
         if descriptors_for(plan.connections) < plan.connections:
             raise CannotRunError(
                 f"--connections {plan.connections}", "more than this process may have open", "see 'ulimit -n'"

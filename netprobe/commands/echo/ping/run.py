@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from netprobe.echo.clients.ping import Ping, Reply
+from netprobe.echo.clients.statistics import RoundTrips
 from netprobe.endpoints import parse_endpoint
 from netprobe.errors import Exit, InvalidInputError
-from netprobe.render.folding import fold, folding
 from netprobe.render.round_trips import reply_line, summary_lines
+from netprobe.render.view import View
 
 if TYPE_CHECKING:
     from netprobe.echo.clients.trips import Trips
@@ -27,7 +27,7 @@ def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]
     """Send, show each reply, sum up, also when Ctrl-C ends it."""
     host, port = parse_endpoint(destination)
     _check(options)
-    if live and not (output.format == "table" and output.terminal.stdout_tty):
+    if live and not output.on_screen:
         raise InvalidInputError("--live", "needs a terminal and the table format", "without it every reply is a line")
     pinged = Ping(
         _trips(host, port, options),
@@ -38,7 +38,7 @@ def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]
         size=0 if options["connect_only"] else options["size"],
     )
     last: Reply | None = None  # the last one that says who we are there
-    with output.document("echo ping", Reply, plain=reply_line, line=folding(reply_line, output.terminal)) as document:
+    with output.document("echo ping", Reply, View(plain=reply_line, streams=True)) as document:
         try:
             with closing((_drawn if live else _listed)(pinged, document)) as replies:
                 for reply in replies:
@@ -54,24 +54,27 @@ def run(output: Output, destination: str, live: bool, options: Mapping[str, Any]
     return document.status
 
 
-def _sum_up(pinged: Ping, last: Reply | None, document: Document) -> None:
+def _sum_up(pinged: Ping, last: Reply | None, document: Document[Reply]) -> None:
     summary = pinged.summary()
-    document.head["summary"] = summary
-    form, text = document.output.format, summary_lines(summary, last)
-    if form == "table":
-        click.echo(fold(text, document.output.terminal))
-    elif form == "plain":
-        click.echo(text)
+    document.head = PingHead(summary)
+    document.note(*summary_lines(summary, last).split("\n"))
 
 
-def _listed(pinged: Ping, document: Document) -> Generator[Reply, None, None]:
+@dataclass(frozen=True, slots=True)
+class PingHead:
+    """What ``echo ping --json`` says beside the replies."""
+
+    summary: RoundTrips
+
+
+def _listed(pinged: Ping, document: Document[Reply]) -> Generator[Reply, None, None]:
     """The replies, each shown as a line."""
     for reply in pinged.replies():
         document.add(reply)
         yield reply
 
 
-def _drawn(pinged: Ping, document: Document) -> Generator[Reply, None, None]:
+def _drawn(pinged: Ping, document: Document[Reply]) -> Generator[Reply, None, None]:
     """The replies, all shown in a picture."""
     from netprobe.render.live_trips import LiveTrips
 

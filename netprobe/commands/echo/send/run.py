@@ -16,6 +16,7 @@ from netprobe.echo.messages import read_json
 from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import Exit, InvalidInputError, NetprobeError
 from netprobe.render.received import KEPT, Received, framed_text, sent_line, text_of
+from netprobe.render.view import View
 from netprobe.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def run(output: Output, options: Mapping[str, Any]) -> Exit:
         raise InvalidInputError("--framed and --verify", "do not go together", "the reply's content is always compared")
     send, line = (_send_message, framed_text) if options["framed"] else (_send_stream, sent_line)
     with (
-        output.document("echo send", Sent, plain=line, line=line) as document,
+        output.document("echo send", Sent, View(plain=line, streams=True)) as document,
         source_of(output, options) as source,
         Target(options["output_file"]) as target,
     ):
@@ -42,7 +43,7 @@ def run(output: Output, options: Mapping[str, Any]) -> Exit:
 
 
 def _send_stream(
-    document: Document, source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
+    document: Document[Sent], source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
 ) -> None:
     output, where, comparison = document.output, format_endpoint(host, port), Comparison()
     only_verifies = options["verify"] and options["output_file"] is None
@@ -59,7 +60,7 @@ def _send_stream(
     elapsed_ms = (time.perf_counter() - began) * 1000
     text = received.end() if prints else None
     sent = comparison.result(where, elapsed_ms, text)
-    if not prints or _is_data(output):
+    if not prints or not output.for_people:
         document.add(sent)
     if sent.equal is False:
         document.answer(Exit.NO)
@@ -70,7 +71,7 @@ def _send_stream(
 
 
 def _send_message(
-    document: Document, source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
+    document: Document[Sent], source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
 ) -> None:
     output, where, comparison = document.output, format_endpoint(host, port), Comparison()
     message = _message(_content_of(source), options)
@@ -85,7 +86,7 @@ def _send_message(
     header, prints = reply.header.as_json(), options["output_file"] is None
     text = text_of(reply.content[:KEPT], reply.header.content_encoding) if prints else None
     sent = comparison.result(where, elapsed_ms, text, header)
-    if not prints or _is_data(output):
+    if not prints or not output.for_people:
         document.add(sent)
     else:
         received = Received(output, hexadecimal=False, ends_line=options["text"] not in (None, "-"))
@@ -103,20 +104,17 @@ def _send_message(
 _RAW = "it came back as it was sent, from something that echoes bytes"
 
 
-def _is_data(output: Output) -> bool:
-    """Is the record itself what is printed?"""
-    return output.format not in ("table", "plain")
-
-
 @contextmanager
-def _cut_short(document: Document, where: str, comparison: Comparison, end: Callable[[], str | None]) -> Iterator[None]:
+def _cut_short(
+    document: Document[Sent], where: str, comparison: Comparison, end: Callable[[], str | None]
+) -> Iterator[None]:
     """An error does not hide what went and came back until then: ``end`` ends the printing, or gives the text."""
     began = time.perf_counter()
     try:
         yield
     except (NetprobeError, KeyboardInterrupt):
         text = end()
-        if _is_data(document.output) and comparison.sent + comparison.received:
+        if not document.output.for_people and comparison.sent + comparison.received:
             elapsed_ms = (time.perf_counter() - began) * 1000
             document.add(comparison.result(where, elapsed_ms, text, ended=False))
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -73,15 +73,15 @@ __all__ = ["serve"]
 @output_options
 def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: bool, udp: bool, **given: Any) -> Exit:
     """Send everything back to who sent it, over TCP, UDP and unix sockets, until SIGINT or SIGTERM."""
-    from netprobe.echo.server.happenings import AnyHappening, flat
+    from netprobe.echo.server.happenings import Happening
     from netprobe.echo.server.limits import Limits
     from netprobe.echo.server.listening import Wanted
     from netprobe.echo.server.run import serve as run
     from netprobe.echo.server.telling import Telling
     from netprobe.echo.server.waiting import awake
     from netprobe.parallel import available_cores
-    from netprobe.render.folding import folding
     from netprobe.render.server_log import event_line
+    from netprobe.render.view import View
 
     wanted = Wanted(
         hosts=host or (() if unix else ("127.0.0.1",)),
@@ -93,11 +93,8 @@ def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: boo
         workers=given.pop("workers"),
     )
     given["busy_poll"] = awake(given["busy_poll"], available_cores())
-    if output.format == "json":
-        output.format = "ndjson"  # a stream without an end
-    person = folding(event_line, output.terminal)
-    with output.document("echo serve", AnyHappening, plain=event_line, line=person) as document:
-        csv = output.format == "csv"
-        tell = Telling(lambda event: document.add(flat(event) if csv else event), output.descriptor)
+    view = View(plain=event_line, streams=True)
+    with output.document("echo serve", get_args(Happening), view, endless=True) as document:
+        tell = Telling(document.add, output.descriptor)
         run(wanted, Limits(**given), tell)
     return document.status

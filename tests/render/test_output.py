@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import pytest
 
 from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError, NetprobeError
-from netprobe.render.output import Document, Output
+from netprobe.render.output import Document, Output, error_lines
 from netprobe.render.terminal import Terminal
-from netprobe.render.view import Column
+from netprobe.render.view import Column, View
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ RECORDS = [
 ]
 
 
-def document(form: str, width: int = 80, colour: bool = False) -> Document:
+def document(form: str, width: int = 80, colour: bool = False) -> Document[Record]:
     terminal = Terminal(stdin_tty=False, stdout_tty=False, stderr_tty=False, width=width, colour=colour)
     return Output(terminal, form).document("demo thing", Record)
 
@@ -83,7 +83,7 @@ def test_plain_is_separated_by_tabs_and_cuts_nothing(capsys: pytest.CaptureFixtu
 def test_a_table_never_cuts_an_address(capsys: pytest.CaptureFixture[str], width: int) -> None:
     terminal = Terminal(stdin_tty=False, stdout_tty=True, stderr_tty=False, width=width)
     columns = [Column("name", "ADDRESS", whole=True), Column("class.letter", "CLASS", 1), Column("tags", "TAGS", 2)]
-    with Output(terminal, "table").document("demo", Record, columns=columns) as doc:
+    with Output(terminal, "table").document("demo", Record, View(columns)) as doc:
         for record in RECORDS:
             doc.add(record)
     out = capsys.readouterr().out
@@ -99,7 +99,7 @@ def test_a_table_does_not_stretch_to_a_wide_screen(capsys: pytest.CaptureFixture
 def test_a_narrow_table_drops_the_least_important_column_first(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = Terminal(stdin_tty=False, stdout_tty=True, stderr_tty=False, width=46)
     columns = [Column("name", "ADDRESS", whole=True), Column("class.letter", "C", 1), Column("rtt_ms", "RTT-MS", 2)]
-    with Output(terminal, "table").document("demo", Record, columns=columns) as doc:
+    with Output(terminal, "table").document("demo", Record, View(columns)) as doc:
         for record in RECORDS:
             doc.add(record)
     head = capsys.readouterr().out.splitlines()[0].split()
@@ -145,5 +145,5 @@ def test_the_gravest_answer_is_the_exit_status() -> None:
 
 def test_an_error_is_one_line_whatever_the_text_in_it() -> None:
     error = InvalidInputError("a\nb\x1b[31m", "bad\r\n")
-    assert str(error) == "a\\nb\\x1b[31m: bad\\r\\n"
+    assert error_lines(error) == "netprobe: a\\nb\\x1b[31m: bad\\r\\n"
     assert isinstance(error, NetprobeError)

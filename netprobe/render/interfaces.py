@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from netprobe.render.fields import cell_text
+
+if TYPE_CHECKING:
+    from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress
+    from netprobe.render.terminal import Terminal
 
 __all__ = ["plain_lines", "print_interfaces"]
 
 
-def print_interfaces(document: Any) -> None:
+def print_interfaces(interfaces: Sequence[Interface], terminal: Terminal) -> None:
     """Print every interface with its addresses below it."""
     from netprobe.render.card import print_cards
 
-    cards = [(link.name, f"{link.kind}, {link.state}", list(_lines(link))) for link in document.records]
-    print_cards(cards, document.output.terminal)
+    cards = [(link.name, f"{link.kind}, {link.state}", list(_card_lines(link))) for link in interfaces]
+    print_cards(cards, terminal)
 
 
-def plain_lines(link: Any) -> str:
+def plain_lines(link: Interface) -> str:
     """``name kind state address/prefix kind``, a line an address; one line with ``-`` where there is none."""
     rows = [(_cidr(address), address.kind) for address in link.addresses] or [("", "")]
     return "\n".join(
@@ -26,18 +30,18 @@ def plain_lines(link: Any) -> str:
     )
 
 
-def _lines(link: Any) -> Iterator[tuple[str, str]]:
+def _card_lines(link: Interface) -> Iterator[tuple[str, str]]:
     if link.mac:
         yield "mac", link.mac
     if link.mtu:
         yield "mtu", f"{link.mtu} bytes"
     for address in link.addresses:
-        yield f"inet{'6' if address.version == 6 else ''}", ", ".join(_words(address))
+        yield f"inet{'6' if address.version == 6 else ''}", ", ".join(_address_words(address))
     for route in link.default_routes:
-        yield f"default{'6' if route.version == 6 else ''}", " ".join(_route(route))
+        yield f"default{'6' if route.version == 6 else ''}", " ".join(_route_words(route))
 
 
-def _words(address: Any) -> Iterator[str]:
+def _address_words(address: InterfaceAddress) -> Iterator[str]:
     yield f"{_cidr(address)} {address.kind}"
     if address.peer:
         yield f"peer {address.peer}"
@@ -48,7 +52,7 @@ def _words(address: Any) -> Iterator[str]:
     yield from address.flags
 
 
-def _route(route: Any) -> Iterator[str]:
+def _route_words(route: DefaultRoute) -> Iterator[str]:
     yield f"via {route.gateway}" if route.gateway else "on-link"
     if route.metric:
         yield f"metric {route.metric}"
@@ -56,6 +60,6 @@ def _route(route: Any) -> Iterator[str]:
         yield f"table {route.table}"
 
 
-def _cidr(address: Any) -> str:
+def _cidr(address: InterfaceAddress) -> str:
     zone = f"%{address.zone}" if address.zone else ""
     return f"{address.address}{zone}" + ("" if address.prefix is None else f"/{address.prefix}")
