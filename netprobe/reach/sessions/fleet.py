@@ -122,17 +122,16 @@ class FleetSession:
 
     async def _converse(self, request: Request, receiver: Receiver) -> None:
         asyncssh = self._fleet.asyncssh
-        options: dict[str, Any] = {"connect_timeout": CONNECT_S, "keepalive_interval": 2, "keepalive_count_max": 2}
-        if self.vantage.port:
-            options["port"] = self.vantage.port
-        if self.vantage.user:
-            options["username"] = self.vantage.user
+        login = {"username": self.vantage.user} if self.vantage.user else {}
+        keepalive = {"keepalive_interval": 2, "keepalive_count_max": 2}
         stderr = ""
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with self._fleet.starting:  # until the hello: a start is most of the work, on both sides
                     async with asyncio.timeout(START_S):
-                        connection = await asyncssh.connect(self.vantage.host, **options)
+                        connection = await asyncssh.connect(
+                            self.vantage.host, connect_timeout=CONNECT_S, **self._port(), **login, **keepalive
+                        )
                     stack.push_async_callback(self._disconnect, connection)
                     process = await connection.create_process(self.vantage.command, encoding=None)
                     receiver.expect(request)
@@ -193,15 +192,17 @@ class FleetSession:
             return VantageError(name, "host unknown")
         return VantageError(name, "link died" if receiver.has_hello else "no connection", str(error) or kind)
 
+    def _port(self) -> dict[str, int]:
+        """Only where the vantage names one: otherwise the user's configuration does."""
+        return {"port": self.vantage.port} if self.vantage.port else {}
+
     def _knows_a_key(self) -> bool:
         """Is another key known of this host? asyncssh has one error for a changed key and for an unknown one."""
         asyncssh = self._fleet.asyncssh
-        more: dict[str, Any] = {"port": self.vantage.port} if self.vantage.port else {}
         config = Path("~/.ssh/config").expanduser()
-        if config.is_file():
-            more["config"] = [str(config)]
+        files = {"config": [str(config)]} if config.is_file() else {}
         try:
-            options = asyncssh.SSHClientConnectionOptions(host=self.vantage.host, **more)
+            options = asyncssh.SSHClientConnectionOptions(host=self.vantage.host, **self._port(), **files)
             known = options.known_hosts or str(Path("~/.ssh/known_hosts").expanduser())
             port = options.port if options.port != SSH_PORT else None
             return bool(asyncssh.match_known_hosts(known, options.host_key_alias or options.host, "", port)[0])
