@@ -11,14 +11,16 @@ from typing import Self
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober import payload
-from netprobe.reach.cells import build_cell, build_evidence, build_request, is_different
+from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request, is_different
 from netprobe.reach.explain import Context, changes, difference
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
+from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request
-from netprobe.reach.plan import default_binds, questions_of
+from netprobe.reach.plan import Question, default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
-from netprobe.reach.records import Address, Cell, HostFacts, Listening, Question
 from netprobe.reach.responder import Arrival, Responder, listener_error, listener_errors
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
@@ -47,7 +49,7 @@ class Bindtest:
         self.nonce = settings.nonce or secrets.token_hex(16)
         self.host = host_facts()
         self.errors: list[NetprobeError] = []
-        self.listening: list[Listening] = []
+        self.listening: list[Listener] = []
         self.questions: list[Question] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
@@ -217,7 +219,7 @@ class Bindtest:
         asked = question.destination
         if answer.replied_from is None or asked.is_wildcard:
             return outcome
-        replied = Address.parse(answer.replied_from)
+        replied = ScopedAddress.parse(answer.replied_from)
         if (asked.mapped or asked.ip) == (replied.mapped or replied.ip):
             return outcome
         cause = f"answered from {answer.replied_from}, not from {asked.text}: a connected client would see silence"

@@ -29,7 +29,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from netprobe.errors import InvalidInputError
-from netprobe.reach.records import Cell
+from netprobe.reach.cells import Cell
 from netprobe.verdicts import Verdict
 
 __all__ = ["Change", "Expectation", "Expectations", "dump_expectations", "parse_expectations"]

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netprobe.outcome.failures import Outcome
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
-from netprobe.reach.records import HostFacts
 from netprobe.verdicts import Verdict
 
 __all__ = ["Context", "changes", "difference"]

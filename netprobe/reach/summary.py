@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from netprobe.endpoints import format_endpoint
+from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change
-from netprobe.reach.records import Cell
 from netprobe.reach.rules import RULES, Rule
 from netprobe.verdicts import Verdict
 

@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from netprobe.reach.records import Cell
+from netprobe.reach.cells import Cell
 from netprobe.reach.summary import Summary
 from netprobe.render.folding import folded_line
 from netprobe.render.table import console

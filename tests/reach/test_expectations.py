@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netprobe.errors import InvalidInputError
+from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import dump_expectations, parse_expectations
-from netprobe.reach.records import Cell
 from netprobe.verdicts import Verdict
 
 CELL = Cell(

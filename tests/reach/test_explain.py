@@ -7,12 +7,14 @@ import pytest
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.outcome.failures import Outcome
 from netprobe.reach.explain import Context, difference
+from netprobe.reach.facts import HostAddress, HostFacts
+from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
-from netprobe.reach.records import Address, HostAddress, HostFacts, Listening
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.verdicts import Verdict
 
-HOST = HostFacts(addresses=(HostAddress(Address.parse("192.168.0.1"), 24, "e0"),))
+HOST = HostFacts(addresses=(HostAddress(ScopedAddress.parse("192.168.0.1"), 24, "e0"),))
 
 
 def said(
@@ -23,8 +25,8 @@ def said(
     own: bool = False,
     same_host: bool = True,
 ) -> str:
-    listener = Listening("t0", Address.parse("0.0.0.0"), "udp" if protocol == "udp" else "tcp", 4000)
-    situation = Situation(listener, Address.parse("192.168.0.1"), HOST, HostFacts(), same_host=same_host)
+    listener = Listener("t0", ScopedAddress.parse("0.0.0.0"), "udp" if protocol == "udp" else "tcp", 4000)
+    situation = Situation(listener, ScopedAddress.parse("192.168.0.1"), HOST, HostFacts(), same_host=same_host)
     prediction = Prediction(expected, "so", effective=situation.destination.ip, own=own)
     return difference(situation, prediction, Outcome(observed, "cause", "row"), context or Context())
 

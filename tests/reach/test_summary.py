@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netprobe.reach.records import Cell
+from netprobe.reach.cells import Cell
 from netprobe.reach.rules import BIND_ANY4
 from netprobe.reach.summary import MANY_VANTAGES, AppliedRule, summarize
 from netprobe.verdicts import Verdict

@@ -20,11 +20,13 @@ from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interr
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
+from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, dump_expectations, parse_expectations
 from netprobe.reach.inventory import read_inventory, select_vantages
+from netprobe.reach.listener import ListenerOptions
 from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
-from netprobe.reach.records import Address, BindOptions, Cell
 from netprobe.reach.responder import Arrival
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
@@ -168,14 +170,14 @@ def _settings(options: BindtestOptions) -> Settings:
     """The options as what the engine takes."""
     both = options.tcp == options.udp
     return Settings(
-        binds=tuple(dict.fromkeys(Address.parse(text) for text in options.addr)),
+        binds=tuple(dict.fromkeys(ScopedAddress.parse(text) for text in options.addr)),
         protocols=("tcp", "udp") if both else ("tcp",) if options.tcp else ("udp",),
-        to=tuple(Address.parse(text) for text in options.to),
-        source=Address.parse(options.source) if options.source else None,
+        to=tuple(ScopedAddress.parse(text) for text in options.to),
+        source=ScopedAddress.parse(options.source) if options.source else None,
         timeout=options.timeout,
         patience=options.patience,
         payload_size=options.payload,
-        options=BindOptions(
+        options=ListenerOptions(
             port=options.port,
             v6only=options.v6only,
             device=options.device,
