@@ -16,7 +16,7 @@ from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.outcome.failures import diagnose
 from netprobe.reach.cells import build_cell, build_evidence, build_request
 from netprobe.reach.host import host_facts
-from netprobe.reach.messages import Answer, Message
+from netprobe.reach.messages import Answer, Crash, Message
 from netprobe.reach.predict import Prediction
 from netprobe.reach.records import Address, Cell, HostFacts, Listening, Question
 from netprobe.reach.responder import Arrival
@@ -130,6 +130,9 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
     ]
     messages: list[Message] = []
     LocalSession().run(build_request(questions, nonce, settings), messages.append)
+    crash = next((message for message in messages if isinstance(message, Crash)), None)
+    if crash is not None:
+        raise CannotRunError(LOCAL, f"the prober crashed: {crash.summary}")
     answers = {message.id: message for message in messages if isinstance(message, Answer)}
     here = host_facts()
     for question in questions:

@@ -34,7 +34,7 @@ RECORD_TYPES = [
     "netprobe.address.words.Word",
     "netprobe.interfaces.records.Interface",
     "netprobe.reach.records.Cell",
-    "netprobe.reach.byhand.Visit",
+    "netprobe.reach.manual.Visit",
     "netprobe.echo.clients.ping.Reply",
     "netprobe.echo.clients.load_records.LoadFigures",
     "netprobe.echo.clients.sent.Sent",
