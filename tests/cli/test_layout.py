@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "verdicts",
     },
     "api": {"address", "interfaces", "reach", "echo", "verdicts"},
-    "render": {"render", "verdicts"},
+    "render": {"render", "echo", "verdicts"},
     "address": {"address"},
     "interfaces": {"interfaces", "kernel"},
     "reach": {"reach", "address", "interfaces", "outcome", "prober", "kernel", "verdicts"},

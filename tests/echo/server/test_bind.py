@@ -1,4 +1,4 @@
-"""Where a server listens: hosts, families, unix sockets, what systemd hands over, and what the kernel makes of it."""
+"""Where a server listens: hosts, families, unix sockets, sockets inherited from systemd, the effective backlog."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.echo.server.accepting import Accepting
-from netprobe.echo.server.listening import Wanted, handed_over, open_sockets
+from netprobe.echo.server.bind import BindSettings, inherited_sockets, open_sockets
 from netprobe.errors import CannotRunError
 from tests.conftest import NETPROBE, Run, run_process
 from tests.echo.running import Server
@@ -85,7 +84,7 @@ def test_the_file_of_a_dead_server_is_taken_over_and_that_of_a_living_one_is_not
     (tmp_path / "file").write_text("mine")
     ran = netprobe("echo", "serve", "--unix", str(tmp_path / "file"))
     assert ran.status == 3
-    assert "no socket" in ran.stderr
+    assert "not a socket" in ran.stderr
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -246,36 +245,23 @@ def test_what_systemd_hands_over_takes_the_place_of_host_and_port() -> None:
 
 
 def test_what_is_no_listening_socket_is_refused() -> None:
-    assert handed_over({}) == []
-    assert handed_over({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
+    assert inherited_sockets({}) == []
+    assert inherited_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
     program = (
         "import os; r, w = os.pipe(); os.dup2(r, 3)\n"
         "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}\n"
-        "from netprobe.echo.server.listening import handed_over\n"
-        "handed_over(os.environ)\n"
+        "from netprobe.echo.server.bind import inherited_sockets\n"
+        "inherited_sockets(os.environ)\n"
     )
     ran = run_process([sys.executable, "-c", program])
-    assert "CannotRunError: LISTEN_FDS: descriptor 3: is no socket (ENOTSOCK)" in ran.stderr
+    assert "CannotRunError: LISTEN_FDS: descriptor 3: is not a socket (ENOTSOCK)" in ran.stderr
 
 
 def test_a_descriptor_that_is_not_open_is_told_by_its_number() -> None:
     program = f'LISTEN_PID=$$ LISTEN_FDS=1 exec "{NETPROBE}" echo serve 3>&-'
     ran = run_process(["sh", "-c", program])
     assert ran.status == 3
-    assert ran.stderr == "netprobe: LISTEN_FDS: descriptor 3: is no socket (EBADF)\n"
-
-
-def test_a_listener_that_its_owner_shuts_down_is_given_up_and_the_rest_goes_on() -> None:
-    owner, other = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
-    with owner, other:
-        lost = []
-        kept = Accepting([owner, other], lambda: True, lambda *_: None, lambda _: None, lambda *told: lost.append(told))
-        owner.shutdown(socket.SHUT_RDWR)
-        assert not kept.take(owner)
-        assert lost == [(owner, "EINVAL")]
-        kept.take_all()  # comes to an end
-        assert kept.listeners == [other]
-        assert kept.may_resume()
+    assert ran.stderr == "netprobe: LISTEN_FDS: descriptor 3: is not a socket (EBADF)\n"
 
 
 def test_a_server_whose_listener_was_shut_down_tells_it_and_still_drains() -> None:
@@ -292,7 +278,7 @@ def test_a_server_whose_listener_was_shut_down_tells_it_and_still_drains() -> No
 
 
 def test_every_worker_has_sockets_of_its_own_on_the_same_port() -> None:
-    sets = open_sockets(Wanted(port=0, workers=3))
+    sets = open_sockets(BindSettings(port=0, workers=3))
     names = [[sock.getsockname() for sock in own] for own in sets]
     for own in sets:
         for sock in own:
@@ -307,7 +293,7 @@ def test_no_socket_stays_open_when_one_cannot_be_opened() -> None:
         pytest.skip("counts in /proc")
     before = len(list(own.iterdir()))
     with pytest.raises(CannotRunError, match="no interface of this host"):
-        open_sockets(Wanted(hosts=("127.0.0.1", "203.0.113.1"), port=0))
+        open_sockets(BindSettings(hosts=("127.0.0.1", "203.0.113.1"), port=0))
     assert len(list(own.iterdir())) == before
 
 

@@ -1,4 +1,4 @@
-"""What may befall a server: too many, too slow, too greedy, gone in the middle, killed."""
+"""What may happen to a server: too many peers, too slow, too greedy, gone in the middle; workers killed."""
 
 from __future__ import annotations
 
