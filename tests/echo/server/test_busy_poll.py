@@ -75,7 +75,7 @@ def test_busy_polling_yields_the_processor(monkeypatch: pytest.MonkeyPatch) -> N
     def yield_cpu() -> None:
         nonlocal yields
         yields += 1
-        clock.now += 30e-6  # somebody else's turn
+        clock.now += 30e-6  # another process runs
 
     monkeypatch.setattr(os, "sched_yield", yield_cpu, raising=False)
     wait = busy_polling(clock.poll, 100e-6)

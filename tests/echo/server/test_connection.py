@@ -163,7 +163,7 @@ def test_urgent_data_is_skipped(size: int, ends: bool) -> None:
 def test_a_connection_that_fails_while_it_is_finished_ends_once() -> None:
     reactor = HandDrivenReactor(None)
     with connected(reactor) as (connection, theirs):
-        theirs.sendall(b"nobody will hear this again")
+        theirs.sendall(b"never read back")
         theirs.shutdown(socket.SHUT_RD)
         connection.finish("idle")
         assert reactor.ended == {connection.fd: ("reset", "EPIPE")}

@@ -29,7 +29,7 @@ def client(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     return sock
 
 
-def test_the_first_datagram_is_answered_also_when_it_came_before_the_loop() -> None:
+def test_a_datagram_that_came_before_the_loop_is_answered() -> None:
     ((sock,),) = open_sockets(BindSettings(port=0, tcp=False))
     with sock, client() as peer:
         peer.sendto(b"early", sock.getsockname())
@@ -57,7 +57,7 @@ def test_exactly_what_came_goes_back(size: int, echoing: tuple[socket.socket, Da
         assert peer.recv(70000) == data
 
 
-def test_services_that_talk_back_get_no_answer(echoing: tuple[socket.socket, Datagrams]) -> None:
+def test_services_that_reply_by_themselves_get_no_answer(echoing: tuple[socket.socket, Datagrams]) -> None:
     sock, datagrams = echoing
     port = sock.getsockname()[1]
     assert {7, 13, 17, 19, 53, 123, 161, 1900, 5353, 11211} <= REPLYING_PORTS
@@ -79,7 +79,7 @@ def test_two_ports_of_one_server_do_not_answer_each_other(echoing: tuple[socket.
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the numbers are Linux'")
 @pytest.mark.parametrize("option", [29, 40], ids=["SO_TIMESTAMP", "SO_RXQ_OVFL"])
-def test_what_else_the_kernel_tells_of_a_datagram_is_not_in_the_way(option: int) -> None:
+def test_other_ancillary_data_does_no_harm(option: int) -> None:
     ((sock,),) = open_sockets(BindSettings(port=0, tcp=False))
     with sock, client() as peer:
         sock.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -105,7 +105,7 @@ def test_a_peer_beyond_its_rate_is_not_answered_and_the_table_stays_small() -> N
     assert len(limiter) == 100
 
 
-def test_a_rate_that_was_asked_for_holds_for_loopback_too() -> None:
+def test_an_explicit_rate_applies_to_loopback_too() -> None:
     running = Server("--udp", "--rate", "5")
     with client() as peer:
         for _ in range(200):

@@ -47,7 +47,7 @@ def test_replies_keep_their_order_when_finish_finds_some_pending(size: int) -> N
         assert reactor.ready[served.fd] == served.flush
         connection = Connection()
         got = answers(connection, theirs.recv(1 << 20), size)
-        theirs.sendall(frame(size))  # there is room again, and nobody has seen it yet
+        theirs.sendall(frame(size))  # there is room again, which nobody has noticed yet
         served.finish("stopped")
         while served.pending:
             served.flush(4)

@@ -14,11 +14,13 @@ from netprobe.echo.server import loop
 from netprobe.echo.server.events import Draining, ServerEvent, ServerSummary
 from netprobe.echo.server.loop import QUIET, ServerLoop, ServerSettings
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pipe is the lifeline, and that is no socket")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the lifeline is a pipe, which select cannot watch there"
+)
 
 
 class Clock:
-    """Seconds that pass when the test says so; a server looks at them at each event and each time-out."""
+    """Seconds that pass when the test says so; a server reads them at each event and each time-out."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -89,7 +91,7 @@ def test_a_draining_server_waits_for_busy_connections_and_not_for_quiet_ones(sce
     def act(sock: socket.socket) -> None:
         for _ in range(3):
             talk(sock, size)
-        scene.clock.now += 10.0  # it was quiet before the stop: what it says next may be on its way
+        scene.clock.now += 10.0  # it was quiet before the stop: its next message may be on its way
         scene.stop()
         for _ in range(5):
             talk(sock, size)

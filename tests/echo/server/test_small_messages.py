@@ -44,7 +44,7 @@ class Crowd:
         echo_small(list(by_fd), by_fd, SMALL, self.reactor.totals if self.summed else None)
 
     def counted(self) -> tuple[int, int]:
-        """Bytes received and sent, whoever counted them."""
+        """Bytes received and sent, wherever they were counted."""
         for connection in self.connections:
             if connection.fd not in self.reactor.ended:
                 self.reactor.totals.add(connection)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,29 +12,7 @@ from netprobe.errors import Exit
 if TYPE_CHECKING:
     from netprobe.render.output import Output
 
-__all__ = ["ServeOptions", "serve"]
-
-
-@dataclass(frozen=True, slots=True)
-class ServeOptions:
-    """The options of ``netprobe echo serve``; sizes in bytes, times in seconds unless said otherwise."""
-
-    host: tuple[str, ...]
-    port: int
-    tcp: bool
-    udp: bool
-    unix: tuple[str, ...]
-    framed: bool
-    backlog: int
-    max_connections: int | None
-    idle_timeout: float | None
-    max_buffer: int
-    max_content: int
-    rate: float | None  # datagrams a second and peer
-    workers: int
-    busy_poll: int | None  # microseconds
-    drain_timeout: float
-    log: bool
+__all__ = ["serve"]
 
 
 @command(
@@ -104,6 +81,6 @@ class ServeOptions:
 @output_options
 def serve(output: Output, **given: Any) -> Exit:
     """Send everything back to its sender, over TCP, UDP and unix sockets, until SIGINT or SIGTERM."""
-    from netprobe.commands.echo.serve.run import run
+    from netprobe.commands.echo.serve.run import ServeOptions, run
 
     return run(output, ServeOptions(**given))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netprobe.echo.server.bind import BindSettings
@@ -16,10 +17,31 @@ from netprobe.render.server_log import event_line
 from netprobe.render.view import View
 
 if TYPE_CHECKING:
-    from netprobe.commands.echo.serve.options import ServeOptions
     from netprobe.render.output import Output
 
-__all__ = ["run"]
+__all__ = ["ServeOptions", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class ServeOptions:
+    """The options of ``netprobe echo serve``; sizes in bytes, times in seconds unless noted."""
+
+    host: tuple[str, ...]
+    port: int
+    tcp: bool
+    udp: bool
+    unix: tuple[str, ...]
+    framed: bool
+    backlog: int
+    max_connections: int | None
+    idle_timeout: float | None
+    max_buffer: int
+    max_content: int
+    rate: float | None  # datagrams a second and peer
+    workers: int
+    busy_poll: int | None  # microseconds
+    drain_timeout: float
+    log: bool
 
 
 def run(output: Output, options: ServeOptions) -> Exit:
