@@ -20,10 +20,17 @@ _GAP = 2  # blank columns between two table columns
 _FOLDED = 16  # a column that may fold is still readable at this width
 
 
-def console(terminal: Terminal, *, stderr: bool = False) -> Console:
+class _Console(Console):
+    """A console that leaves a reader that is gone to the error boundary; rich's own would exit with status 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
+def console(terminal: Terminal) -> Console:
     """A rich console that knows what ``terminal`` knows and probes nothing by itself."""
-    return Console(
-        file=sys.stderr if stderr else sys.stdout,
+    return _Console(
+        file=sys.stdout,
         width=terminal.width,
         force_terminal=terminal.colour,
         color_system="standard" if terminal.colour else None,

@@ -1,135 +1,210 @@
-"""The walls of the house: imports run one way, and each library lives in one room."""
+"""The walls of the house: imports run one way and in no circle, each library lives in one room, seams are typed.
+
+Everything here is read from the source, imports under ``TYPE_CHECKING`` and inside functions included: what a module
+needs for its types it needs.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from netprobe.verdicts import Verdict
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "netprobe"
-MODULES = sorted(PACKAGE.rglob("*.py"))
-
-# What each room may import from; netprobe.errors and netprobe.version are open to all.
-MAY_IMPORT = {
-    "cli": {"commands", "render"},
-    "__main__": {"cli"},
-    "__init__": {"api"},
-    "commands": {
-        "commands",
-        "api",
-        "parallel",
-        "render",
-        "address",
-        "interfaces",
-        "reach",
-        "echo",
-        "outcome",
-        "prober",
-        "kernel",
-        "verdicts",
-    },
-    "api": {"address", "interfaces", "reach", "echo", "verdicts"},
-    "render": {"render", "echo", "verdicts"},
-    "address": {"address"},
-    "interfaces": {"interfaces", "kernel"},
-    "reach": {"reach", "address", "interfaces", "outcome", "prober", "kernel", "verdicts"},
-    "echo": {"echo", "outcome", "prober", "kernel", "verdicts"},
-    "outcome": {"outcome", "kernel", "verdicts"},
-    "prober": {"prober", "kernel"},
-    "kernel": {"kernel"},
-    "verdicts": set(),
-    "endpoints": set(),
-    "files": set(),
-    "parallel": set(),
-    "errors": set(),
-    "version": set(),
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
 }
-OPEN_TO_ALL = {"errors", "version", "verdicts", "endpoints", "files", "text"}
+
+# The rooms from the door to the cellar. A module may import its own room and every lower tier, no sibling.
+TIERS = [
+    {"__main__"},
+    {"cli"},
+    {"commands"},
+    {"render"},
+    {"netprobe"},  # __init__.py: the public names, loaded on first use
+    {"api"},
+    {"listeners"},
+    {"reach", "bulk", "echo"},
+    {"diagnosis"},
+    {"interfaces", "address", "outcome", "prober"},
+    {"kernel"},
+    {"verdicts", "endpoints", "text", "files"},
+    {"errors", "version"},
+]
+TIER_OF = {room: number for number, rooms in enumerate(TIERS) for room in rooms}
 LIBRARY_LIVES_IN = {"click": {"cli", "commands"}, "rich": {"render"}, "netifaces": {"interfaces"}}
+TRAVELS = {"prober", "kernel"}
+LOOSE = ("netprobe.kernel", "netprobe.prober", "netprobe.render.writers", "netprobe.reach.messages")
+UNTYPED_DICTS = 12  # in all modules together that are not LOOSE
+PARAMETERS = 8
+PURE_ROOMS = {"address", "outcome"}
+PURE_MODULES = {"predict", "plan", "rules", "framing", "statistics", "attribute"}
 IMPURE = {"socket", "_socket", "select", "selectors", "asyncio", "time", "os", "logging", "random", "secrets", "click",
-          "rich", "subprocess", "threading"}  # fmt: skip
+          "rich", "subprocess", "threading", "multiprocessing"}  # fmt: skip
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "netprobe", "tests", "man"}
 
-
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+each_module = pytest.mark.parametrize("module", MODULES)
 
 
-def imports(path: Path, *, at_run_time_only: bool = True) -> Iterator[str]:
-    """The modules that ``path`` names in import statements, those under TYPE_CHECKING left out."""
-    tree = ast.parse(path.read_text("utf-8"))
-    for node in _walk(tree, skip_type_checking=at_run_time_only):
+def room_of(module: str) -> str:
+    """The folder or file of netprobe that a module stands in."""
+    return module.split(".")[1] if "." in module else module
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
+def imported_names(module: str) -> Iterator[str]:
+    """Every dotted name in the import statements of ``module``, wherever they stand."""
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative imports hide where things come from"
-            yield node.module or ""
-            if node.module in ("netprobe", "netprobe.commands", "netprobe.reach", "netprobe.address"):
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            assert node.level == 0, f"{module}: relative imports hide where things come from"
+            assert node.module is not None
+            for alias in node.names:
+                full = f"{node.module}.{alias.name}"
+                yield full if full in MODULES else node.module
 
 
-def _walk(node: ast.AST, *, skip_type_checking: bool) -> Iterator[ast.AST]:
-    for child in ast.iter_child_nodes(node):
-        if (
-            skip_type_checking
-            and isinstance(child, ast.If)
-            and isinstance(child.test, ast.Name)
-            and child.test.id == "TYPE_CHECKING"
-        ):
-            continue
-        yield child
-        yield from _walk(child, skip_type_checking=skip_type_checking)
+@cache
+def imports_of(module: str) -> frozenset[str]:
+    """The modules of netprobe that ``module`` imports."""
+    return frozenset(name for name in imported_names(module) if name in MODULES) - {module}
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_imports_run_one_way(path: Path) -> None:
-    here = room(path)
-    for name in imports(path):
-        parts = name.split(".")
-        if parts[0] == "netprobe" and len(parts) > 1:
-            there = parts[1]
-            assert there in {"errors", "version", "verdicts", "endpoints", "files", "text"} | MAY_IMPORT[here], (
-                f"{here} must not import {name}"
-            )
-        elif parts[0] in LIBRARY_LIVES_IN:
-            assert here in LIBRARY_LIVES_IN[parts[0]], (
-                f"{parts[0]} lives in {LIBRARY_LIVES_IN[parts[0]]}, not in {here}"
-            )
+@cache
+def reachable_from(module: str) -> frozenset[str]:
+    """The modules that ``module`` imports, what those import, and so on."""
+    found: set[str] = set()
+    to_follow = set(imports_of(module))
+    while to_follow:
+        name = to_follow.pop()
+        found.add(name)
+        to_follow |= imports_of(name) - found
+    return frozenset(found)
 
 
-def pure(path: Path) -> bool:
-    """``address`` but for its bulk workers, and every predict, plan, framing, statistics module."""
-    name = path.relative_to(PACKAGE).as_posix()
-    return name.startswith("address/") or path.stem in {"predict", "plan", "framing", "statistics"}
+@each_module
+def test_imports_run_one_way(module: str) -> None:
+    here = room_of(module)
+    assert here in TIER_OF, f"the design has no room {here}"
+    for name in sorted(imports_of(module)):
+        there = room_of(name)
+        assert there in TIER_OF, f"{name}: the design has no room {there}"
+        assert there == here or TIER_OF[there] > TIER_OF[here], f"{here} must not import {name}"
 
 
-PURE_BUT = {
-    "address/bulk.py": {"socket"},  # inet_pton: a conversion, no I/O
-}
+@each_module
+def test_no_module_is_part_of_an_import_circle(module: str) -> None:
+    assert sorted(name for name in reachable_from(module) if module in reachable_from(name)) == []
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if pure(p)], ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_pure_module_has_no_socket_no_clock_no_environment(path: Path) -> None:
-    allowed = PURE_BUT.get(path.relative_to(PACKAGE).as_posix(), set())
-    assert not {name.split(".")[0] for name in imports(path)} & (IMPURE - allowed)
+@each_module
+def test_each_library_lives_in_one_room(module: str) -> None:
+    for name in imported_names(module):
+        rooms = LIBRARY_LIVES_IN.get(name.partition(".")[0])
+        assert rooms is None or room_of(module) in rooms, f"{name} lives in {rooms}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
-def test_a_module_imports_alone_in_a_fresh_interpreter(path: Path) -> None:
-    relative = path.relative_to(ROOT).with_suffix("")
-    name = ".".join(relative.parts).removesuffix(".__init__")
-    done = subprocess.run([sys.executable, "-W", "error", "-c", f"import {name}"], capture_output=True, check=False)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if room_of(name) in PURE_ROOMS or name.rpartition(".")[2] in PURE_MODULES]
+)
+def test_a_pure_module_has_no_socket_no_clock_no_environment(module: str) -> None:
+    assert {name.partition(".")[0] for name in imported_names(module)} & IMPURE == set()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) == "prober"])
+def test_what_travels_imports_only_what_travels(module: str) -> None:
+    assert {room_of(name) for name in reachable_from(module)} <= TRAVELS
+
+
+def test_seams_are_typed() -> None:
+    loosely = re.compile(r"(?:Mapping|dict|Dict)\[str, Any\]")
+    found = {
+        module: len(loosely.findall(path.read_text("utf-8")))
+        for module, path in MODULES.items()
+        if not module.startswith(LOOSE)
+    }
+    assert sum(found.values()) <= UNTYPED_DICTS, {module: count for module, count in found.items() if count}
+
+
+@each_module
+def test_click_s_dictionary_ends_in_the_callback(module: str) -> None:
+    assert re.findall(r"\boptions\[[\"']\w+", MODULES[module].read_text("utf-8")) == []
+
+
+@each_module
+def test_no_command_asks_for_the_format(module: str) -> None:
+    """``output.format`` and ``self._output.format`` are for the writers, which stand in render."""
+    if room_of(module) == "commands":
+        assert [
+            ast.unparse(node)
+            for node in ast.walk(tree_of(module))
+            if isinstance(node, ast.Attribute)
+            and node.attr == "format"
+            and ast.unparse(node.value).rpartition(".")[2].lstrip("_") == "output"
+        ] == []
+
+
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if room_of(name) not in TRAVELS and name != "netprobe.verdicts"]
+)
+def test_a_verdict_is_never_spelled_as_text(module: str) -> None:
+    words = {verdict.value for verdict in Verdict if "-" in verdict.value}  # the others are English words, too
+    assert [
+        f"line {node.lineno}: {node.value}"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Constant) and node.value in words
+    ] == []
+
+
+@each_module
+def test_no_function_takes_more_than_eight_parameters(module: str) -> None:
+    assert [
+        f"{node.name} takes {len(parameters)}"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        and len(parameters := list(parameters_of(node.args))) > PARAMETERS
+    ] == []
+
+
+def parameters_of(arguments: ast.arguments) -> Iterable[str]:
+    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    return [argument.arg for argument in named if argument.arg not in ("self", "cls")]
+
+
+def test_every_module_imports_on_its_own() -> None:
+    """Without another one having been imported before it; libraries are loaded once, which is what takes long."""
+    program = (
+        "import sys\n"
+        "from importlib import import_module\n"
+        f"for name in {list(MODULES)!r}:\n"
+        "    for loaded in [other for other in sys.modules if other.split('.')[0] == 'netprobe']:\n"
+        "        del sys.modules[loaded]\n"
+        "    import_module(name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_modules_are_named_after_what_they_know() -> None:
     banned = {"utils", "util", "helpers", "helper", "manager", "handler", "common", "misc"}
-    assert not [p for p in MODULES if p.stem in banned]
+    assert [name for name in MODULES if name.rpartition(".")[2] in banned] == []
 
 
 def test_nothing_else_stands_at_the_top() -> None:

@@ -1,9 +1,9 @@
 """Accepting connections, and leaving them in the kernel's queue while there is no room for them.
 
-Closing what does not fit would look like a failure to clients, and polling a listener that cannot be accepted from would
-spin. So accepting stops, with an event that says why, and starts again when a connection has ended or, where
-descriptors ran out, after a quarter of a second. On Linux an accepted socket inherits the listener's TCP_NODELAY, which
-saves a system call for each connection.
+Closing what does not fit would look like a failure to clients, and polling a listener that cannot be accepted from
+would spin. So accepting stops, with an event that says why, and starts again when a connection has ended or, where
+descriptors ran out, after a quarter of a second. On Linux an accepted socket inherits the listener's TCP_NODELAY,
+which saves a system call for each connection.
 """
 
 from __future__ import annotations

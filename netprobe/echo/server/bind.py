@@ -1,8 +1,8 @@
 """Binding the sockets of a server: hosts, one port for all of them, unix paths, or what systemd passes.
 
 IPv4 and IPv6 have sockets of their own (IPV6_V6ONLY), so that ``0.0.0.0`` and ``::`` mean the same on every system and
-each address is reported as it was bound. With ``--port 0`` the first socket's port is tried for all others, TCP and UDP, and
-another one if it is taken there.
+each address is reported as it was bound. With ``--port 0`` the first socket's port is tried for all others, TCP and
+UDP, and another one if it is taken there.
 
 Several workers each bind the same port with SO_REUSEPORT, and the kernel spreads the connections: no process has to
 accept for the others. It would also let a stranger's server share the port, so the first socket is bound once without.
