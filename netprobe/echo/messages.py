@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 from netprobe.errors import Exit, NetprobeError
 
@@ -130,26 +130,27 @@ class Header:
     netprobe: Mapping[str, Json] | None = None
 
     def __post_init__(self) -> None:
-        try:
-            _check(self.as_json())
-        except Fault as error:
-            raise LocalProtocolError(error.why, error.fault) from None
+        if max(len(self.content_type), len(self.content_encoding)) > MAX_TEXT:
+            raise LocalProtocolError(FAULTS["header-value-too-long"], "header-value-too-long")
+        if self.byteorder not in ("little", "big"):
+            raise LocalProtocolError(FAULTS["header-value-unknown"], "header-value-unknown")
+        if self.content_length < 0:
+            raise LocalProtocolError(FAULTS["content-length-negative"], "content-length-negative")
 
     @classmethod
     def of_json(cls, value: Json) -> Header:
         """The header that a peer sent; raises Fault where it breaks a rule."""
         if not isinstance(value, dict):
             raise Fault("header-not-object")
-        _check(value)
-        checked: dict[str, Any] = value
-        extra = checked.get("netprobe")
-        return cls(
-            checked["content-length"],
-            checked["content-type"],
-            checked["content-encoding"],
-            checked["byteorder"],
-            extra if isinstance(extra, dict) else None,
-        )
+        byteorder = _text(value, "byteorder")
+        content_type, content_encoding = _text(value, "content-type"), _text(value, "content-encoding")
+        length, extra = _required(value, "content-length"), value.get("netprobe")
+        if type(length) is not int:
+            raise Fault("header-key-mistyped", "'content-length' is not an integer")
+        try:
+            return cls(length, content_type, content_encoding, byteorder, extra if isinstance(extra, dict) else None)
+        except LocalProtocolError as error:
+            raise Fault(error.fault, error.why) from None
 
     @property
     def reply_info(self) -> ReplyInfo | None:
@@ -177,18 +178,28 @@ class Message:
     content: bytes
 
     @classmethod
-    def of_bytes(cls, content: bytes, content_type: str = "binary/octet-stream", **header: Any) -> Message:
+    def of_bytes(
+        cls,
+        content: bytes,
+        content_type: str = "binary/octet-stream",
+        *,
+        content_encoding: str = "binary",
+        byteorder: str = "big",
+        netprobe: Mapping[str, Json] | None = None,
+    ) -> Message:
         """Binary content, labelled as in the protocol's original description."""
-        return cls(Header(len(content), content_type, **header), content)
+        return cls(Header(len(content), content_type, content_encoding, byteorder, netprobe), content)
 
     @classmethod
-    def of_json(cls, value: Json, encoding: str = "utf-8", **header: Any) -> Message:
+    def of_json(
+        cls, value: Json, encoding: str = "utf-8", *, byteorder: str = "big", netprobe: Mapping[str, Json] | None = None
+    ) -> Message:
         """``value`` as ``text/json``."""
         try:
             content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(encoding)
         except (TypeError, ValueError, LookupError, RecursionError) as error:
             raise LocalProtocolError(f"cannot be sent as JSON in {encoding}: {error}") from None
-        return cls(Header(len(content), "text/json", encoding, **header), content)
+        return cls(Header(len(content), "text/json", encoding, byteorder, netprobe), content)
 
     def json(self) -> Json:
         """The value of a ``text/json`` content; raises RemoteProtocolError where it is not JSON."""
@@ -221,23 +232,17 @@ def _integer(value: Json) -> int | None:
     return value if type(value) is int else None
 
 
-_KEYS: Final = (("byteorder", str), ("content-type", str), ("content-encoding", str), ("content-length", int))
+def _required(header: Mapping[str, Json], key: str) -> Json:
+    if key not in header:
+        raise Fault("header-key-missing", f"'{key}' is missing")
+    return header[key]
 
 
-def _check(header: Mapping[str, Any]) -> None:
-    """Raise Fault where one of the four required keys is missing or has a value that is not allowed."""
-    for key, kind in _KEYS:
-        if key not in header:
-            raise Fault("header-key-missing", f"'{key}' is missing")
-        if not isinstance(header[key], kind) or isinstance(header[key], bool):
-            wanted = "a string" if kind is str else "an integer"
-            raise Fault("header-key-mistyped", f"'{key}' is not {wanted}")
-        if kind is str and len(header[key]) > MAX_TEXT:
-            raise Fault("header-value-too-long", f"'{key}' is longer than {MAX_TEXT:,} characters")
-    if header["byteorder"] not in ("little", "big"):
-        raise Fault("header-value-unknown")
-    if header["content-length"] < 0:
-        raise Fault("content-length-negative")
+def _text(header: Mapping[str, Json], key: str) -> str:
+    text = _required(header, key)
+    if not isinstance(text, str):
+        raise Fault("header-key-mistyped", f"'{key}' is not a string")
+    return text
 
 
 def _finite(text: str) -> float:
