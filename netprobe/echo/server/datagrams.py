@@ -12,7 +12,7 @@ import socket
 import struct
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from netprobe.echo.server.poller import AGAIN
 from netprobe.kernel.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
@@ -109,7 +109,7 @@ class Datagrams:
                 continue
             self.received += 1
             destination = self._destination(ancillary)
-            if destination is None or not self._may_answer(peer, now):
+            if destination is None or not self._may_answer(peer[0], peer[1], now):
                 self.refused += 1
                 continue
             try:
@@ -136,8 +136,7 @@ class Datagrams:
                 return [(level, kind, data[:16] + (data[16:20] if data[:2] in _LINK_LOCAL else _NO_ADDRESS))]
         return [] if not self._ancillary else None
 
-    def _may_answer(self, peer: Any, now: float) -> bool:
-        host, port = peer[0], peer[1]
+    def _may_answer(self, host: str, port: int, now: float) -> bool:
         if port in self._ignored_ports:
             return False
         if self._limiter is None or (self._exempt_loopback and (host.startswith("127.") or host == "::1")):
