@@ -36,13 +36,13 @@ def bindtest(
     fails beside others are ``not-tested`` with the cause. What is no address raises :class:`netprobe.AddressError`;
     what is no vantage, or two of one name, :class:`netprobe.InvalidInputError`.
     """
-    from netprobe.reach.bindtest import Bindtest, Settings
-    from netprobe.reach.probe import LocalSession
+    from netprobe.reach.bindtest import Bindtest
     from netprobe.reach.records import Address, BindOptions, Protocol
-    from netprobe.reach.session import ProcessSession
+    from netprobe.reach.sessions.choice import session_for
+    from netprobe.reach.settings import Settings
     from netprobe.reach.vantages import vantages_of
 
-    sessions = [LocalSession() if x.kind == "local" else ProcessSession(x) for x in vantages_of(vantages)]
+    sessions = [session_for(vantage) for vantage in vantages_of(vantages)]
     protocols: list[Protocol] = [*(["tcp"] if tcp else []), *(["udp"] if udp else [])]  # type: ignore[list-item]
     settings = Settings(
         binds=tuple(Address.parse(text) for text in addresses),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
-from typing import Any, Literal
+from typing import Literal
 
 from netprobe.errors import AddressError
 from netprobe.outcome.evidence import Icmp
@@ -160,33 +160,6 @@ class HostFacts:
     def __post_init__(self) -> None:
         object.__setattr__(self, "texts", frozenset(x.address.text for x in self.addresses))
         object.__setattr__(self, "broadcasts", frozenset(x.broadcast for x in self.addresses if x.broadcast))
-
-    @classmethod
-    def from_hello(cls, hello: Mapping[str, Any]) -> HostFacts:
-        """The facts in a payload's hello line."""
-        links = tuple(Link(x["name"], x["index"], x["up"], x["loopback"]) for x in hello.get("links", ()))
-        names = {link.index: link.name for link in links}
-        addresses = []
-        for entry in hello.get("addresses", ()):
-            interface = names.get(entry.get("index"))
-            ip = ip_address(entry["address"])
-            zone = interface if ip.version == 6 and ip.is_link_local else None
-            addresses.append(HostAddress(Address(ip, zone), entry.get("prefix"), interface))
-        routes = {
-            f"{x['destination']}%{x['zone']}" if x.get("zone") else x["destination"]: Route(x["source"], x["errno"])
-            for x in hello.get("routes", ())
-        }
-        return cls(
-            system=system_name(str(hello.get("os", ""))),
-            release=str(hello.get("release", "")),
-            python=str(hello.get("python", "")),
-            host=str(hello.get("host", "")),
-            addresses=tuple(addresses),
-            links=links,
-            routes=routes,
-            ipv6=bool(hello.get("ipv6", True)),
-            stack=hello.get("stack"),
-        )
 
     def has(self, ip: IPv4Address | IPv6Address | str, zone: str | None = None) -> bool:
         """Is it an address of this host? All of 127.0.0.0/8 is, where the system has it so."""

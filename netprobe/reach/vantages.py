@@ -15,8 +15,9 @@ from dataclasses import dataclass, replace
 from netprobe.endpoints import parse_port
 from netprobe.errors import InvalidInputError
 
-__all__ = ["KEEP_ALIVE_S", "KINDS", "Vantage", "vantage_of", "vantages_of", "with_pythons"]
+__all__ = ["KEEP_ALIVE_S", "KINDS", "LOCAL", "Vantage", "vantage_of", "vantages_of", "with_pythons"]
 
+LOCAL = "local"
 KEEP_ALIVE_S = 5.0  # so long after its last word a vantage counts as dead
 CONNECT_S = 10
 PYTHON = "python3"

@@ -79,7 +79,7 @@ def test_a_right_is_needed_below_1024() -> None:
         command = ["setpriv", "--bounding-set=-net_bind_service", *command]
     done = subprocess.run(command, capture_output=True, text=True, env=clean_environment(), timeout=60, check=False)
     assert done.returncode == 3
-    assert "ports below 1024 need a right" in done.stderr
+    assert "ports below 1024 need root or CAP_NET_BIND_SERVICE" in done.stderr
     assert "1024" in done.stderr.partition("hint:")[2]
 
 

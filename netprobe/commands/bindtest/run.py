@@ -16,12 +16,13 @@ from netprobe.commands.bindtest.head import head_of
 from netprobe.commands.bindtest.vantages import Vantages, agreements_of
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import write_text
-from netprobe.reach.bindtest import Bindtest, Settings
-from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
+from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.conclude import conclude
-from netprobe.reach.listen import Arrival
+from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
 from netprobe.reach.records import Address, BindOptions, Cell, Protocol
+from netprobe.reach.responder import Arrival
 from netprobe.reach.rules import RULES, Rule
+from netprobe.reach.settings import Settings
 from netprobe.render.output import Document, Output
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import Column, View
@@ -88,16 +89,16 @@ def protocols_of(options: Options) -> tuple[Protocol, ...]:
 
 def run(output: Output, options: Options) -> Exit:
     """The whole test on this host."""
-    foreigners = Foreigners(output)
+    strangers = Strangers(output)
     document = cells_document(output, options)
     with (
         document,
         Vantages(output, options) as vantages,
-        Bindtest(settings_of(options), vantages.sessions, foreigners) as test,
+        Bindtest(settings_of(options), vantages.sessions, strangers) as test,
         interruptible(test.interrupt),
         output.progress() as progress,
     ):
-        foreigners.ports = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
+        strangers.ports = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         for error in test.errors:
             document.error(error)
         test.errors.clear()
@@ -179,7 +180,7 @@ def rules_of(cells: Sequence[Cell]) -> list[Rule]:
     return [RULES[name] for name in dict.fromkeys(name for cell in cells for name in cell.rules)]
 
 
-class Foreigners:
+class Strangers:
     """Reports everybody who comes to a listener and does not know the nonce."""
 
     def __init__(self, output: Output) -> None:
@@ -224,7 +225,7 @@ def by_hand_listen(output: Output, options: Options) -> Exit:
     document = output.document("bindtest listen", Visit, View(plain=visit_line, streams=True))
     with (
         document,
-        Bindtest(settings_of(options), sessions=(), on_foreigner=arrivals.put, on_arrival=arrivals.put) as test,
+        Bindtest(settings_of(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,
         interruptible(lambda: arrivals.put(None)),
     ):
         for error in test.errors:
@@ -263,12 +264,7 @@ def by_hand_connect(output: Output, options: Options) -> Exit:
         progress.show("connecting")
         cells = []
         for cell in connect(
-            [target_of(text) for text in options["connect"]],
-            protocols_of(options),
-            options["nonce"],
-            timeout=options["timeout"],
-            payload_size=options["payload"],
-            source=Address.parse(options["source"]) if options["source"] else None,
+            [parse_target(text) for text in options["connect"]], options["nonce"], settings_of(options)
         ):
             cells.append(cell)
             add(document, cell)

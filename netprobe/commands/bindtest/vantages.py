@@ -14,9 +14,9 @@ from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.agreement import Agreement, agreements
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.expectations import Expectations, read, save
-from netprobe.reach.probe import LocalSession, Session
 from netprobe.reach.records import Cell
-from netprobe.reach.session import ProcessSession
+from netprobe.reach.sessions.choice import session_for
+from netprobe.reach.sessions.session import Session
 from netprobe.reach.vantages import Vantage, unique, vantage_of, with_pythons
 from netprobe.render.output import Document, Output
 
@@ -80,15 +80,11 @@ class Vantages:
         def noise(text: str) -> None:
             self._output.detail(f"{vantage.name}: {text}")
 
-        if vantage.kind == "local":
-            return LocalSession()
-        if vantage.kind == "ssh" and self._options["inventory"]:
-            from netprobe.reach.fleet import Fleet, FleetSession, has_asyncssh
+        if self._fleet is None and self._options["inventory"]:
+            from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
 
-            if has_asyncssh():
-                self._fleet = self._fleet or Fleet()
-                return FleetSession(vantage, self._fleet, noise)
-        return ProcessSession(vantage, noise)
+            self._fleet = Fleet() if has_asyncssh() else None
+        return session_for(vantage, noise, self._fleet)
 
     def report(self, document: Document[Cell], test: Bindtest) -> None:
         """Vantages that failed: status 1 if another one could be used, 3 if none could."""

@@ -1,4 +1,4 @@
-"""Listeners: never wider or longer than asked, and silent towards strangers."""
+"""The responder: never wider or longer than asked, and silent towards strangers."""
 
 from __future__ import annotations
 
@@ -10,31 +10,30 @@ from contextlib import suppress
 import pytest
 
 from netprobe.prober import payload
-from netprobe.reach.listen import Arrival, Listeners
-from netprobe.reach.opening import listener_error
 from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
+from netprobe.reach.responder import Arrival, Responder, listener_error
 
 HOME = [Address.parse("127.0.0.1")]
 BOTH: tuple[Protocol, ...] = ("tcp", "udp")
 
 
 @pytest.fixture
-def listeners() -> Iterator[Listeners]:
-    with Listeners("secret") as opened:
+def responder() -> Iterator[Responder]:
+    with Responder("secret") as opened:
         yield opened
 
 
-def started(listeners: Listeners, *protocols: Protocol, options: BindOptions | None = None) -> list[Listening]:
-    opened = listeners.open(HOME, protocols or BOTH, options or BindOptions())
-    listeners.start()
+def started(responder: Responder, *protocols: Protocol, options: BindOptions | None = None) -> list[Listening]:
+    opened = responder.open(HOME, protocols or BOTH, options or BindOptions())
+    responder.start()
     return opened
 
 
-def until_foreigner(listeners: Listeners) -> Arrival:
+def until_stranger(responder: Responder) -> Arrival:
     deadline = time.monotonic() + 5
-    while not listeners.foreigners and time.monotonic() < deadline:
+    while not responder.strangers and time.monotonic() < deadline:
         time.sleep(0.005)
-    return listeners.foreigners[0]
+    return responder.strangers[0]
 
 
 def port_that_nobody_has() -> int:
@@ -47,14 +46,14 @@ def port_that_nobody_has() -> int:
     raise AssertionError("no port is free")
 
 
-def test_tcp_and_udp_get_the_same_free_port(listeners: Listeners) -> None:
-    tcp, udp = started(listeners)
+def test_tcp_and_udp_get_the_same_free_port(responder: Responder) -> None:
+    tcp, udp = started(responder)
     assert tcp.port == udp.port != 0
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\n", b"x" * 5000, payload.probe_line("wrong", "ab", 0)])
-def test_a_stranger_gets_not_a_byte(listeners: Listeners, said: bytes) -> None:
-    tcp, udp = started(listeners)
+def test_a_stranger_gets_not_a_byte(responder: Responder, said: bytes) -> None:
+    tcp, udp = started(responder)
     with socket.create_connection(("127.0.0.1", tcp.port), timeout=5) as client:
         client.sendall(said)
         try:
@@ -62,7 +61,7 @@ def test_a_stranger_gets_not_a_byte(listeners: Listeners, said: bytes) -> None:
         except ConnectionResetError:
             answer = b""
     assert answer == b""
-    assert until_foreigner(listeners).peer == "127.0.0.1"
+    assert until_stranger(responder).peer == "127.0.0.1"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.2)
         client.sendto(said[:1400], ("127.0.0.1", udp.port))
@@ -70,16 +69,16 @@ def test_a_stranger_gets_not_a_byte(listeners: Listeners, said: bytes) -> None:
             client.recvfrom(100)
 
 
-def test_a_stranger_who_says_nothing_is_reported_too(listeners: Listeners) -> None:
-    (tcp,) = started(listeners, "tcp")
+def test_a_stranger_who_says_nothing_is_reported_too(responder: Responder) -> None:
+    (tcp,) = started(responder, "tcp")
     with socket.create_connection(("127.0.0.1", tcp.port)) as client:
-        arrival = until_foreigner(listeners)
+        arrival = until_stranger(responder)
         assert arrival.peer_port == client.getsockname()[1]
         assert not arrival.proven
 
 
-def test_who_knows_the_nonce_gets_a_proof_and_the_payload_back(listeners: Listeners) -> None:
-    tcp, udp = started(listeners)
+def test_who_knows_the_nonce_gets_a_proof_and_the_payload_back(responder: Responder) -> None:
+    tcp, udp = started(responder)
     lines: list[dict[str, object]] = []
     cells = [{"id": x.id, "protocol": x.protocol, "address": "127.0.0.1", "port": x.port} for x in (tcp, udp)]
     payload.run({"nonce": "secret", "timeout": 5.0, "payload": 300_000, "cells": cells}, lines.append)
@@ -88,11 +87,11 @@ def test_who_knows_the_nonce_gets_a_proof_and_the_payload_back(listeners: Listen
     assert said[tcp.id]["payload_received"] == 300_000
     assert said[udp.id]["payload_received"] == payload.DATAGRAM_LIMIT
     assert said[tcp.id]["listener"] == tcp.id
-    assert {arrival.proven for arrival in listeners.arrivals.values()} == {True}
+    assert {arrival.proven for arrival in responder.arrivals.values()} == {True}
 
 
-def test_a_split_line_is_read_whole(listeners: Listeners) -> None:
-    (tcp,) = started(listeners, "tcp")
+def test_a_split_line_is_read_whole(responder: Responder) -> None:
+    (tcp,) = started(responder, "tcp")
     with socket.create_connection(("127.0.0.1", tcp.port), timeout=5) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in payload.probe_line("secret", "ab" * 16, 0):
@@ -101,8 +100,8 @@ def test_a_split_line_is_read_whole(listeners: Listeners) -> None:
 
 
 def test_nothing_is_open_after_the_end() -> None:
-    with Listeners("secret") as listeners:
-        tcp, udp = started(listeners)
+    with Responder("secret") as responder:
+        tcp, udp = started(responder)
         client = socket.create_connection(("127.0.0.1", tcp.port), timeout=5)
     with client, suppress(ConnectionResetError):
         client.settimeout(5)
@@ -111,31 +110,31 @@ def test_nothing_is_open_after_the_end() -> None:
     cells = [{"id": x.id, "protocol": x.protocol, "address": "127.0.0.1", "port": x.port} for x in (tcp, udp)]
     payload.run({"nonce": "secret", "timeout": 5.0, "cells": cells}, lines.append)
     assert {line["errno"] for line in lines if "cell" in line} == {"ECONNREFUSED"}
-    listeners.close()
+    responder.close()
 
 
-def test_one_address_that_cannot_be_opened_does_not_sink_the_rest(listeners: Listeners) -> None:
+def test_one_address_that_cannot_be_opened_does_not_sink_the_rest(responder: Responder) -> None:
     binds = [Address.parse("192.0.2.200"), Address.parse("fe80::1"), *HOME]
-    opened = listeners.open(binds, ("tcp",), BindOptions())
+    opened = responder.open(binds, ("tcp",), BindOptions())
     assert [x.errno for x in opened] == ["EADDRNOTAVAIL", "EINVAL", None]
 
 
-def test_v6only_is_what_the_socket_says(listeners: Listeners) -> None:
+def test_v6only_is_what_the_socket_says(responder: Responder) -> None:
     for wanted in (True, False):
-        (opened,) = listeners.open([Address.parse("::")], ("tcp",), BindOptions(v6only=wanted))
+        (opened,) = responder.open([Address.parse("::")], ("tcp",), BindOptions(v6only=wanted))
         assert opened.v6only is wanted
 
 
-def test_reuse_port_lets_listeners_share_one(listeners: Listeners) -> None:
+def test_reuse_port_lets_listeners_share_one(responder: Responder) -> None:
     port = port_that_nobody_has()
     binds = [Address.parse("127.0.0.1"), Address.parse("0.0.0.0")]
-    opened = listeners.open(binds, ("tcp", "udp"), BindOptions(port=port, reuse_port=True))
+    opened = responder.open(binds, ("tcp", "udp"), BindOptions(port=port, reuse_port=True))
     assert all(x.is_open for x in opened)
     assert {x.port for x in opened} == {port}
 
 
-def test_freebind_binds_what_nobody_has(listeners: Listeners) -> None:
-    opened = listeners.open([Address.parse("192.0.2.200")], BOTH, BindOptions(freebind=True))
+def test_freebind_binds_what_nobody_has(responder: Responder) -> None:
+    opened = responder.open([Address.parse("192.0.2.200")], BOTH, BindOptions(freebind=True))
     assert all(x.is_open for x in opened)
 
 
@@ -148,7 +147,7 @@ def test_freebind_binds_what_nobody_has(listeners: Listeners) -> None:
         ("ENODEV", "0.0.0.0", BindOptions(device="nope"), "nope"),
         ("EINVAL", "fe80::1", BindOptions(), "zone"),
         ("EAFNOSUPPORT", "::1", BindOptions(), "no IPv6"),
-        ("EPERM", "0.0.0.0", BindOptions(device="e0"), "right"),
+        ("EPERM", "0.0.0.0", BindOptions(device="e0"), "CAP_NET_RAW"),
         ("EWEIRD", "0.0.0.0", BindOptions(), "EWEIRD"),
     ],
 )

@@ -1,0 +1,64 @@
+"""A vantage behind a subprocess: what it says is not trusted, and nothing of it stays."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shlex
+import sys
+from typing import Any
+
+import pytest
+
+from netprobe.reach.messages import Crash, Done, Hello, Message, Request
+from netprobe.reach.sessions.process import ProcessSession
+from netprobe.reach.sessions.travel import program
+from netprobe.reach.unusable import VantageError
+from netprobe.reach.vantages import vantage_of
+
+REQUEST = Request(nonce="n", timeout=0.5)
+HELLO: dict[str, Any] = {"hello": {"version": 1, "os": "Linux"}}
+
+
+def ask(program_text: str) -> tuple[list[Message], list[str]]:
+    """What comes of a session whose vantage runs ``program_text`` in place of a prober, and its noise."""
+    messages: list[Message] = []
+    noise: list[str] = []
+    vantage = vantage_of(f"v=exec:{sys.executable} -c {shlex.quote(program_text)}")
+    ProcessSession(vantage, noise.append).run(REQUEST, messages.append)
+    return messages, noise
+
+
+def saying(*lines: object) -> str:
+    text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+    return f"import sys; sys.stdin.read(); sys.stdout.write({text!r})"
+
+
+def test_what_travels_is_readable_by_python_3_6() -> None:
+    ast.parse(program(REQUEST), feature_version=(3, 6))
+
+
+def test_noise_before_the_hello_is_passed_on() -> None:
+    messages, noise = ask(saying("Welcome!", "{ not json", '{"json": "of somebody else"}', HELLO, {"done": True}))
+    assert [type(message) for message in messages] == [Hello, Done]
+    assert noise == ["Welcome!", "{ not json", '{"json": "of somebody else"}']
+
+
+def test_a_crash_is_passed_on() -> None:
+    messages, _ = ask(saying({"crash": "Traceback: ValueError"}))
+    assert messages == [Crash("Traceback: ValueError")]
+
+
+def test_endless_output_ends_the_session() -> None:
+    with pytest.raises(VantageError, match="more than any prober"):
+        ask("import sys\nwhile True: sys.stdout.write('x' * 65536)")
+
+
+def test_silence_after_the_hello_is_a_dead_link() -> None:
+    with pytest.raises(VantageError, match=r"nothing heard for 5\.5 s"):
+        ask(f"import time; print({json.dumps(HELLO)!r}, flush=True); time.sleep(60)")
+
+
+def test_a_program_that_is_not_here_is_named() -> None:
+    with pytest.raises(VantageError, match="nowhere is not installed here"):
+        ProcessSession(vantage_of("exec:nowhere")).run(REQUEST, lambda message: None)
