@@ -18,7 +18,7 @@ from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
 from netprobe.reach.listener import Listener
-from netprobe.reach.messages import Answer, Message
+from netprobe.reach.messages import Answer, Crash, Message
 from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
 from netprobe.reach.responder import Arrival
@@ -133,6 +133,9 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
     ]
     messages: list[Message] = []
     LocalSession().run(build_request(questions, nonce, settings), messages.append)
+    crash = next((message for message in messages if isinstance(message, Crash)), None)
+    if crash is not None:
+        raise CannotRunError(LOCAL, f"the prober crashed: {crash.summary}")
     answers = {message.id: message for message in messages if isinstance(message, Answer)}
     here = host_facts()
     for question in questions:

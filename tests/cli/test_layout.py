@@ -164,6 +164,15 @@ def test_no_command_asks_for_the_format(module: str) -> None:
         ] == []
 
 
+@pytest.mark.parametrize("module", [name for name in MODULES if room_of(name) == "render"])
+def test_renderers_take_typed_reports(module: str) -> None:
+    assert [
+        f"line {node.lineno}: {ast.unparse(node)}"
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.arg) and node.annotation is not None and "Any" in ast.unparse(node.annotation)
+    ] == []
+
+
 @pytest.mark.parametrize(
     "module", [name for name in MODULES if room_of(name) not in TRAVELS and name != "netprobe.verdicts"]
 )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import select
 import shlex
 import sys
 from typing import Any
@@ -62,3 +64,21 @@ def test_silence_after_the_hello_is_a_dead_link() -> None:
 def test_a_program_that_is_not_here_is_named() -> None:
     with pytest.raises(VantageError, match="nowhere is not installed here"):
         ProcessSession(parse_vantage("exec:nowhere")).run(REQUEST, lambda message: None)
+
+
+def test_stop_ends_the_session_and_takes_the_children_along() -> None:
+    child = (
+        f"import os, time; print(os.getpid(), flush=True); print({json.dumps(HELLO)!r}, flush=True); time.sleep(600)"
+    )
+    noise: list[str] = []
+    inner = f"{sys.executable} -c {shlex.quote(child)}"
+    session = ProcessSession(parse_vantage(f"exec:sh -c {shlex.quote(inner + '; true')}"), noise.append)
+    watched: list[int] = []
+
+    def stop(message: Message) -> None:
+        watched.append(os.pidfd_open(int(noise[0])))
+        session.stop()
+
+    session.run(REQUEST, stop)
+    assert select.select(watched, [], [], 30)[0]  # readable: the grandchild is gone
+    os.close(*watched)

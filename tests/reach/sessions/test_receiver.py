@@ -81,5 +81,5 @@ def test_a_further_request_makes_room_for_its_own_answers() -> None:
     receiver.expect(REQUEST)
     receiver.feed(WHOLE)
     receiver.expect(Request("n", 1.0, cells=(CellRequest(2, "udp", "127.0.0.1", 9),)))
-    receiver.feed(lines({**ANSWER, "cell": 2}, {"done": True}))
-    assert [type(message) for message in messages] == [*MESSAGES, Answer, Done]
+    receiver.feed(lines(HELLO, {**ANSWER, "cell": 2}, {"done": True}))
+    assert [type(message) for message in messages] == [*MESSAGES, *MESSAGES]

@@ -1,4 +1,4 @@
-"""When a peer counts as quiet: the server's loop in this process, with a clock that the test moves on."""
+"""When a connection counts as quiet: the server's loop in this process, with a clock that the test advances."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from netprobe.echo.server import loop
-from netprobe.echo.server.happenings import Draining, Happening, Summary
-from netprobe.echo.server.limits import Limits
-from netprobe.echo.server.loop import QUIET, Server
+from netprobe.echo.server.events import Draining, ServerEvent, ServerSummary
+from netprobe.echo.server.loop import QUIET, ServerLoop, ServerSettings
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pipe is the lifeline, and that is no socket")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "win32", reason="the lifeline is a pipe, which select cannot watch there"
+)
 
 
 class Clock:
-    """Seconds that pass when the test says so; a server looks at them at each event and each time-out."""
+    """Seconds that pass when the test says so; a server reads them at each event and each time-out."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -37,8 +38,8 @@ class Scene:
         self._lifeline, self._lifeline_end = os.pipe()
         self._errors: list[BaseException] = []
 
-    def run(self, limits: Limits, act: Callable[[socket.socket], None]) -> Summary:
-        """What the server sums up after ``act(sock)``, which calls ``stop``."""
+    def run(self, settings: ServerSettings, act: Callable[[socket.socket], None]) -> ServerSummary:
+        """The server's summary after ``act(sock)``, which calls ``stop``."""
         listener = socket.create_server(("127.0.0.1", 0))
         address = listener.getsockname()
 
@@ -53,7 +54,7 @@ class Scene:
                 self.stop()
 
         thread = threading.Thread(target=peer)
-        server = Server([listener], limits, self._say, self._lifeline)
+        server = ServerLoop([listener], settings, self._emit, self._lifeline)
         thread.start()
         try:
             return server.run()
@@ -68,7 +69,7 @@ class Scene:
             os.close(self._lifeline_end)
             assert self.draining.wait(20)
 
-    def _say(self, event: Happening) -> None:
+    def _emit(self, event: ServerEvent) -> None:
         if isinstance(event, Draining):
             self.draining.set()
 
@@ -86,11 +87,11 @@ def talk(sock: socket.socket, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [64, 1000, 20_000])
-def test_a_draining_server_waits_for_who_talks_and_not_for_who_is_quiet(scene: Scene, size: int) -> None:
+def test_a_draining_server_waits_for_busy_connections_and_not_for_quiet_ones(scene: Scene, size: int) -> None:
     def act(sock: socket.socket) -> None:
         for _ in range(3):
             talk(sock, size)
-        scene.clock.now += 10.0  # it was quiet before the stop: what it says next may be on its way
+        scene.clock.now += 10.0  # it was quiet before the stop: its next message may be on its way
         scene.stop()
         for _ in range(5):
             talk(sock, size)
@@ -98,14 +99,14 @@ def test_a_draining_server_waits_for_who_talks_and_not_for_who_is_quiet(scene: S
         scene.clock.now += QUIET
         assert sock.recv(1) == b""
 
-    summary = scene.run(Limits(drain_timeout=100.0), act)
+    summary = scene.run(ServerSettings(drain_timeout=100.0), act)
     assert summary.received_bytes == summary.sent_bytes == 8 * size
     assert summary.undelivered_bytes == 0
 
 
 @pytest.mark.parametrize("log", [False, True])
 @pytest.mark.parametrize("size", [64, 1000, 20_000])
-def test_each_message_starts_the_idle_time_anew(scene: Scene, size: int, log: bool) -> None:
+def test_each_message_restarts_the_idle_timeout(scene: Scene, size: int, log: bool) -> None:
     def act(sock: socket.socket) -> None:
         for _ in range(6):
             talk(sock, size)
@@ -115,5 +116,5 @@ def test_each_message_starts_the_idle_time_anew(scene: Scene, size: int, log: bo
         assert sock.recv(1) == b""
         scene.stop()
 
-    summary = scene.run(Limits(idle_timeout=0.4, log=log), act)
+    summary = scene.run(ServerSettings(idle_timeout=0.4, log=log), act)
     assert summary.received_bytes == summary.sent_bytes == 7 * size

@@ -9,16 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from netprobe.echo.server.datagrams import TALK_BACK, Datagrams
-from netprobe.echo.server.listening import Wanted, open_sockets
-from netprobe.echo.server.rate import Rate
+from netprobe.echo.server.bind import BindSettings, open_sockets
+from netprobe.echo.server.datagrams import REPLYING_PORTS, Datagrams, RateLimiter
 from tests.echo.running import Server
 
 
 @pytest.fixture
 def echoing() -> Iterator[tuple[socket.socket, Datagrams]]:
     """A UDP socket of the server on all loopback addresses, not in any loop."""
-    ((sock,),) = open_sockets(Wanted(hosts=("0.0.0.0",), port=0, tcp=False))
+    ((sock,),) = open_sockets(BindSettings(hosts=("0.0.0.0",), port=0, tcp=False))
     with sock:
         yield sock, Datagrams(sock, None, memoryview(bytearray(65536)))
 
@@ -30,8 +29,8 @@ def client(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     return sock
 
 
-def test_the_first_datagram_is_answered_also_when_it_came_before_the_loop() -> None:
-    ((sock,),) = open_sockets(Wanted(port=0, tcp=False))
+def test_a_datagram_that_came_before_the_loop_is_answered() -> None:
+    ((sock,),) = open_sockets(BindSettings(port=0, tcp=False))
     with sock, client() as peer:
         peer.sendto(b"early", sock.getsockname())
         Datagrams(sock, None, memoryview(bytearray(65536))).readable()
@@ -58,10 +57,10 @@ def test_exactly_what_came_goes_back(size: int, echoing: tuple[socket.socket, Da
         assert peer.recv(70000) == data
 
 
-def test_services_that_talk_back_get_no_answer(echoing: tuple[socket.socket, Datagrams]) -> None:
+def test_services_that_reply_by_themselves_get_no_answer(echoing: tuple[socket.socket, Datagrams]) -> None:
     sock, datagrams = echoing
     port = sock.getsockname()[1]
-    assert {7, 13, 17, 19, 53, 123, 161, 1900, 5353, 11211} <= TALK_BACK
+    assert {7, 13, 17, 19, 53, 123, 161, 1900, 5353, 11211} <= REPLYING_PORTS
     sock.sendto(b"loop", ("127.0.0.1", port))  # from another one of us: the same port
     datagrams.readable()
     assert (datagrams.received, datagrams.answered, datagrams.refused) == (1, 0, 1)
@@ -69,7 +68,7 @@ def test_services_that_talk_back_get_no_answer(echoing: tuple[socket.socket, Dat
 
 def test_two_ports_of_one_server_do_not_answer_each_other(echoing: tuple[socket.socket, Datagrams]) -> None:
     sock, _ = echoing
-    ((other,),) = open_sockets(Wanted(port=0, tcp=False))
+    ((other,),) = open_sockets(BindSettings(port=0, tcp=False))
     ports = {s.getsockname()[1] for s in (sock, other)}
     datagrams = Datagrams(sock, None, memoryview(bytearray(65536)), ports)
     with other:
@@ -80,8 +79,8 @@ def test_two_ports_of_one_server_do_not_answer_each_other(echoing: tuple[socket.
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the numbers are Linux'")
 @pytest.mark.parametrize("option", [29, 40], ids=["SO_TIMESTAMP", "SO_RXQ_OVFL"])
-def test_what_else_the_kernel_tells_of_a_datagram_is_not_in_the_way(option: int) -> None:
-    ((sock,),) = open_sockets(Wanted(port=0, tcp=False))
+def test_other_ancillary_data_does_no_harm(option: int) -> None:
+    ((sock,),) = open_sockets(BindSettings(port=0, tcp=False))
     with sock, client() as peer:
         sock.setsockopt(socket.SOL_SOCKET, option, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -97,16 +96,16 @@ def test_what_else_the_kernel_tells_of_a_datagram_is_not_in_the_way(option: int)
 
 
 def test_a_peer_beyond_its_rate_is_not_answered_and_the_table_stays_small() -> None:
-    rate = Rate(10, peers=100)
-    assert sum(rate.allows("a", 0.0) for _ in range(50)) == 10
-    assert sum(rate.allows("a", 1.0) for _ in range(50)) == 10
-    assert sum(rate.allows("a", 1.25) for _ in range(50)) == 2
+    limiter = RateLimiter(10, peers=100)
+    assert sum(limiter.allows("a", 0.0) for _ in range(50)) == 10
+    assert sum(limiter.allows("a", 1.0) for _ in range(50)) == 10
+    assert sum(limiter.allows("a", 1.25) for _ in range(50)) == 2
     for number in range(10_000):
-        rate.allows(f"spoofed {number}", 2.0)
-    assert len(rate) == 100
+        limiter.allows(f"spoofed {number}", 2.0)
+    assert len(limiter) == 100
 
 
-def test_a_rate_that_was_asked_for_holds_for_loopback_too() -> None:
+def test_an_explicit_rate_applies_to_loopback_too() -> None:
     running = Server("--udp", "--rate", "5")
     with client() as peer:
         for _ in range(200):

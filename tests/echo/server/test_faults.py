@@ -1,4 +1,4 @@
-"""What may befall a server: too many, too slow, too greedy, gone in the middle, killed."""
+"""What may happen to a server: too many peers, too slow, too greedy, gone in the middle; workers killed."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_ten_thousand_connections_are_open_while_fifty_talk() -> None:
 
 
 @linux
-def test_peers_that_never_read_cost_no_more_than_they_are_allowed() -> None:
+def test_peers_that_never_read_cost_no_more_than_max_buffer() -> None:
     allowed = 300_000
     with Server("--tcp", "--max-buffer", str(allowed)) as server:
         pid = server.process.pid
@@ -102,12 +102,12 @@ def test_peers_that_never_read_cost_no_more_than_they_are_allowed() -> None:
                 sock.close()
 
 
-def test_who_sends_a_byte_now_and_then_is_idle_in_between_but_no_longer() -> None:
+def test_a_byte_now_and_then_restarts_the_idle_timeout() -> None:
     with Server("--tcp", "--idle-timeout", "1", "--log") as server, server.connect() as loris:
         for _ in range(12):  # each pause is shorter than the time-out, all together they are longer
             talk(loris, b"z")
             assert not select.select([loris], [], [], 0.2)[0]
-        assert loris.recv(1) == b""  # now it says nothing
+        assert loris.recv(1) == b""  # now it is silent
         ended = server.event("ended")
         assert (ended["received_bytes"], ended["sent_bytes"], ended["ended"]) == (12, 12, "idle")
 
@@ -161,7 +161,7 @@ def test_when_descriptors_run_out_accepting_pauses_and_recovers_without_spinning
             assert server.event("accept-paused")["cause"] == "EMFILE"
             talk(early, b"connections that stand go on" * 100)
             used, began = processor_seconds(pid), time.monotonic()
-            assert not select.select([waiting[-1]], [], [], 2)[0]  # nobody has taken it
+            assert not select.select([waiting[-1]], [], [], 2)[0]  # nobody accepts it
             elapsed = time.monotonic() - began
             assert processor_seconds(pid) - used < elapsed / 4
             for sock in waiting[:40]:
@@ -192,7 +192,7 @@ def test_a_flood_past_the_backlog_is_served_in_the_end() -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
-def test_sigterm_under_load_loses_no_byte_that_was_owed(options: tuple[str, ...]) -> None:
+def test_sigterm_under_load_loses_no_pending_byte(options: tuple[str, ...]) -> None:
     with Server("--tcp", "--drain-timeout", "20", *options) as server:
         socks = [server.connect() for _ in range(20)]
         sent, got = [0] * len(socks), [0] * len(socks)

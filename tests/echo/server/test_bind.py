@@ -1,4 +1,4 @@
-"""Where a server listens: hosts, families, unix sockets, what systemd hands over, and what the kernel makes of it."""
+"""Where a server listens: hosts, families, unix sockets, sockets inherited from systemd, the effective backlog."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.echo.server.accepting import Accepting
-from netprobe.echo.server.listening import Wanted, handed_over, open_sockets
+from netprobe.echo.server.bind import BindSettings, inherited_sockets, open_sockets
 from netprobe.errors import CannotRunError
 from tests.conftest import NETPROBE, Run, run_process
 from tests.echo.running import Server
@@ -74,7 +73,7 @@ def test_a_unix_socket_echoes_and_its_file_goes_with_the_server(tmp_path: Path) 
     assert not path.exists()
 
 
-def test_the_file_of_a_dead_server_is_taken_over_and_that_of_a_living_one_is_not(tmp_path: Path, netprobe: Run) -> None:
+def test_the_file_of_a_dead_server_is_replaced_and_that_of_a_running_one_is_not(tmp_path: Path, netprobe: Run) -> None:
     path = tmp_path / "echo"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -85,7 +84,7 @@ def test_the_file_of_a_dead_server_is_taken_over_and_that_of_a_living_one_is_not
     (tmp_path / "file").write_text("mine")
     ran = netprobe("echo", "serve", "--unix", str(tmp_path / "file"))
     assert ran.status == 3
-    assert "no socket" in ran.stderr
+    assert "not a socket" in ran.stderr
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -102,7 +101,7 @@ def test_a_server_with_a_full_backlog_is_not_waited_for(tmp_path: Path, netprobe
 
 @pytest.mark.parametrize("options", [(), ("--workers", "2")])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_who_is_ended_as_soon_as_it_is_heard_of_ends_as_ever(
+def test_a_signal_right_after_the_first_line_ends_the_server_as_usual(
     number: int, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     path = tmp_path / "echo"
@@ -120,7 +119,7 @@ def test_a_successor_keeps_its_file_when_the_one_before_has_drained(options: tup
         old.connect(str(path))
         assert echoed(old) == b"hello"
         old.setblocking(False)
-        while select.select([], [old], [], 0.5)[1]:  # until the server owes more than we take
+        while select.select([], [old], [], 0.5)[1]:  # until the server has more pending than we take
             old.send(bytes(65536))
         before.process.send_signal(signal.SIGTERM)
         before.event("draining")
@@ -141,10 +140,10 @@ def test_a_file_that_somebody_else_put_there_stays(tmp_path: Path) -> None:
     assert path.read_text() == "mine"
 
 
-def test_the_effective_backlog_is_told() -> None:
+def test_the_effective_backlog_is_reported() -> None:
     somaxconn = Path("/proc/sys/net/core/somaxconn")
     if not somaxconn.exists():
-        pytest.skip("only Linux tells it")
+        pytest.skip("only Linux shows it")
     most = int(somaxconn.read_text())
     with Server("--tcp", "--backlog", "7") as server:
         assert (server.listening["backlog"], server.listening["backlog_asked"]) == (7, 7)
@@ -167,7 +166,7 @@ def test_no_more_than_max_connections_are_taken_and_the_rest_waits() -> None:
             sock.close()
 
 
-def test_a_limit_that_nobody_waits_for_is_not_told() -> None:
+def test_a_limit_that_nobody_waits_for_is_not_reported() -> None:
     with Server("--tcp", "--max-connections", "1", "--log") as server:
         for _ in range(20):
             with server.connect() as sock:
@@ -192,7 +191,7 @@ def test_two_listeners_pause_once() -> None:
             sock.close()
 
 
-def test_more_sockets_than_select_can_tell_apart() -> None:
+def test_more_sockets_than_select_can_watch() -> None:
     hosts = [option for number in range(1, 27) for option in ("--host", f"127.0.0.{number}")]
     with Server(*hosts, "--workers", "20", prefix=("prlimit", "--nofile=4096")) as server:
         for _ in range(20):
@@ -229,9 +228,9 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
-def test_what_systemd_hands_over_takes_the_place_of_host_and_port() -> None:
+def test_sockets_from_systemd_replace_host_and_port() -> None:
     prefix = (sys.executable, "-c", ACTIVATE, "tcp,udp")
-    with Server("--port", "1", prefix=prefix) as server:  # port 1 would be refused to most of us
+    with Server("--port", "1", prefix=prefix) as server:  # port 1 needs root for most of us
         tcp, udp = listening(server, 2)
         assert (tcp["protocol"], udp["protocol"]) == ("tcp", "udp")
         with socket.create_connection(("127.0.0.1", tcp["port"]), 10) as sock:
@@ -239,46 +238,33 @@ def test_what_systemd_hands_over_takes_the_place_of_host_and_port() -> None:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
             sock.connect(("127.0.0.1", udp["port"]))
             sock.settimeout(10)
-            sock.send(b"early")  # nobody asked the kernel for its destination, if the server is not there yet
+            sock.send(b"early")  # its destination is unknown if the server has not started yet
             assert echoed(sock) in (b"early", b"hello")
         status, _, err = server.stop()
     assert (status, err) == (0, "")
 
 
-def test_what_is_no_listening_socket_is_refused() -> None:
-    assert handed_over({}) == []
-    assert handed_over({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
+def test_what_is_not_a_listening_socket_is_refused() -> None:
+    assert inherited_sockets({}) == []
+    assert inherited_sockets({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) == []
     program = (
         "import os; r, w = os.pipe(); os.dup2(r, 3)\n"
         "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'}\n"
-        "from netprobe.echo.server.listening import handed_over\n"
-        "handed_over(os.environ)\n"
+        "from netprobe.echo.server.bind import inherited_sockets\n"
+        "inherited_sockets(os.environ)\n"
     )
     ran = run_process([sys.executable, "-c", program])
-    assert "CannotRunError: LISTEN_FDS: descriptor 3: is no socket (ENOTSOCK)" in ran.stderr
+    assert "CannotRunError: LISTEN_FDS: descriptor 3: is not a socket (ENOTSOCK)" in ran.stderr
 
 
-def test_a_descriptor_that_is_not_open_is_told_by_its_number() -> None:
+def test_a_descriptor_that_is_not_open_is_named_by_its_number() -> None:
     program = f'LISTEN_PID=$$ LISTEN_FDS=1 exec "{NETPROBE}" echo serve 3>&-'
     ran = run_process(["sh", "-c", program])
     assert ran.status == 3
-    assert ran.stderr == "netprobe: LISTEN_FDS: descriptor 3: is no socket (EBADF)\n"
+    assert ran.stderr == "netprobe: LISTEN_FDS: descriptor 3: is not a socket (EBADF)\n"
 
 
-def test_a_listener_that_its_owner_shuts_down_is_given_up_and_the_rest_goes_on() -> None:
-    owner, other = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
-    with owner, other:
-        lost = []
-        kept = Accepting([owner, other], lambda: True, lambda *_: None, lambda _: None, lambda *told: lost.append(told))
-        owner.shutdown(socket.SHUT_RDWR)
-        assert not kept.take(owner)
-        assert lost == [(owner, "EINVAL")]
-        kept.take_all()  # comes to an end
-        assert kept.listeners == [other]
-        assert kept.may_resume()
-
-
-def test_a_server_whose_listener_was_shut_down_tells_it_and_still_drains() -> None:
+def test_a_server_whose_listener_was_shut_down_reports_it_and_still_drains() -> None:
     with socket.create_server(("127.0.0.1", 0)) as owner:
         prefix = (sys.executable, "-c", HAND_OVER, str(owner.fileno()))
         with Server(prefix=prefix, pass_fds=(owner.fileno(),)) as server, server.connect() as sock:
@@ -292,7 +278,7 @@ def test_a_server_whose_listener_was_shut_down_tells_it_and_still_drains() -> No
 
 
 def test_every_worker_has_sockets_of_its_own_on_the_same_port() -> None:
-    sets = open_sockets(Wanted(port=0, workers=3))
+    sets = open_sockets(BindSettings(port=0, workers=3))
     names = [[sock.getsockname() for sock in own] for own in sets]
     for own in sets:
         for sock in own:
@@ -307,7 +293,7 @@ def test_no_socket_stays_open_when_one_cannot_be_opened() -> None:
         pytest.skip("counts in /proc")
     before = len(list(own.iterdir()))
     with pytest.raises(CannotRunError, match="no interface of this host"):
-        open_sockets(Wanted(hosts=("127.0.0.1", "203.0.113.1"), port=0))
+        open_sockets(BindSettings(hosts=("127.0.0.1", "203.0.113.1"), port=0))
     assert len(list(own.iterdir())) == before
 
 
@@ -329,7 +315,7 @@ def test_no_socket_stays_open_when_one_cannot_be_opened() -> None:
         (("--workers", "0"), 2, "0"),
     ],
 )
-def test_where_nobody_can_listen_is_one_line(args: tuple[str, ...], status: int, why: str, netprobe: Run) -> None:
+def test_a_bind_that_fails_is_one_line(args: tuple[str, ...], status: int, why: str, netprobe: Run) -> None:
     ran = netprobe("echo", "serve", *args)
     assert (ran.status, ran.stdout) == (status, "")
     assert why in ran.stderr

@@ -1,4 +1,4 @@
-"""What is ready: in turns where the kernel takes turns, and the whole server on systems without epoll."""
+"""epoll rotates through ready descriptors, and the whole server works on systems without epoll."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from contextlib import ExitStack
 
 import pytest
 
-from netprobe.echo.server.readiness import BATCH, READ, readiness
+from netprobe.echo.server.poller import BATCH, READ, new_poller
 from tests.echo.running import Server, exactly
 
 ELSEWHERE = """
-import os, runpy, select, sys  # selectors looks for what select has when it is first imported
+import os, runpy, select, sys  # selectors reads what select has when it is first imported
 for name in sys.argv[1].split(","):
     if hasattr(select, name):
         delattr(select, name)
@@ -25,8 +25,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 @pytest.mark.skipif(not hasattr(select, "epoll"), reason="this system has no epoll")
-def test_nobody_waits_for_ever_behind_a_full_batch() -> None:
-    poller = readiness()
+def test_no_descriptor_starves_behind_a_full_batch() -> None:
+    poller = new_poller()
     with ExitStack() as stack:
         stack.callback(poller.close)
         fds = set()

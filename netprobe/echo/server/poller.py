@@ -1,11 +1,12 @@
-"""Which descriptors are ready: epoll itself where there is one, the selectors module elsewhere.
+"""Which descriptors are ready: epoll itself where the system has it, the selectors module elsewhere.
 
-``selectors`` wraps each event of each poll in a named tuple; at 150,000 messages a second that is a tenth of the
-time. Both are level-triggered and both answer with pairs of descriptor and mask.
+``selectors`` wraps each event of each poll in a named tuple; at 150,000 messages a second that is a tenth of the time.
+Both are level-triggered and both return pairs of descriptor and mask. Level-triggered, because a connection then need
+not be read until it would block: one receive for each message instead of two.
 
-A poll of epoll reports ``BATCH`` descriptors at most: asking the kernel for hundreds walks over their sockets, and by
-the time that the last of them is served, all that the processor's cache knew of it is gone. epoll(7) moves on through
-the ready ones from poll to poll, so that none waits for ever.
+A poll of epoll returns at most ``BATCH`` descriptors: asking the kernel for hundreds walks over their sockets, and by
+the time the last of them is served, they have left the CPU cache. epoll(7) rotates through the ready descriptors from
+poll to poll, so none starves.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ import select
 import selectors
 from typing import Final, Protocol
 
-__all__ = ["AGAIN", "BATCH", "READ", "WRITE", "Readiness", "forgets_closed", "readiness"]
+__all__ = ["AGAIN", "BATCH", "READ", "WRITE", "Poller", "forgets_closed", "new_poller"]
 
 READ: Final = 0x001  # EPOLLIN; errors and hang-ups are reported unasked, see epoll_ctl(2)
 WRITE: Final = 0x004  # EPOLLOUT
-AGAIN: Final = (BlockingIOError, InterruptedError)  # it was not ready after all: nothing there, or no room
-BATCH: Final = 64  # ready descriptors that the server asks for at once
+AGAIN: Final = (BlockingIOError, InterruptedError)  # not ready after all: nothing to read, or no room to write
+BATCH: Final = 64  # ready descriptors that the loop asks for at once
 
 
-class Readiness(Protocol):
-    """What the server needs of a poller; ``select.epoll`` is one as it stands."""
+class Poller(Protocol):
+    """What the loop needs of a poller; ``select.epoll`` is one as it stands."""
 
     def register(self, fd: int, eventmask: int, /) -> None: ...
     def modify(self, fd: int, eventmask: int, /) -> None: ...
@@ -32,22 +33,22 @@ class Readiness(Protocol):
     def close(self) -> None: ...
 
 
-def readiness() -> Readiness:
+def new_poller() -> Poller:
     """The best poller that this system has."""
     epoll = getattr(select, "epoll", None)
     if epoll is None:
-        return _Selectors()
-    made: Readiness = epoll()
-    return made
+        return _SelectorsPoller()
+    poller: Poller = epoll()
+    return poller
 
 
-def forgets_closed(made: Readiness) -> bool:
-    """Does it forget a descriptor by itself when that is closed? epoll(7) does, as long as nobody has a copy of it."""
-    return not isinstance(made, _Selectors)
+def forgets_closed(poller: Poller) -> bool:
+    """Does it drop a descriptor by itself when that is closed? epoll(7) does, unless somebody holds a duplicate."""
+    return not isinstance(poller, _SelectorsPoller)
 
 
-class _Selectors:
-    """The same face for kqueue, /dev/poll, poll and select."""
+class _SelectorsPoller:
+    """The same interface for kqueue, /dev/poll, poll and select."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -58,7 +59,7 @@ class _Selectors:
 
     def modify(self, fd: int, eventmask: int, /) -> None:
         if fd in self._selector.get_map():
-            if not eventmask:  # selectors knows no empty interest
+            if not eventmask:  # selectors has no empty event mask
                 self._selector.unregister(fd)
                 return
             self._selector.modify(fd, _events(eventmask))
@@ -70,7 +71,7 @@ class _Selectors:
             self._selector.unregister(fd)
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
-        """All that is ready, whatever ``maxevents`` says: who comes last in poll(2)'s order would never be served."""
+        """All that are ready, whatever ``maxevents`` says: with a cap, the last in poll(2)'s order would starve."""
         del maxevents
         return [
             (key.fd, (READ if mask & selectors.EVENT_READ else 0) | (WRITE if mask & selectors.EVENT_WRITE else 0))
