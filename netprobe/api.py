@@ -27,31 +27,26 @@ def bindtest(
 ) -> tuple[Cell, ...]:
     """Who can reach what is bound to ``addresses`` (none: every local one and both wildcards)?
 
-    ``vantages`` are what ``netprobe bindtest --from`` takes: ``"local"``, ``"web=ssh:ann@web1:2222"``,
-    ``"netns:blue"``, ``"docker:api"``, ``"exec:COMMAND"`` …, but no ``group:``. ``port`` is 0 (any free one) to
-    65535, ``timeout`` the longest wait for a cell in seconds.
+    ``vantages`` are what ``netprobe bindtest --from`` takes, except ``group:``: ``"local"``,
+    ``"web=ssh:ann@web1:2222"``, ``"netns:blue"``, ``"docker:api"``, ``"exec:COMMAND"`` … ``port`` is 0 (any free one)
+    to 65535, ``timeout`` the longest wait for a cell in seconds.
 
     Listeners are open only while this function runs. A listener that was asked for and cannot be opened raises
     :class:`netprobe.CannotRunError`, and so does a run of which no vantage could be used; the cells of a vantage that
-    fails beside others are ``not-tested`` with the cause. What is no address raises :class:`netprobe.AddressError`;
-    what is no vantage, or two of one name, :class:`netprobe.InvalidInputError`.
+    fails beside others are ``not-tested`` with the cause. What is not an address raises
+    :class:`netprobe.AddressError`; what is not a vantage, or two of one name, :class:`netprobe.InvalidInputError`.
     """
-    from netprobe.reach.bindtest import Bindtest
-    from netprobe.reach.listener import ListenerOptions, Protocol
-    from netprobe.reach.scoped_address import ScopedAddress
-    from netprobe.reach.sessions.choice import session_for
-    from netprobe.reach.settings import Settings
-    from netprobe.reach.vantages import parse_vantages
+    from dataclasses import replace
 
-    sessions = [session_for(vantage) for vantage in parse_vantages(vantages)]
-    protocols: list[Protocol] = [*(["tcp"] if tcp else []), *(["udp"] if udp else [])]  # type: ignore[list-item]
-    settings = Settings(
-        binds=tuple(ScopedAddress.parse(text) for text in addresses),
-        protocols=tuple(protocols),
-        to=tuple(ScopedAddress.parse(text) for text in to),
-        timeout=timeout,
-        options=ListenerOptions(port=port),
-    )
+    from netprobe.reach.bindtest import Bindtest
+    from netprobe.reach.inventory import select_vantages
+    from netprobe.reach.listener import ListenerOptions
+    from netprobe.reach.sessions.choice import session_for
+    from netprobe.reach.settings import parse_settings
+
+    sessions = [session_for(vantage) for vantage in select_vantages(vantages)]
+    settings = parse_settings(addresses, to, tcp=tcp, udp=udp)
+    settings = replace(settings, timeout=timeout, options=ListenerOptions(port=port))
     with Bindtest(settings, sessions) as test:
         if test.errors:
             raise test.errors[0]
