@@ -271,7 +271,7 @@ for name in ("SIGALRM", "setitimer", "ITIMER_REAL"):
     delattr(signal, name)
 sys.modules["resource"] = None
 sys.platform = "win32"
-import netprobe.prober.payload as p, netprobe.kernel.constants as c, netprobe.reach.listen
+import netprobe.prober.payload as p, netprobe.kernel.constants as c, netprobe.reach.responder
 assert c.SYSTEM == "windows" and c.SO_BINDTODEVICE is None and not p.HAS_ERROR_QUEUE
 p.run({{"nonce": "a", "timeout": 0.2, "cells": [dict(id=0, protocol="tcp", address="127.0.0.1", port=1)]}}, print)
 """

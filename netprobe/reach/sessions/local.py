@@ -6,8 +6,10 @@ No subprocess: a second Python costs more than most runs last. What it says is c
 from __future__ import annotations
 
 import threading
+import traceback
 from dataclasses import replace
 
+from netprobe.errors import NetprobeError
 from netprobe.prober import payload
 from netprobe.reach.messages import Request
 from netprobe.reach.sessions.receiver import Emit, Receiver
@@ -32,7 +34,12 @@ class LocalSession:
         sockets = (payload.descriptors_for(2 * cells + RESERVED_DESCRIPTORS) - RESERVED_DESCRIPTORS) // 2
         receiver = Receiver(self.name, emit)
         receiver.expect(request)
-        payload.run(replace(request, sockets=max(1, sockets)).to_json(), receiver.take, self._stopped.is_set)
+        try:
+            payload.run(replace(request, sockets=max(1, sockets)).to_json(), receiver.take, self._stopped.is_set)
+        except NetprobeError:
+            raise
+        except Exception:  # the prober's own fault, told as the prober of any other vantage tells it
+            receiver.take({"crash": traceback.format_exc()})
 
     def stop(self) -> None:
         """End within a tenth of a second."""

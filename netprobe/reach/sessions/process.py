@@ -20,7 +20,7 @@ from collections.abc import Callable
 from netprobe.reach.messages import Request
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
 from netprobe.reach.sessions.travel import program
-from netprobe.reach.unusable import VantageError, unusable
+from netprobe.reach.vantage_errors import VantageError, vantage_error
 from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
 
 __all__ = ["START_S", "ProcessSession"]
@@ -75,7 +75,9 @@ class ProcessSession:
             if not receiver.has_ended and not self._stopped.is_set():
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(ENDING_S)
-                raise unusable(self.name, self.vantage.kind, conversation.stderr, process.poll(), receiver.has_hello)
+                raise vantage_error(
+                    self.name, self.vantage.kind, conversation.stderr, process.poll(), had_hello=receiver.has_hello
+                )
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.0 if self._stopped.is_set() else ENDING_S)
         finally:

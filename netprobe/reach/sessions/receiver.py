@@ -24,7 +24,7 @@ from netprobe.reach.messages import (
     Request,
     parse_message,
 )
-from netprobe.reach.unusable import VantageError
+from netprobe.reach.vantage_errors import VantageError
 
 __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 
@@ -42,7 +42,7 @@ def ignore_noise(text: str) -> None:
 
 
 class Receiver:
-    """Hands each message of one vantage to ``emit``: the hello first, each answer once, the end last.
+    """Hands each message of one vantage to ``emit``: for each request the hello first, each answer once, the end last.
 
     A message that is malformed or out of place raises :class:`VantageError`. Heartbeats are not passed on: that
     something came is all that they say.
@@ -56,6 +56,7 @@ class Receiver:
         self._on_noise = on_noise
         self._noise_lines = 0
         self._unanswered: set[int] = set()
+        self._awaits_hello = True
         self._budget = 0
         self._partial = b""
 
@@ -63,6 +64,7 @@ class Receiver:
         """A request is sent: its cells may be answered, and there is more to read."""
         self._unanswered.update(cell.id for cell in request.cells)
         self._budget += HELLO_BYTES + CELL_BYTES * len(request.cells)
+        self._awaits_hello = True
         self.has_ended = False
 
     def feed(self, data: bytes) -> None:
@@ -99,11 +101,12 @@ class Receiver:
             raise self._malformed(str(error)) from None
         match message:
             case Hello():
-                if self.has_hello:
+                if not self._awaits_hello:
                     raise self._malformed("it said hello twice")
                 self.has_hello = True
+                self._awaits_hello = False
             case Answer():
-                if message.id not in self._unanswered:
+                if self._awaits_hello or message.id not in self._unanswered:
                     raise self._malformed("it answered a cell that was not requested")
                 self._unanswered.remove(message.id)
             case Crash() | Done():
