@@ -73,7 +73,7 @@ def test_a_namespace_has_a_name_or_a_file(text: str) -> None:
         *("local=ssh:web1", "a b=ssh:web1", "-x=ssh:web1", "exec:'", "netns:/proc/\n"),
     ],
 )
-def test_what_could_be_an_option_or_is_no_vantage_is_refused(text: str) -> None:
+def test_what_could_be_an_option_or_is_not_a_vantage_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_vantage(text)
 
