@@ -1,4 +1,4 @@
-"""Differences are explained by what was context, and by nothing else."""
+"""Differences are explained by what was seen, and by nothing else."""
 
 from __future__ import annotations
 
