@@ -14,7 +14,7 @@ from netprobe.kernel.error_queue import QueuedError
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober import payload
-from netprobe.reach.explain import Seen, changes, difference
+from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival, Listeners
 from netprobe.reach.opening import listener_error, listener_errors
@@ -189,9 +189,16 @@ class Bindtest:
         if differs:
             arrival = self.arrivals.get(str(line.get("challenge")))
             came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
-            seen = Seen(line, came_from, changes(situation, host_facts()), len(self.sessions))
-            explanation = difference(situation, expected, observed, seen)
-        route = (situation.vantage.routes or {}).get(str(question.destination))
+            context = Context(
+                evidence=self._evidence(situation, question, line) if line else None,
+                replied_from=line.get("replied_from"),
+                asked_at=line.get("local"),
+                arrived_from=came_from,
+                changes=changes(situation, expected, host_facts()),
+                vantages=len(self.sessions),
+            )
+            explanation = difference(situation, expected, observed, context)
+        route = situation.vantage.route_to(question.destination)
         return Cell(
             bind=str(question.listener.bind),
             port=question.listener.port or None,
@@ -211,7 +218,7 @@ class Bindtest:
             icmp=observed.icmp,
             observed_source=line.get("observed"),
             payload_bytes=line.get("payload_received"),
-            rules=expected.rules,
+            rules=tuple(rule.id for rule in expected.rules),
         )
 
     def _expect(self, question: Question, situation: Situation) -> Prediction:
@@ -246,29 +253,30 @@ class Bindtest:
             failed = self._failed.get(question.vantage)
             cause = reason or (failed.why if failed else "no word from the vantage")
             return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
-        judgement = diagnose(
-            Evidence(
-                result=str(line["result"]),
-                protocol=listener.protocol,
-                destination=question.destination.text,
-                stage=str(line["stage"]),
-                errno=line.get("errno"),
-                error=line.get("error"),
-                icmp=QueuedError(**line["icmp"]) if line.get("icmp") else None,
-                elapsed_ms=float(line.get("elapsed_ms") or 0.0),
-                own=at.vantage.texts,
-                host=self.host.texts,
-                sample=line.get("sample"),
-                limited=bool(line.get("limited")),
-                payload_size=int(line.get("payload_size") or 0),
-                payload_received=int(line.get("payload_received") or 0),
-                broadcast=question.destination.text in at.vantage.broadcasts,
-                other_zone=not at.vantage.has(question.destination.ip, question.destination.zone),
-            )
-        )
+        judgement = diagnose(self._evidence(at, question, line))
         if line["result"] != "proof":
             return judgement
         return self._who_answered(question, line, judgement)
+
+    def _evidence(self, at: Situation, question: Question, line: Mapping[str, Any]) -> Evidence:
+        return Evidence(
+            result=str(line["result"]),
+            protocol=question.listener.protocol,
+            destination=question.destination.text,
+            stage=str(line["stage"]),
+            errno=line.get("errno"),
+            error=line.get("error"),
+            icmp=QueuedError(**line["icmp"]) if line.get("icmp") else None,
+            elapsed_ms=float(line.get("elapsed_ms") or 0.0),
+            own=at.vantage.texts,
+            host=self.host.texts,
+            sample=line.get("sample"),
+            limited=bool(line.get("limited")),
+            payload_size=int(line.get("payload_size") or 0),
+            payload_received=int(line.get("payload_received") or 0),
+            broadcast=question.destination.text in at.vantage.broadcasts,
+            other_zone=not at.vantage.has(question.destination.ip, question.destination.zone),
+        )
 
     def _who_answered(self, question: Question, line: Mapping[str, Any], judgement: Outcome) -> Outcome:
         """The nonce is right: was it the right listener, and did it answer from the address that was asked?"""

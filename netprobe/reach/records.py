@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
 from typing import Any, Literal
 
 from netprobe.errors import AddressError
 from netprobe.outcome.evidence import Icmp
+from netprobe.reach.rules import BIND_LOOPBACK_NET
 from netprobe.verdicts import Verdict
 
 __all__ = [
@@ -110,11 +111,16 @@ class HostAddress:
     interface: str | None = None
 
     @property
+    def network(self) -> IPv4Network | IPv6Network | None:
+        """The subnet that the address is in, where its prefix is known."""
+        return None if self.prefix is None else ip_interface((self.address.ip, self.prefix)).network
+
+    @property
     def broadcast(self) -> str | None:
         """The subnet's directed broadcast (RFC 919); a /31 and a /32 have none (RFC 3021)."""
-        if self.address.version == 6 or self.prefix is None or self.prefix >= 31:
+        if self.address.version == 6 or self.network is None or self.network.prefixlen >= 31:
             return None
-        return str(ip_interface(f"{self.address.text}/{self.prefix}").network.broadcast_address)
+        return str(self.network.broadcast_address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,15 +189,19 @@ class HostFacts:
         )
 
     def has(self, ip: IPv4Address | IPv6Address | str, zone: str | None = None) -> bool:
-        """Is it an address of this host? All of 127/8 is, where the system has it so (Linux, Windows)."""
+        """Is it an address of this host? All of 127.0.0.0/8 is, where the system has it so."""
         ip = ip_address(ip) if isinstance(ip, str) else ip
-        if ip.version == 4 and ip.is_loopback and self.system in ("linux", "windows"):
+        if ip.version == 4 and ip.is_loopback and BIND_LOOPBACK_NET.holds_for(self.system):
             return True
         return any(x.address.ip == ip and (zone is None or x.address.zone in (None, zone)) for x in self.addresses)
 
     def holder(self, ip: IPv4Address | IPv6Address) -> HostAddress | None:
         """The entry of an own address."""
         return next((x for x in self.addresses if x.address.ip == ip), None)
+
+    def route_to(self, destination: Address) -> Route | None:
+        """What the kernel said of the route to ``destination``; None where it was not asked."""
+        return None if self.routes is None else self.routes.get(str(destination))
 
     @property
     def loopback_is_down(self) -> bool:

@@ -34,16 +34,11 @@ def told(chunks: Iterable[bytes], max_content: int = 1000) -> tuple[list[Event],
     events: list[Event] = []
     try:
         for chunk in [*(c for c in chunks if c), b""]:
-            events += connection_events(connection, chunk, events)
+            for event in connection.receive(chunk):
+                events.append(event)  # one by one: those before a fault are kept
     except RemoteProtocolError as error:
         return events, error.fault
     return events, None
-
-
-def connection_events(connection: Connection, chunk: bytes, sink: list[Event]) -> list[Event]:
-    for event in connection.receive(chunk):
-        sink.append(event)
-    return []
 
 
 def test_a_message_with_only_the_four_keys_is_read() -> None:

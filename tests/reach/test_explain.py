@@ -3,36 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import Outcome
 from netprobe.reach.conclude import conclude
-from netprobe.reach.explain import Seen, difference
+from netprobe.reach.explain import Context, difference
 from netprobe.reach.host import facts_from_interfaces, host_facts
+from netprobe.reach.predict import Prediction, Situation
 from netprobe.reach.records import Address, Cell, HostAddress, HostFacts, Listening
-from netprobe.reach.situation import Prediction, Situation
 from netprobe.verdicts import Verdict
 
 HOST = HostFacts(addresses=(HostAddress(Address.parse("192.168.0.1"), 24, "e0"),))
 
 
-def said(expected: Verdict, observed: Verdict, seen: Seen | None = None, protocol: str = "tcp", **more: Any) -> str:
+def said(
+    expected: Verdict,
+    observed: Verdict,
+    context: Context | None = None,
+    protocol: str = "tcp",
+    own: bool = False,
+    same_host: bool = True,
+) -> str:
     listener = Listening("t0", Address.parse("0.0.0.0"), "udp" if protocol == "udp" else "tcp", 4000)
-    at = Situation(listener, Address.parse("192.168.0.1"), HOST, HostFacts(), **more)
-    prediction = Prediction(expected, "so", ())
-    return difference(at, prediction, Outcome(observed, "cause", "row"), seen or Seen({}))
+    situation = Situation(listener, Address.parse("192.168.0.1"), HOST, HostFacts(), same_host=same_host)
+    prediction = Prediction(expected, "so", effective=situation.destination.ip, own=own)
+    return difference(situation, prediction, Outcome(observed, "cause", "row"), context or Context())
 
 
-def test_a_question_that_arrived_blames_the_way_back() -> None:
-    assert "lost on the way back" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, Seen({}, "192.168.0.2:5"))
+def test_a_probe_that_arrived_blames_the_path_back() -> None:
+    assert "lost on the way back" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(arrived_from="192.168.0.2:5"))
     assert "never arrived" in said(Verdict.REACHABLE, Verdict.NO_ANSWER)
     assert "does not leave the host" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, own=True)
 
 
 def test_an_offender_is_named() -> None:
-    seen = Seen({"icmp": {"offender": "192.168.0.254"}})
+    seen = Context(Evidence("error", icmp=QueuedError("icmp", 3, 13, "192.168.0.254", "EHOSTUNREACH", 113)))
     for expected in (Verdict.REACHABLE, Verdict.REFUSED):
         assert "192.168.0.254" in said(expected, Verdict.REJECTED, seen)
     assert "192.168.0.254" in said(Verdict.REACHABLE, Verdict.UNREACHABLE, seen)
@@ -41,21 +49,21 @@ def test_an_offender_is_named() -> None:
 
 def test_what_changed_in_mid_run_comes_first() -> None:
     changed = ("192.168.0.1 vanished from this host in mid-run",)
-    assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Seen({}, None, changed)) == changed[0]
+    assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(changes=changed)) == changed[0]
 
 
 def test_large_packets_that_vanish_are_a_matter_of_the_mtu() -> None:
-    assert "MTU" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, Seen({"stage": "payload"}))
+    assert "MTU" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(Evidence("timeout", stage="payload")))
 
 
 def test_a_translation_shows_in_the_address_that_the_listener_was_asked_at() -> None:
-    assert "10.0.0.9" in said(Verdict.REFUSED, Verdict.REACHABLE, Seen({"local": "10.0.0.9"}))
+    assert "10.0.0.9" in said(Verdict.REFUSED, Verdict.REACHABLE, Context(asked_at="10.0.0.9"))
     assert "translation" in said(Verdict.REFUSED, Verdict.REACHABLE)
 
 
 def test_a_service_of_the_vantage_itself() -> None:
     assert "vantage itself" in said(Verdict.REFUSED, Verdict.WRONG_RESPONDER, own=True, same_host=False)
-    assert "192.0.2.9" in said(Verdict.REACHABLE, Verdict.WRONG_RESPONDER, Seen({"replied_from": "192.0.2.9"}))
+    assert "192.0.2.9" in said(Verdict.REACHABLE, Verdict.WRONG_RESPONDER, Context(replied_from="192.0.2.9"))
 
 
 @pytest.mark.parametrize("observed", Verdict)

@@ -63,7 +63,7 @@ class FramedTrips(StreamTrips):
         while sent < len(message):
             time_left(start, self.timeout_s)
             sent += sock.send(outgoing[sent : sent + WINDOW])
-            while more_waits(sock):
+            while sent < len(message) and more_waits(sock):
                 for event in self._events(view[: sock.recv_into(view)]):
                     if isinstance(event, Message):
                         self._read(sock, event, 0)
