@@ -73,13 +73,13 @@ __all__ = ["serve"]
 @output_options
 def serve(output: Output, host: tuple[str, ...], unix: tuple[str, ...], tcp: bool, udp: bool, **given: Any) -> Exit:
     """Send everything back to who sent it, over TCP, UDP and unix sockets, until SIGINT or SIGTERM."""
+    from netprobe.bulk.workers import available_cores
     from netprobe.echo.server.happenings import Happening
     from netprobe.echo.server.limits import Limits
     from netprobe.echo.server.listening import Wanted
     from netprobe.echo.server.run import serve as run
     from netprobe.echo.server.telling import Telling
     from netprobe.echo.server.waiting import awake
-    from netprobe.parallel import available_cores
     from netprobe.render.server_log import event_line
     from netprobe.render.view import View
 
