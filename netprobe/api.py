@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netprobe.address import classify, classify_many
+from netprobe.address import classify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from netprobe.address import Classification
+    from netprobe.errors import AddressError
     from netprobe.interfaces import Interface
     from netprobe.reach.cells import Cell
 
-__all__ = ["bindtest", "classify", "classify_many", "local_interfaces"]
+__all__ = ["bindtest", "classify", "classify_many", "local_interfaces", "locator"]
 
 
 def bindtest(
@@ -56,6 +58,16 @@ def bindtest(
         return cells
 
 
+def classify_many(lines: Iterable[str], *, lenient: bool = False) -> Iterator[Classification | AddressError]:
+    """A full record for each line that is neither blank nor a comment; for a bad line the error, not raised.
+
+    ``lines`` may end in line breaks.
+    """
+    from netprobe.bulk.stream import classify_many as many
+
+    return many(lines, lenient=lenient)
+
+
 def local_interfaces(refused: Callable[[str], None] | None = None) -> tuple[Interface, ...]:
     """This host's interfaces in the order of their index, each address with its prefix and ``kind``.
 
@@ -65,3 +77,36 @@ def local_interfaces(refused: Callable[[str], None] | None = None) -> tuple[Inte
     from netprobe.interfaces import local_interfaces as read
 
     return read(kind_of=kind_of, refused=refused)
+
+
+def locator() -> Callable[[Classification], Classification]:
+    """A function that returns a classification with ``here``: where the address is for this host.
+
+    This host's addresses and default routes are read once, now; the route to each address is looked up in the kernel
+    where it can be asked.
+    """
+    from dataclasses import replace
+
+    from netprobe.address.locality import HostRoute, LinkAddress, Locality, seen_from
+    from netprobe.interfaces import way_to
+
+    links = local_interfaces()
+    addresses = [(entry, link.name) for link in links for entry in link.addresses]
+    held = [LinkAddress(a.address, a.prefix, name) for a, name in addresses if a.prefix is not None]
+    defaults = [HostRoute(r.version, r.gateway, link.name) for link in links for r in link.default_routes]
+    zones = {name: link.name for link in links for name in (link.name, str(link.index))}
+
+    def locality(found: Classification) -> Locality:
+        interface = zones.get(found.zone) if found.zone else None
+        near = [entry for entry in held if interface in (None, entry.interface)]
+
+        def look_up() -> HostRoute | None:
+            route = way_to(found.address, interface)
+            return route and HostRoute(found.version, route.gateway, route.interface, route.own)
+
+        try:
+            return seen_from(found.version, found.integer, near, defaults, look_up)
+        except OSError:  # no netlink here
+            return seen_from(found.version, found.integer, near, defaults)
+
+    return lambda found: replace(found, here=locality(found))
