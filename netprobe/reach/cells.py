@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import Outcome
-from netprobe.prober import payload
+from netprobe.prober.facts import ANY_ZONE
 from netprobe.reach.messages import Answer, CellRequest, Request
 from netprobe.reach.predict import Prediction
 from netprobe.reach.records import Address, Cell, HostFacts, Question
@@ -42,7 +42,7 @@ def _cell_request(question: Question, source: Address | None, host: HostFacts) -
     destination = question.destination
     zone = destination.zone
     if zone is not None and question.vantage != LOCAL:
-        zone = payload.ANY_ZONE  # a zone is a name of this host's: elsewhere every link is tried
+        zone = ANY_ZONE  # a zone is a name of this host's: elsewhere every link is tried
     if source is not None and source.version != destination.version:
         source = None
     return CellRequest(

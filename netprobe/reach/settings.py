@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from netprobe.prober.payload import PATIENCE_S
+from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.records import Address, BindOptions, Protocol
 
 __all__ = ["Settings"]
