@@ -11,14 +11,16 @@ from typing import Self
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober.sockets import descriptors_for
-from netprobe.reach.cells import build_cell, build_evidence, build_request, is_different
+from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request, is_different
 from netprobe.reach.explain import Context, changes, difference
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
+from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request
-from netprobe.reach.plan import default_binds, questions_of
+from netprobe.reach.plan import Question, default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
-from netprobe.reach.records import Address, Cell, HostFacts, Listening, Question
 from netprobe.reach.responder import Arrival, Responder, listener_error, listener_errors
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
@@ -47,7 +49,7 @@ class Bindtest:
         self.nonce = settings.nonce or secrets.token_hex(16)
         self.host = host_facts()
         self.errors: list[NetprobeError] = []
-        self.listening: list[Listening] = []
+        self.listening: list[Listener] = []
         self.questions: list[Question] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
@@ -168,14 +170,7 @@ class Bindtest:
         if is_different(prediction, outcome, answer):
             arrival = self.arrivals.get(answer.challenge) if answer and answer.challenge else None
             came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
-            context = Context(
-                evidence=build_evidence(question, answer, situation.vantage, self.host) if answer else None,
-                replied_from=answer.replied_from if answer else None,
-                asked_at=answer.local if answer else None,
-                arrived_from=came_from,
-                changes=changes(situation, prediction, host_facts()),
-                vantages=len(self.sessions),
-            )
+            context = Context(answer, came_from, changes(situation, prediction, host_facts()), len(self.sessions))
             explanation = difference(situation, prediction, outcome, context) or None
         route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
@@ -183,7 +178,7 @@ class Bindtest:
 
     def _predict(self, question: Question, situation: Situation) -> Prediction:
         if question.listener.is_open and question.vantage != LOCAL and question.vantage not in self.hellos:
-            return Prediction(None, "nothing is known of the vantage", ())
+            return Prediction(None, "nothing is known of the vantage")
         return predict(situation)
 
     def _situation(self, question: Question) -> Situation:
@@ -224,7 +219,7 @@ class Bindtest:
         asked = question.destination
         if answer.replied_from is None or asked.is_wildcard:
             return outcome
-        replied = Address.parse(answer.replied_from)
+        replied = ScopedAddress.parse(answer.replied_from)
         if (asked.mapped or asked.ip) == (replied.mapped or replied.ip):
             return outcome
         cause = f"answered from {answer.replied_from}, not from {asked.text}: a connected client would see silence"

@@ -9,20 +9,52 @@ leaves out, not another copy. Pure.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from netprobe.outcome.evidence import Evidence
+from netprobe.outcome.evidence import Evidence, Icmp
 from netprobe.outcome.failures import Outcome
 from netprobe.prober.facts import ANY_ZONE
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer, CellRequest, Request
+from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
-from netprobe.reach.records import Address, Cell, HostFacts, Question
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
 
-__all__ = ["build_cell", "build_evidence", "build_request", "is_different"]
+__all__ = ["Cell", "build_cell", "build_evidence", "build_request", "is_different"]
 
 _NOTHING_KNOWN = HostFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What came of one (bind address, destination, vantage, protocol).
+
+    Keys up to ``rtt_ms`` are those of schema netprobe/bindtest/1; later ones are only ever added behind them.
+    ``expected`` is null where no rule knows (an address that neither side has).
+    """
+
+    bind: str | None
+    port: int | None
+    protocol: str
+    destination: str
+    vantage: str
+    expected: Verdict | None
+    observed: Verdict
+    because: str | None
+    cause: str | None
+    errno: str | None
+    source: str | None
+    replied_from: str | None
+    rtt_ms: float | None
+    differs: bool
+    difference: str | None
+    icmp: Icmp | None
+    observed_source: str | None
+    payload_bytes: int | None
+    rules: tuple[str, ...]
 
 
 def build_request(
@@ -38,7 +70,7 @@ def build_request(
     )
 
 
-def _cell_request(question: Question, source: Address | None, host: HostFacts) -> CellRequest:
+def _cell_request(question: Question, source: ScopedAddress | None, host: HostFacts) -> CellRequest:
     destination = question.destination
     zone = destination.zone
     if zone is not None and question.vantage != LOCAL:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import Outcome
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
-from netprobe.reach.records import HostFacts
 from netprobe.verdicts import Verdict
 
 __all__ = ["Context", "changes", "difference"]
@@ -24,14 +24,11 @@ _WILDCARDS = ("0.0.0.0", "::")
 class Context:
     """What is known of a cell beside its two verdicts.
 
-    ``evidence`` is what the probe saw (None: nothing was asked), ``replied_from`` the address of an answer.
-    ``asked_at`` is the responder's own address as it answered, ``arrived_from`` where the responder saw the probe come
-    from. ``changes`` happened on the responder's host during the run, in which ``vantages`` took part.
+    ``answer`` is the prober's (None: nothing was asked), ``arrived_from`` where the responder saw the probe come from.
+    ``changes`` happened on the responder's host during the run, in which ``vantages`` took part.
     """
 
-    evidence: Evidence | None = None
-    replied_from: str | None = None
-    asked_at: str | None = None
+    answer: Answer | None = None
     arrived_from: str | None = None
     changes: tuple[str, ...] = ()
     vantages: int = 1
@@ -39,17 +36,12 @@ class Context:
     @property
     def stage(self) -> str | None:
         """The last stage of the probe that was begun."""
-        return None if self.evidence is None else self.evidence.stage
+        return None if self.answer is None else self.answer.stage
 
     @property
     def offender(self) -> str | None:
         """Who sent the ICMP error."""
-        return None if self.evidence is None else self.evidence.offender
-
-    @property
-    def limited(self) -> bool:
-        """Did the host limit its ICMP errors?"""
-        return self.evidence is not None and self.evidence.limited
+        return None if self.answer is None or self.answer.icmp is None else self.answer.icmp.offender
 
 
 def difference(situation: Situation, expected: Prediction, observed: Outcome, context: Context) -> str:
@@ -67,11 +59,11 @@ def changes(situation: Situation, expected: Prediction, now: HostFacts) -> tuple
         if ip is None:
             continue
         if host.has(ip) and not now.has(ip):
-            found.append(f"{ip} vanished from this host in mid-run")
+            found.append(f"{ip} vanished from this host during the run")
         holder = host.holder(ip)
         before, after = (facts.link(holder.interface if holder else None) for facts in (host, now))
         if before is not None and before.up and (after is None or not after.up):
-            found.append(f"{before.name} went down in mid-run")
+            found.append(f"{before.name} went down during the run")
     return tuple(dict.fromkeys(found))
 
 
@@ -95,7 +87,7 @@ def _silent(situation: Situation, expected: Prediction, context: Context) -> str
 
 def _silent_instead_of_refused(situation: Situation, context: Context) -> str:
     """Expected a refusal, heard nothing."""
-    if context.limited:
+    if context.answer is not None and context.answer.limited:
         return "the host limits its ICMP errors; a longer --patience would tell"
     dropped = "dropped instead of refused: a firewall at either end or on the path, or a lost answer"
     if situation.listener.protocol == "udp" and context.vantages > 1 and not situation.same_host:
@@ -134,15 +126,16 @@ def _somebody_else(situation: Situation, expected: Prediction, context: Context)
     port = situation.listener.port
     if expected.own and not situation.same_host:
         return f"something at the vantage itself listens on port {port}"
-    where = context.replied_from or situation.destination
+    where = (context.answer and context.answer.replied_from) or situation.destination
     return f"something else has port {port} at {where}: a port proxy, a redirect, or another service"
 
 
 def _reached(situation: Situation, expected: Prediction, context: Context) -> str:
     """The listener proved itself although the rules say that it cannot be reached there."""
+    asked_at = None if context.answer is None else context.answer.local
     known = (situation.destination.text, str(expected.effective), *_WILDCARDS)  # a UDP wildcard sees itself
-    if context.asked_at and context.asked_at not in known:
-        return f"the listener was asked at {context.asked_at}: an address translation on the path"
+    if asked_at and asked_at not in known:
+        return f"the listener was asked at {asked_at}: an address translation on the path"
     return "the listener did answer: an address translation on the path, or a rule that netprobe does not know"
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netprobe.prober import facts as prober_facts
+from netprobe.reach.facts import HostAddress, HostFacts, Link
 from netprobe.reach.messages import parse_facts
-from netprobe.reach.records import Address, HostAddress, HostFacts, Link
+from netprobe.reach.scoped_address import ScopedAddress
 
 __all__ = ["facts_from_interfaces", "host_facts"]
 
@@ -24,7 +25,7 @@ def facts_from_interfaces(facts: HostFacts) -> HostFacts:
     interfaces = local_interfaces(kind_of=lambda address: "")
     links = tuple(Link(x.name, x.index or 0, x.state != "down", x.kind == "loopback") for x in interfaces)
     addresses = tuple(
-        HostAddress(Address.parse(f"{y.address}%{x.name}" if y.zone else y.address), y.prefix, x.name)
+        HostAddress(ScopedAddress.parse(f"{y.address}%{x.name}" if y.zone else y.address), y.prefix, x.name)
         for x in interfaces
         for y in x.addresses
     )

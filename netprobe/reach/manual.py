@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from netprobe.endpoints import format_endpoint, parse_port
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.outcome.failures import diagnose
-from netprobe.reach.cells import build_cell, build_evidence, build_request
+from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
+from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Message
+from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
-from netprobe.reach.records import Address, Cell, HostFacts, Listening, Question
 from netprobe.reach.responder import Arrival
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
@@ -27,14 +30,14 @@ from netprobe.verdicts import Verdict
 
 __all__ = ["Target", "Visit", "connect", "offers", "parse_target", "visit_of"]
 
-_PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it", ())
+_PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it")
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """Where to connect to by hand."""
 
-    address: Address
+    address: ScopedAddress
     port: int
 
 
@@ -63,15 +66,15 @@ def parse_target(text: str) -> Target:
     if not host or port is None:
         raise InvalidInputError(text, "not HOST:PORT", "as in 192.0.2.1:41234 or [2001:db8::1]:41234")
     if host.startswith("[") or host.count(":") > 1 or host.replace(".", "").isdigit():
-        return Target(Address.parse(host), port)
+        return Target(ScopedAddress.parse(host), port)
     try:
         found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except OSError as error:
         raise CannotRunError(host, f"the name does not resolve: {error.strerror or error}") from None
-    return Target(Address.parse(str(found[0][4][0])), port)
+    return Target(ScopedAddress.parse(str(found[0][4][0])), port)
 
 
-def _command(listening: Sequence[Listening], host: HostFacts, nonce: str) -> str:
+def _command(listening: Sequence[Listener], host: HostFacts, nonce: str) -> str:
     """The exact command for the other machine: every address of this host at which it could get in."""
     outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
     words = ["netprobe", "bindtest"]
@@ -95,7 +98,7 @@ def _command(listening: Sequence[Listening], host: HostFacts, nonce: str) -> str
     return shlex.join([*words, "--nonce", nonce])
 
 
-def offers(listening: Sequence[Listening], host: HostFacts, nonce: str) -> Iterator[Visit]:
+def offers(listening: Sequence[Listener], host: HostFacts, nonce: str) -> Iterator[Visit]:
     """What is open, and the command for the other machine."""
     open_ones = [listener for listener in listening if listener.is_open]
     for listener in open_ones:
@@ -104,7 +107,7 @@ def offers(listening: Sequence[Listening], host: HostFacts, nonce: str) -> Itera
         yield Visit("command", None, None, None, None, None, None, _command(open_ones, host, nonce))
 
 
-def visit_of(arrival: Arrival, listening: Sequence[Listening]) -> Visit:
+def visit_of(arrival: Arrival, listening: Sequence[Listener]) -> Visit:
     """An arrival as a line of output."""
     listener = next(x for x in listening if x.id == arrival.listener)
     event = "arrival" if arrival.proven else "foreigner"
@@ -125,7 +128,7 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
     wanted = [(target, protocol) for target in targets for protocol in settings.protocols]
     questions = [
         # Where the listener is bound is for its answer to say.
-        Question(number, Listening("", target.address, protocol, target.port), target.address, LOCAL)
+        Question(number, Listener("", target.address, protocol, target.port), target.address, LOCAL)
         for number, (target, protocol) in enumerate(wanted)
     ]
     messages: list[Message] = []

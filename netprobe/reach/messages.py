@@ -27,7 +27,9 @@ from typing import Any, TypeVar
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.prober.facts import REQUEST_VERSION
 from netprobe.prober.pacing import PATIENCE_S
-from netprobe.reach.records import Address, HostAddress, HostFacts, Link, Protocol, Route, system_name
+from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup, system_name
+from netprobe.reach.listener import Protocol
+from netprobe.reach.scoped_address import ScopedAddress
 
 __all__ = [
     "Answer",
@@ -259,14 +261,14 @@ def _host_address(entry: _Object, names: dict[int, str]) -> HostAddress:
     interface = names.get(entry.given("index", _none_or(_integer(0, 2**31 - 1)), None) or 0)
     zone = interface if ip.version == 6 and ip.is_link_local else None
     prefix = entry.optional("prefix", _integer(0, ip.max_prefixlen))
-    return HostAddress(Address(ip, zone), prefix, interface)
+    return HostAddress(ScopedAddress(ip, zone), prefix, interface)
 
 
-def _route(route: _Object) -> tuple[str, Route]:
+def _route(route: _Object) -> tuple[str, RouteLookup]:
     destination = route.required("destination", _address)
     zone = route.optional("zone", _text(64))
     source = route.optional("source", _address)
-    return f"{destination}%{zone}" if zone else destination, Route(source, route.optional("errno", _errno))
+    return f"{destination}%{zone}" if zone else destination, RouteLookup(source, route.optional("errno", _errno))
 
 
 def _answer(fields: _Object) -> Answer:

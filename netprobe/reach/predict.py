@@ -20,8 +20,10 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from netprobe.reach import rules
-from netprobe.reach.records import Address, BindOptions, HostFacts, Listening
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.listener import Listener, ListenerOptions
 from netprobe.reach.rules import Rule
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.verdicts import Verdict
 
 __all__ = ["Ip", "Prediction", "Situation", "predict"]
@@ -38,13 +40,13 @@ _NEIGHBOUR_S: Final = 3.3  # arp(7): three probes, one second apart
 class Situation:
     """All that a prediction depends on. ``listeners`` are those of the whole run; ``timeout`` is in seconds."""
 
-    listener: Listening
-    destination: Address
+    listener: Listener
+    destination: ScopedAddress
     host: HostFacts
     vantage: HostFacts
-    options: BindOptions = field(default_factory=BindOptions)
-    source: Address | None = None
-    listeners: Sequence[Listening] = ()
+    options: ListenerOptions = field(default_factory=ListenerOptions)
+    source: ScopedAddress | None = None
+    listeners: Sequence[Listener] = ()
     same_host: bool = True
     timeout: float = 2.0
 
@@ -325,7 +327,7 @@ class _Packet:
         if self.situation.source is not None:
             return self.situation.source.ip
         route = self.vantage.route_to(self.destination)
-        return None if route is None or route.source is None else Address.parse(route.source).ip
+        return None if route is None or route.source is None else ScopedAddress.parse(route.source).ip
 
     # The listener again: is it the one that receives the packet?
 
@@ -415,7 +417,7 @@ class _Packet:
         return self.bind.is_group or self.bind.text in self.host.broadcasts
 
 
-def _overlap(one: Listening, other: Listening) -> bool:
+def _overlap(one: Listener, other: Listener) -> bool:
     """Could one packet be meant for both?"""
     a, b = one.bind, other.bind
     if a == b:
@@ -429,7 +431,7 @@ def _overlap(one: Listening, other: Listening) -> bool:
     return six.mapped is not None and (four.is_wildcard or six.mapped == four.ip)
 
 
-def _specificity(listener: Listening, ip: Ip) -> int:
+def _specificity(listener: Listener, ip: Ip) -> int:
     """How well a listener's address fits: 0 not at all, exact before IPv4's wildcard before the dual-stack one."""
     bind = listener.bind
     if (bind.mapped or bind.ip) == ip:

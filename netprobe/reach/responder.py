@@ -27,7 +27,9 @@ from netprobe.kernel import constants
 from netprobe.kernel.required import need
 from netprobe.prober import wire
 from netprobe.prober.sockets import socket_address
-from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.listener import Listener, ListenerOptions, Protocol
+from netprobe.reach.scoped_address import ScopedAddress
 
 __all__ = ["Arrival", "Responder", "listener_error", "listener_errors"]
 
@@ -57,7 +59,7 @@ class _Connection:
     """A TCP peer: its line until the newline comes, then what it is still owed."""
 
     sock: socket.socket
-    listener: Listening
+    listener: Listener
     peer: _SocketAddress
     since: float
     line: bytearray = field(default_factory=bytearray)
@@ -81,16 +83,18 @@ class Responder:
         self.strangers: list[Arrival] = []
         self._on_stranger = on_stranger
         self._on_arrival = on_arrival
-        self._open: dict[socket.socket, Listening] = {}
+        self._open: dict[socket.socket, Listener] = {}
         self._connections: dict[socket.socket, _Connection] = {}
         self._selector = selectors.DefaultSelector()
         self._waker, self._wake = socket.socketpair()
         self._thread: threading.Thread | None = None
         self._closing = False
 
-    def open(self, binds: Iterable[Address], protocols: Sequence[Protocol], options: BindOptions) -> list[Listening]:
+    def open(
+        self, binds: Iterable[ScopedAddress], protocols: Sequence[Protocol], options: ListenerOptions
+    ) -> list[Listener]:
         """Open a listener for every address and protocol; one that cannot be opened says why instead."""
-        opened: list[Listening] = []
+        opened: list[Listener] = []
         for bind in binds:
             port = options.port
             for protocol in protocols:
@@ -99,8 +103,10 @@ class Responder:
                 port = port or listening.port  # the other protocol's free port: the same number, if it is free
         return opened
 
-    def _open_one(self, number: str, bind: Address, protocol: Protocol, options: BindOptions, port: int) -> Listening:
-        wanted = Listening(number, bind, protocol, options.port)
+    def _open_one(
+        self, number: str, bind: ScopedAddress, protocol: Protocol, options: ListenerOptions, port: int
+    ) -> Listener:
+        wanted = Listener(number, bind, protocol, options.port)
         try:
             sock = _open_socket(bind, protocol, options, port)
         except (OSError, OverflowError, CannotRunError) as error:
@@ -229,7 +235,7 @@ class Responder:
         connection.owed += data
         return True
 
-    def _answer(self, listening: Listening, challenge: str, peer: _SocketAddress, local: str) -> bytes:
+    def _answer(self, listening: Listener, challenge: str, peer: _SocketAddress, local: str) -> bytes:
         address, port = _plain(peer)
         arrival = Arrival(listening.id, listening.protocol, address, port, local, True)
         if challenge not in self.arrivals and self._on_arrival is not None:
@@ -269,7 +275,7 @@ class Responder:
             except OSError:
                 continue  # no route back: the client sees silence, and the arrival tells why
 
-    def _stranger(self, listening: Listening, peer: _SocketAddress, local: str) -> None:
+    def _stranger(self, listening: Listener, peer: _SocketAddress, local: str) -> None:
         address, port = _plain(peer)
         arrival = Arrival(listening.id, listening.protocol, address, port, local, False)
         if len(self.strangers) < MOST_STRANGERS:
@@ -291,7 +297,7 @@ def _plain(address: _SocketAddress) -> tuple[str, int]:
     return text.removeprefix("::ffff:") if "." in text else text, int(address[1])
 
 
-def _open_socket(bind: Address, protocol: Protocol, options: BindOptions, port: int) -> socket.socket:
+def _open_socket(bind: ScopedAddress, protocol: Protocol, options: ListenerOptions, port: int) -> socket.socket:
     """A bound (and, for TCP, listening) socket; closed again if any step fails."""
     family = socket.AF_INET if bind.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM)
@@ -307,7 +313,7 @@ def _open_socket(bind: Address, protocol: Protocol, options: BindOptions, port: 
     return sock
 
 
-def _set_options(sock: socket.socket, protocol: Protocol, options: BindOptions) -> None:
+def _set_options(sock: socket.socket, protocol: Protocol, options: ListenerOptions) -> None:
     """Socket options that have to stand before bind()."""
     if protocol == "tcp" and os.name == "posix" and options.port:
         # A port of an earlier run whose connections still wait out their time (RFC 9293 section 3.6.1) is free for
@@ -340,16 +346,16 @@ def _strerror(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def listener_errors(failed: Sequence[Listening], options: BindOptions, host: HostFacts) -> list[CannotRunError]:
+def listener_errors(failed: Sequence[Listener], options: ListenerOptions, host: HostFacts) -> list[CannotRunError]:
     """One error for each address and reason, TCP and UDP together."""
-    found: dict[tuple[Address, str | None], list[Listening]] = {}
+    found: dict[tuple[ScopedAddress, str | None], list[Listener]] = {}
     for listening in failed:
         found.setdefault((listening.bind, listening.errno), []).append(listening)
     return [listener_error(same[0], options, host, [x.protocol for x in same]) for same in found.values()]
 
 
 def listener_error(
-    failed: Listening, options: BindOptions, host: HostFacts, protocols: Sequence[str] = ()
+    failed: Listener, options: ListenerOptions, host: HostFacts, protocols: Sequence[str] = ()
 ) -> CannotRunError:
     """Why a listener that was asked for could not be opened, and what to do: exit status 3."""
     words = " and ".join(protocols or (failed.protocol,))

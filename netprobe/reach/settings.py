@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netprobe.prober.pacing import PATIENCE_S
-from netprobe.reach.records import Address, BindOptions, Protocol
+from netprobe.reach.listener import ListenerOptions, Protocol
+from netprobe.reach.scoped_address import ScopedAddress
 
 __all__ = ["Settings"]
 
@@ -19,12 +20,12 @@ class Settings:
     No ``nonce``: a run by itself makes its own.
     """
 
-    binds: tuple[Address, ...] = ()
+    binds: tuple[ScopedAddress, ...] = ()
     protocols: tuple[Protocol, ...] = ("tcp", "udp")
-    to: tuple[Address, ...] = ()
-    source: Address | None = None
+    to: tuple[ScopedAddress, ...] = ()
+    source: ScopedAddress | None = None
     timeout: float = 2.0
     patience: float = PATIENCE_S
     payload_size: int = 0
-    options: BindOptions = field(default_factory=BindOptions)
+    options: ListenerOptions = field(default_factory=ListenerOptions)
     nonce: str | None = None

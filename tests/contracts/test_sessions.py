@@ -23,15 +23,16 @@ from typing import Any
 import pytest
 
 from netprobe.prober import engine
+from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request
-from netprobe.reach.records import Address, BindOptions, Protocol
 from netprobe.reach.responder import Responder
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
 from netprobe.reach.sessions.receiver import OnNoise, ignore_noise
 from netprobe.reach.sessions.session import Ended, Failed, Received, Session, ask
-from netprobe.reach.unusable import VantageError
-from netprobe.reach.vantages import vantage_of
+from netprobe.reach.vantage_errors import VantageError
+from netprobe.reach.vantages import parse_vantage
 from tests.conftest import cannot_run
 from tests.lab.asking import prober_count, wait_until
 from tests.lab.network import Host, Lab
@@ -89,7 +90,7 @@ class Local(Place):
 
     def session(self, program: str | None = None, on_noise: OnNoise = ignore_noise) -> Session:
         assert program is None
-        return session_for(vantage_of("local"))
+        return session_for(parse_vantage("local"))
 
     def says(self, *lines: object, on_noise: OnNoise = ignore_noise) -> Session:
         def run(request: object, emit: Callable[[object], None], stopped: object) -> None:
@@ -105,7 +106,7 @@ class Process(Place):
 
     def session(self, program: str | None = None, on_noise: OnNoise = ignore_noise) -> Session:
         python = sys.executable if program is None else self.python(program)
-        return session_for(vantage_of("there=exec:env", python), on_noise)
+        return session_for(replace(parse_vantage("there=exec:env"), python=python), on_noise)
 
 
 class Asyncssh(Place):
@@ -121,7 +122,7 @@ class Asyncssh(Place):
 
     def session(self, program: str | None = None, on_noise: OnNoise = ignore_noise) -> Session:
         python = "/usr/bin/python3" if program is None else self.python(program)
-        return session_for(vantage_of("there=ssh:192.168.0.2", python), on_noise, self._fleet)
+        return session_for(replace(parse_vantage("there=ssh:192.168.0.2"), python=python), on_noise, self._fleet)
 
     def is_empty(self) -> bool:
         return prober_count(self._lab) == 0
@@ -206,7 +207,7 @@ def silent(place: Place) -> Iterator[Request]:
 
 
 def test_the_hello_is_first_each_cell_is_answered_once_done_is_last(place: Place, responder: Responder) -> None:
-    listening = responder.open([Address.parse(place.address)], ("tcp", "udp"), BindOptions())
+    listening = responder.open([ScopedAddress.parse(place.address)], ("tcp", "udp"), ListenerOptions())
     responder.start()
     asked = [(x.protocol, x.port) for x in listening] * 20
     emitted = run(place.session(), Request(NONCE, 10.0, cells(place.address, *asked)))
@@ -286,7 +287,7 @@ def test_a_crash_is_the_last_message(place: Place) -> None:
 
 
 def test_a_vantage_that_fails_does_so_alone(place: Place, tmp_path: Path) -> None:
-    sessions = [place.says(HELLO, {"cell": True}), session_for(replace(vantage_of("exec:env"), name="whole"))]
+    sessions = [place.says(HELLO, {"cell": True}), session_for(replace(parse_vantage("exec:env"), name="whole"))]
     events = list(ask([(session, Request(NONCE, 5.0)) for session in sessions], queue.SimpleQueue()))
     assert [event.vantage for event in events if isinstance(event, Failed)] == [sessions[0].name]
     assert [event.message for event in events if isinstance(event, Received) and event.vantage == "whole"][1:] == [

@@ -33,7 +33,7 @@ RECORD_TYPES = [
     "netprobe.address.words.KindCount",
     "netprobe.address.words.Word",
     "netprobe.interfaces.records.Interface",
-    "netprobe.reach.records.Cell",
+    "netprobe.reach.cells.Cell",
     "netprobe.reach.manual.Visit",
     "netprobe.echo.clients.ping.Reply",
     "netprobe.echo.clients.load_records.LoadFigures",

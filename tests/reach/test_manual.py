@@ -12,11 +12,11 @@ import pytest
 from netprobe.errors import CannotRunError
 from netprobe.prober import engine, wire
 from netprobe.reach.manual import Target, connect
-from netprobe.reach.records import Address
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
 
 NONCE = "secret"
-HOME = Address.parse("127.0.0.1")
+HOME = ScopedAddress.parse("127.0.0.1")
 HELLO: dict[str, Any] = {"hello": {"version": 1}}
 
 
@@ -74,9 +74,9 @@ def test_a_silence_behind_a_limit_of_icmp_errors_is_told_apart(prober: Callable[
 
 def test_patience_and_the_source_with_its_zone_are_passed_on(prober: Callable[..., list[dict[str, Any]]]) -> None:
     requests = prober({"cell": 0, "result": "timeout", "stage": "connect"})
-    source = Address.parse("fe80::1%lo")
+    source = ScopedAddress.parse("fe80::1%lo")
     settings = Settings(protocols=("tcp",), patience=77.0, source=source)
-    list(connect([Target(Address.parse("fe80::2%lo"), 9)], NONCE, settings))
+    list(connect([Target(ScopedAddress.parse("fe80::2%lo"), 9)], NONCE, settings))
     (request,) = requests
     assert request["patience"] == 77.0
     (cell,) = request["cells"]

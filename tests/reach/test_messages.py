@@ -10,6 +10,7 @@ import pytest
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.prober import engine
 from netprobe.prober.pacing import PATIENCE_S
+from netprobe.reach.facts import HostAddress, Link, RouteLookup
 from netprobe.reach.messages import (
     Answer,
     CellRequest,
@@ -21,7 +22,7 @@ from netprobe.reach.messages import (
     Request,
     parse_message,
 )
-from netprobe.reach.records import Address, HostAddress, Link, Route
+from netprobe.reach.scoped_address import ScopedAddress
 
 ICMP: dict[str, Any] = {
     "origin": "icmp6", "type": 1, "code": 4, "offender": "2001:db8::1", "errno": "ECONNREFUSED", "number": 111,
@@ -57,8 +58,8 @@ def test_a_hello_becomes_the_facts_of_its_host() -> None:
     assert (facts.system, facts.release, facts.python, facts.host) == ("linux", "6.12", "3.6.15", "web1")
     assert (facts.stack, facts.ipv6, hello.error_queue) == ("boot net:[1]", True, True)
     assert facts.links == (Link("eth0", 2, True, False),)
-    assert facts.addresses == (HostAddress(Address.parse("fe80::1%eth0"), 64, "eth0"),)
-    assert facts.routes == {"fe80::2%eth0": Route("fe80::1", None)}
+    assert facts.addresses == (HostAddress(ScopedAddress.parse("fe80::1%eth0"), 64, "eth0"),)
+    assert facts.routes == {"fe80::2%eth0": RouteLookup("fe80::1", None)}
 
 
 def test_the_short_messages() -> None:

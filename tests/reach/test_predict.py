@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from netprobe.reach import rules
+from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup
+from netprobe.reach.listener import Listener, ListenerOptions
 from netprobe.reach.predict import Prediction, Situation, predict
-from netprobe.reach.records import Address, BindOptions, HostAddress, HostFacts, Link, Listening, Route
 from netprobe.reach.rules import RULES, Rule
+from netprobe.reach.scoped_address import ScopedAddress
 
 YES, NO, SILENT, NEVER = "reachable", "refused", "no-answer", "unreachable"
 
@@ -25,7 +27,7 @@ def facts(*addresses: str, **more: Any) -> HostFacts:
         interface, _, rest = text.partition(" ")
         address, _, prefix = rest.partition("/")
         zone = f"%{interface}" if address.startswith("fe80") else ""
-        entries.append(HostAddress(Address.parse(address + zone), int(prefix), interface))
+        entries.append(HostAddress(ScopedAddress.parse(address + zone), int(prefix), interface))
     names = dict.fromkeys(["lo", *(entry.interface or "" for entry in entries)])
     links = tuple(Link(name, number, True, name == "lo") for number, name in enumerate(names, 1))
     return HostFacts(**{"addresses": tuple(entries), "links": links, **more})
@@ -59,14 +61,14 @@ def expect(
     **more: Any,
 ) -> Prediction:
     """The prediction for a destination asked from the host itself, or from ``vantage``."""
-    address = Address.parse(bind)
+    address = ScopedAddress.parse(bind)
     if address.version == 6 and v6only is None:
         v6only = False
-    listener = Listening("t0", address, "udp" if protocol == "udp" else "tcp", 4000, v6only=v6only, errno=errno)
+    listener = Listener("t0", address, "udp" if protocol == "udp" else "tcp", 4000, v6only=v6only, errno=errno)
     host = replace(host, system=system, release=release)
     there = host if vantage is None else replace(vantage, system=system)
     known: dict[str, Any] = {"listeners": (listener,), "same_host": vantage is None, **more}
-    prediction = predict(Situation(listener, Address.parse(destination), host, there, **known))
+    prediction = predict(Situation(listener, ScopedAddress.parse(destination), host, there, **known))
     assert prediction.because
     return prediction
 
@@ -119,7 +121,7 @@ def test_the_two_cells_in_which_the_tutorials_are_wrong() -> None:
 
 
 def test_they_hold_when_the_client_bound_its_source() -> None:
-    prediction = expect("192.168.0.1", "0.0.0.0", source=Address.parse("192.168.0.1"))
+    prediction = expect("192.168.0.1", "0.0.0.0", source=ScopedAddress.parse("192.168.0.1"))
     assert prediction.verdict == YES
     assert "to-any-source" in named(prediction)
 
@@ -196,7 +198,7 @@ def test_without_ipv6_nothing_of_it_works() -> None:
 
 def test_an_address_that_no_interface_has() -> None:
     assert expect("192.168.0.77", "127.0.0.1").verdict == "not-bindable"
-    free = BindOptions(freebind=True)
+    free = ListenerOptions(freebind=True)
     assert expect("192.168.0.77", "127.0.0.1", options=free).verdict == NO
     assert expect("192.168.0.77", "192.168.0.77", options=free).verdict == SILENT
     assert expect("192.168.0.77", "192.168.0.77", options=free, timeout=5.0).verdict == NEVER
@@ -211,26 +213,26 @@ def test_elsewhere_than_on_linux_127_0_0_2_has_to_be_configured() -> None:
 
 
 def test_a_device_narrows_a_listener() -> None:
-    e0 = BindOptions(device="e0")
+    e0 = ListenerOptions(device="e0")
     assert expect("0.0.0.0", "192.168.0.1", options=e0).verdict == YES
     assert expect("0.0.0.0", "127.0.0.1", options=e0).verdict == NO
     assert expect("0.0.0.0", "10.10.152.8", options=e0).verdict == NO
-    through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+    through_e0 = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None)})
     assert expect("0.0.0.0", "10.10.152.8", options=e0, vantage=through_e0).verdict == YES
     assert expect("::1", "::1", options=e0).verdict == "not-bindable"
     assert expect("fe80::b%e1", "fe80::b%e1", options=e0).verdict == YES
 
 
 def test_of_listeners_on_one_port_the_most_specific_one_answers() -> None:
-    options = BindOptions(port=4000, reuse_port=True)
+    options = ListenerOptions(port=4000, reuse_port=True)
     rows = [
-        Listening("0", Address.parse("0.0.0.0"), "tcp", 4000),
-        Listening("1", Address.parse("192.168.0.1"), "tcp", 4000),
-        Listening("2", Address.parse("::"), "tcp", 4000, v6only=False),
+        Listener("0", ScopedAddress.parse("0.0.0.0"), "tcp", 4000),
+        Listener("1", ScopedAddress.parse("192.168.0.1"), "tcp", 4000),
+        Listener("2", ScopedAddress.parse("::"), "tcp", 4000, v6only=False),
     ]
 
     def verdict(number: int, destination: str) -> str | None:
-        situation = Situation(rows[number], Address.parse(destination), PC1, PC1, options=options, listeners=rows)
+        situation = Situation(rows[number], ScopedAddress.parse(destination), PC1, PC1, options=options, listeners=rows)
         return predict(situation).verdict
 
     assert verdict(0, "192.168.0.1") == "wrong-responder"
@@ -243,14 +245,14 @@ def test_of_listeners_on_one_port_the_most_specific_one_answers() -> None:
 
 def test_a_wildcard_and_a_specific_address_cannot_share_a_port() -> None:
     rows = [
-        Listening("0", Address.parse("0.0.0.0"), "tcp", 4000),
-        Listening("1", Address.parse("192.168.0.1"), "tcp", 4000, errno="EADDRINUSE"),
-        Listening("2", Address.parse("::"), "tcp", 4000, errno="EADDRINUSE"),
-        Listening("3", Address.parse("fd00:a::1"), "tcp", 4000),
+        Listener("0", ScopedAddress.parse("0.0.0.0"), "tcp", 4000),
+        Listener("1", ScopedAddress.parse("192.168.0.1"), "tcp", 4000, errno="EADDRINUSE"),
+        Listener("2", ScopedAddress.parse("::"), "tcp", 4000, errno="EADDRINUSE"),
+        Listener("3", ScopedAddress.parse("fd00:a::1"), "tcp", 4000),
     ]
     for number, verdict in ((0, YES), (1, "not-bindable"), (2, "not-bindable")):
-        options = BindOptions(port=4000)
-        at = Situation(rows[number], Address.parse("127.0.0.1"), PC1, PC1, options=options, listeners=rows)
+        options = ListenerOptions(port=4000)
+        at = Situation(rows[number], ScopedAddress.parse("127.0.0.1"), PC1, PC1, options=options, listeners=rows)
         assert predict(at).verdict == verdict
 
 
@@ -284,14 +286,14 @@ def test_only_joined_groups_are_heard() -> None:
 
 
 def test_no_route_is_unreachable_whatever_listens() -> None:
-    lost = replace(PC2, routes={"10.10.152.8": Route(None, "ENETUNREACH")})
+    lost = replace(PC2, routes={"10.10.152.8": RouteLookup(None, "ENETUNREACH")})
     prediction = expect("0.0.0.0", "10.10.152.8", vantage=lost)
     assert prediction.verdict == NEVER
     assert named(prediction) == {"way-no-route"}
 
 
 def test_weak_and_strong_host() -> None:
-    through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+    through_e0 = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None)})
     weak = expect("0.0.0.0", "10.10.152.8", vantage=through_e0)
     assert weak.verdict == YES
     assert "way-weak-host" in named(weak)
@@ -308,7 +310,7 @@ def test_an_address_on_a_link_that_is_down() -> None:
     host = down(PC1, "e1")
     assert expect("0.0.0.0", "10.10.152.8", host=host).verdict == YES
     assert expect("0.0.0.0", "10.10.152.8", host=host, vantage=PC2).verdict == SILENT
-    through_e0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+    through_e0 = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None)})
     assert expect("0.0.0.0", "10.10.152.8", host=host, vantage=through_e0).verdict == YES
 
 
@@ -324,11 +326,11 @@ def test_a_wildcard_udp_listener_may_answer_from_elsewhere() -> None:
 # The rows.
 
 
-FREE, ON_E0 = BindOptions(freebind=True), BindOptions(device="e0")
-THROUGH_E0 = replace(PC2, routes={"10.10.152.8": Route("192.168.0.2", None)})
+FREE, ON_E0 = ListenerOptions(freebind=True), ListenerOptions(device="e0")
+THROUGH_E0 = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None)})
 ONE_PORT = {
-    "options": BindOptions(port=4000),
-    "listeners": [Listening(bind, Address.parse(bind), "tcp", 4000) for bind in ("0.0.0.0", "192.168.0.1")],
+    "options": ListenerOptions(port=4000),
+    "listeners": [Listener(bind, ScopedAddress.parse(bind), "tcp", 4000) for bind in ("0.0.0.0", "192.168.0.1")],
 }
 # A bind address and a destination for which the rule is one of the reasons, and what else it takes.
 EXAMPLES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
@@ -355,7 +357,7 @@ EXAMPLES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "bind-device-6": ("::1", "::1", {"options": ON_E0}),
     "to-any4-loopback": ("192.168.0.1", "0.0.0.0", {}),
     "to-any6-loopback": ("::1", "::", {}),
-    "to-any-source": ("192.168.0.1", "0.0.0.0", {"source": Address.parse("192.168.0.1")}),
+    "to-any-source": ("192.168.0.1", "0.0.0.0", {"source": ScopedAddress.parse("192.168.0.1")}),
     "to-any-first": ("127.0.0.1", "0.0.0.0", {"system": "macos"}),
     "to-any-off": ("127.0.0.1", "0.0.0.0", {"system": "freebsd", "release": "15.0-RELEASE"}),
     "to-any-refused": ("127.0.0.1", "0.0.0.0", {"system": "windows"}),
@@ -372,7 +374,7 @@ EXAMPLES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "way-no-route": (
         "0.0.0.0",
         "192.0.2.1",
-        {"vantage": replace(PC2, routes={"192.0.2.1": Route(None, "ENETUNREACH")})},
+        {"vantage": replace(PC2, routes={"192.0.2.1": RouteLookup(None, "ENETUNREACH")})},
     ),
     "way-lo-down": ("0.0.0.0", "192.168.0.1", {"host": down(PC1, "lo")}),
     "way-weak-host": ("0.0.0.0", "10.10.152.8", {"vantage": THROUGH_E0}),
@@ -398,7 +400,7 @@ DESTINATIONS = [
     *("127.0.0.1", "127.0.0.2", "192.168.0.1", "192.168.0.77", "10.10.152.8", "0.0.0.0", "192.168.0.255", "224.0.0.1"),
     *("224.0.0.5", "203.0.113.9", "::", "::1", "fd00:a::1", "fe80::a%e0", "fe80::a%e1"),
 ]
-NO_ROUTE = replace(PC2, routes={"10.10.152.8": Route(None, "ENETUNREACH")})
+NO_ROUTE = replace(PC2, routes={"10.10.152.8": RouteLookup(None, "ENETUNREACH")})
 PLACES: tuple[tuple[HostFacts, HostFacts | None, dict[str, Any]], ...] = (
     (PC1, None, {}),
     (PC1, PC1, {}),
@@ -408,7 +410,7 @@ PLACES: tuple[tuple[HostFacts, HostFacts | None, dict[str, Any]], ...] = (
     (PC1, replace(PC2, ipv6=False), {}),
     (down(PC1, "lo"), None, {}),
     (down(PC1, "e1"), PC2, {}),
-    (PC1, None, {"source": Address.parse("192.168.0.1")}),
+    (PC1, None, {"source": ScopedAddress.parse("192.168.0.1")}),
     (PC1, None, {"options": FREE}),
     (PC1, None, {"options": ON_E0}),
 )
@@ -422,8 +424,12 @@ def rules_applied_on(system: str) -> frozenset[Rule]:
         here = replace(host, system=system, release="15.0")
         there = here if vantage is None else replace(vantage, system=system, release="15.0")
         for bind, destination, protocol in product(BINDS, DESTINATIONS, ("tcp", "udp")):
-            listener = Listening("t0", Address.parse(bind), "udp" if protocol == "udp" else "tcp", 4000, v6only=False)
-            situation = Situation(listener, Address.parse(destination), here, there, same_host=vantage is None, **more)
+            listener = Listener(
+                "t0", ScopedAddress.parse(bind), "udp" if protocol == "udp" else "tcp", 4000, v6only=False
+            )
+            situation = Situation(
+                listener, ScopedAddress.parse(destination), here, there, same_host=vantage is None, **more
+            )
             applied.update(predict(situation).rules)
             if bind == "::":
                 applied.update(predict(replace(situation, listener=replace(listener, v6only=True))).rules)

@@ -11,10 +11,12 @@ import pytest
 
 from netprobe.prober import engine, wire
 from netprobe.prober.udp import DATAGRAM_LIMIT
-from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.listener import Listener, ListenerOptions, Protocol
 from netprobe.reach.responder import Arrival, Responder, listener_error
+from netprobe.reach.scoped_address import ScopedAddress
 
-HOME = [Address.parse("127.0.0.1")]
+HOME = [ScopedAddress.parse("127.0.0.1")]
 BOTH: tuple[Protocol, ...] = ("tcp", "udp")
 
 
@@ -24,8 +26,8 @@ def responder() -> Iterator[Responder]:
         yield opened
 
 
-def started(responder: Responder, *protocols: Protocol, options: BindOptions | None = None) -> list[Listening]:
-    opened = responder.open(HOME, protocols or BOTH, options or BindOptions())
+def started(responder: Responder, *protocols: Protocol, options: ListenerOptions | None = None) -> list[Listener]:
+    opened = responder.open(HOME, protocols or BOTH, options or ListenerOptions())
     responder.start()
     return opened
 
@@ -115,45 +117,45 @@ def test_nothing_is_open_after_the_end() -> None:
 
 
 def test_one_address_that_cannot_be_opened_does_not_sink_the_rest(responder: Responder) -> None:
-    binds = [Address.parse("192.0.2.200"), Address.parse("fe80::1"), *HOME]
-    opened = responder.open(binds, ("tcp",), BindOptions())
+    binds = [ScopedAddress.parse("192.0.2.200"), ScopedAddress.parse("fe80::1"), *HOME]
+    opened = responder.open(binds, ("tcp",), ListenerOptions())
     assert [x.errno for x in opened] == ["EADDRNOTAVAIL", "EINVAL", None]
 
 
 def test_v6only_is_what_the_socket_says(responder: Responder) -> None:
     for wanted in (True, False):
-        (opened,) = responder.open([Address.parse("::")], ("tcp",), BindOptions(v6only=wanted))
+        (opened,) = responder.open([ScopedAddress.parse("::")], ("tcp",), ListenerOptions(v6only=wanted))
         assert opened.v6only is wanted
 
 
 def test_reuse_port_lets_listeners_share_one(responder: Responder) -> None:
     port = port_that_nobody_has()
-    binds = [Address.parse("127.0.0.1"), Address.parse("0.0.0.0")]
-    opened = responder.open(binds, ("tcp", "udp"), BindOptions(port=port, reuse_port=True))
+    binds = [ScopedAddress.parse("127.0.0.1"), ScopedAddress.parse("0.0.0.0")]
+    opened = responder.open(binds, ("tcp", "udp"), ListenerOptions(port=port, reuse_port=True))
     assert all(x.is_open for x in opened)
     assert {x.port for x in opened} == {port}
 
 
 def test_freebind_binds_what_nobody_has(responder: Responder) -> None:
-    opened = responder.open([Address.parse("192.0.2.200")], BOTH, BindOptions(freebind=True))
+    opened = responder.open([ScopedAddress.parse("192.0.2.200")], BOTH, ListenerOptions(freebind=True))
     assert all(x.is_open for x in opened)
 
 
 @pytest.mark.parametrize(
     ("errno", "bind", "options", "words"),
     [
-        ("EADDRINUSE", "0.0.0.0", BindOptions(port=8080), "8080"),
-        ("EADDRNOTAVAIL", "9.9.9.9", BindOptions(), "no interface"),
-        ("EACCES", "0.0.0.0", BindOptions(port=80), "below 1024"),
-        ("ENODEV", "0.0.0.0", BindOptions(device="nope"), "nope"),
-        ("EINVAL", "fe80::1", BindOptions(), "zone"),
-        ("EAFNOSUPPORT", "::1", BindOptions(), "no IPv6"),
-        ("EPERM", "0.0.0.0", BindOptions(device="e0"), "CAP_NET_RAW"),
-        ("EWEIRD", "0.0.0.0", BindOptions(), "EWEIRD"),
+        ("EADDRINUSE", "0.0.0.0", ListenerOptions(port=8080), "8080"),
+        ("EADDRNOTAVAIL", "9.9.9.9", ListenerOptions(), "no interface"),
+        ("EACCES", "0.0.0.0", ListenerOptions(port=80), "below 1024"),
+        ("ENODEV", "0.0.0.0", ListenerOptions(device="nope"), "nope"),
+        ("EINVAL", "fe80::1", ListenerOptions(), "zone"),
+        ("EAFNOSUPPORT", "::1", ListenerOptions(), "no IPv6"),
+        ("EPERM", "0.0.0.0", ListenerOptions(device="e0"), "CAP_NET_RAW"),
+        ("EWEIRD", "0.0.0.0", ListenerOptions(), "EWEIRD"),
     ],
 )
-def test_a_refusal_says_what_to_do(errno: str, bind: str, options: BindOptions, words: str) -> None:
-    failed = Listening("t0", Address.parse(bind), "tcp", options.port, errno=errno, cause="so it is")
+def test_a_refusal_says_what_to_do(errno: str, bind: str, options: ListenerOptions, words: str) -> None:
+    failed = Listener("t0", ScopedAddress.parse(bind), "tcp", options.port, errno=errno, cause="so it is")
     error = listener_error(failed, options, HostFacts())
     assert words in str(error)
     assert errno in str(error)

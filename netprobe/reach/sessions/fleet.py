@@ -24,7 +24,7 @@ from netprobe.prober import bundle
 from netprobe.reach.messages import Request
 from netprobe.reach.sessions.process import START_S
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
-from netprobe.reach.unusable import VantageError, unusable
+from netprobe.reach.vantage_errors import VantageError, vantage_error
 from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
 
 __all__ = ["Fleet", "FleetSession", "has_asyncssh"]
@@ -147,7 +147,7 @@ class FleetSession:
         except (OSError, asyncssh.Error) as error:
             raise self._error(error, receiver) from None
         if not receiver.has_ended:
-            raise unusable(self.name, "ssh", stderr, None, receiver.has_hello)
+            raise vantage_error(self.name, "ssh", stderr, None, had_hello=receiver.has_hello)
 
     @staticmethod
     async def _disconnect(connection: Any) -> None:

@@ -21,7 +21,7 @@ from typing import IO
 from netprobe.prober import bundle
 from netprobe.reach.messages import Request
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
-from netprobe.reach.unusable import VantageError, unusable
+from netprobe.reach.vantage_errors import VantageError, vantage_error
 from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
 
 __all__ = ["START_S", "ProcessSession"]
@@ -78,7 +78,9 @@ class ProcessSession:
                 process.wait(0.0 if self._stopped.is_set() else ENDING_S)
             if not receiver.has_ended and not self._stopped.is_set():
                 status = process.poll()
-                raise unusable(self.name, self.vantage.kind, conversation.last_words, status, receiver.has_hello)
+                raise vantage_error(
+                    self.name, self.vantage.kind, conversation.last_words, status, had_hello=receiver.has_hello
+                )
         finally:
             conversation.close()
             _end(process)

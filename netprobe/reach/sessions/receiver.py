@@ -24,7 +24,7 @@ from netprobe.reach.messages import (
     Request,
     parse_message,
 )
-from netprobe.reach.unusable import VantageError
+from netprobe.reach.vantage_errors import VantageError
 
 __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 

@@ -13,8 +13,8 @@ import pytest
 
 from netprobe.reach.messages import Crash, Done, Hello, Message, Request
 from netprobe.reach.sessions.process import ProcessSession
-from netprobe.reach.unusable import VantageError
-from netprobe.reach.vantages import vantage_of
+from netprobe.reach.vantage_errors import VantageError
+from netprobe.reach.vantages import parse_vantage
 
 REQUEST = Request(nonce="n", timeout=0.5)
 HELLO: dict[str, Any] = {"hello": {"version": 1, "os": "Linux"}}
@@ -24,7 +24,7 @@ def ask(program_text: str) -> tuple[list[Message], list[str]]:
     """What comes of a session whose vantage runs ``program_text`` in place of a prober, and its noise."""
     messages: list[Message] = []
     noise: list[str] = []
-    vantage = vantage_of(f"v=exec:{sys.executable} -c {shlex.quote(program_text)}")
+    vantage = parse_vantage(f"v=exec:{sys.executable} -c {shlex.quote(program_text)}")
     ProcessSession(vantage, noise.append).run(REQUEST, messages.append)
     return messages, noise
 
@@ -57,7 +57,7 @@ def test_silence_after_the_hello_is_a_dead_link() -> None:
 
 def test_a_program_that_is_not_here_is_named() -> None:
     with pytest.raises(VantageError, match="nowhere is not installed here"):
-        ProcessSession(vantage_of("exec:nowhere")).run(REQUEST, lambda message: None)
+        ProcessSession(parse_vantage("exec:nowhere")).run(REQUEST, lambda message: None)
 
 
 def test_stop_ends_the_session_and_takes_the_children_along() -> None:
@@ -66,7 +66,7 @@ def test_stop_ends_the_session_and_takes_the_children_along() -> None:
     )
     noise: list[str] = []
     inner = f"{sys.executable} -c {shlex.quote(child)}"
-    session = ProcessSession(vantage_of(f"exec:sh -c {shlex.quote(inner + '; true')}"), noise.append)
+    session = ProcessSession(parse_vantage(f"exec:sh -c {shlex.quote(inner + '; true')}"), noise.append)
     watched: list[int] = []
 
     def stop(message: Message) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from netprobe.reach.messages import Answer, CellRequest, Done, Hello, Message, Request
 from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, LINE_LIMIT, NOISE_LINES, Receiver
-from netprobe.reach.unusable import VantageError
+from netprobe.reach.vantage_errors import VantageError
 
 HELLO: dict[str, Any] = {"hello": {"version": 1}}
 ANSWER: dict[str, Any] = {"cell": 1, "result": "timeout", "stage": "answer"}

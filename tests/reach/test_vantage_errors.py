@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netprobe.reach.unusable import unusable
+from netprobe.reach.vantage_errors import vantage_error
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ from netprobe.reach.unusable import unusable
     ],
 )
 def test_each_failure_has_its_name(kind: str, said: str, status: int, reason: str) -> None:
-    assert unusable("v", kind, said, status, heard=False).reason == reason
+    assert vantage_error("v", kind, said, status, had_hello=False).reason == reason
 
 
 def test_a_connection_that_closes_after_the_hello_died() -> None:
     said = "Connection closed by 192.0.2.1 port 22"
-    assert unusable("v", "ssh", said, 255, heard=True).reason == "link died"
+    assert vantage_error("v", "ssh", said, 255, had_hello=True).reason == "link died"
