@@ -10,7 +10,7 @@ from typing import Self
 
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
-from netprobe.prober import payload
+from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request, is_different
 from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.facts import HostFacts
@@ -63,7 +63,7 @@ class Bindtest:
         """Open the listeners."""
         try:
             binds = self.settings.binds or default_binds(self.host)
-            payload.descriptors_for(2 * len(binds) * len(self.settings.protocols))
+            descriptors_for(2 * len(binds) * len(self.settings.protocols))
             self.listening = self._responder.open(binds, self.settings.protocols, self.settings.options)
             if self.settings.binds:
                 failed = [x for x in self.listening if not x.is_open]
@@ -97,7 +97,7 @@ class Bindtest:
         ``on_wait`` is called several times a second with how many cells are known, and how many there are.
 
         Ctrl-C ends the asking: what is known until then is given, the rest as ``not-tested``, and the
-        ``KeyboardInterrupt`` goes on after the last cell.
+        ``KeyboardInterrupt`` is raised after the last cell.
         """
         position = 0
         interrupted: KeyboardInterrupt | None = None
@@ -205,7 +205,7 @@ class Bindtest:
             return Outcome(Verdict.NOT_BINDABLE, error.why, Verdict.NOT_BINDABLE)
         if answer is None:
             failure = self._failures.get(question.vantage)
-            cause = reason or (failure.why if failure else "no word from the vantage")
+            cause = reason or (failure.why if failure else "no answer from the vantage")
             return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
         outcome = diagnose(build_evidence(question, answer, situation.vantage, self.host))
         return outcome if answer.result != "proof" else self._who_answered(question, answer, outcome)

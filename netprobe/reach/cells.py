@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from netprobe.outcome.evidence import Evidence, Icmp
 from netprobe.outcome.failures import Outcome
-from netprobe.prober import payload
+from netprobe.prober.facts import ANY_ZONE
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer, CellRequest, Request
 from netprobe.reach.plan import Question
@@ -74,7 +74,7 @@ def _cell_request(question: Question, source: ScopedAddress | None, host: HostFa
     destination = question.destination
     zone = destination.zone
     if zone is not None and question.vantage != LOCAL:
-        zone = payload.ANY_ZONE  # a zone is a name of this host's: elsewhere every link is tried
+        zone = ANY_ZONE  # a zone is a name of this host's: elsewhere every link is tried
     if source is not None and source.version != destination.version:
         source = None
     return CellRequest(

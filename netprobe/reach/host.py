@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netprobe.prober import payload
+from netprobe.prober import facts as prober_facts
 from netprobe.reach.facts import HostAddress, HostFacts, Link
 from netprobe.reach.messages import parse_facts
 from netprobe.reach.scoped_address import ScopedAddress
@@ -14,7 +14,7 @@ __all__ = ["facts_from_interfaces", "host_facts"]
 
 def host_facts() -> HostFacts:
     """The facts of this host, as the prober sees them; where it has no netlink, as ``netprobe.interfaces`` does."""
-    facts = parse_facts(payload.hello({"cells": []}))
+    facts = parse_facts(prober_facts.hello([]))
     return facts if facts.links else facts_from_interfaces(facts)
 
 

@@ -1,4 +1,4 @@
-"""What is said between netprobe and a prober, and the one place that believes a vantage.
+"""The messages between netprobe and a prober, and the one place that believes a vantage.
 
 A vantage is somebody else's machine: what comes from there may be a login banner, another program's output, or a lie.
 A lie that is caught late does damage far from where it came in: a port of 70000 in a report, an escape sequence in a
@@ -19,12 +19,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
 from netprobe.kernel.error_queue import QueuedError
-from netprobe.prober.payload import PATIENCE_S, REQUEST_VERSION
+from netprobe.prober.facts import REQUEST_VERSION
+from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup, system_name
 from netprobe.reach.listener import Protocol
 from netprobe.reach.scoped_address import ScopedAddress
@@ -47,6 +49,9 @@ T = TypeVar("T")
 Check = Callable[[object], T]
 
 # What is asked.
+
+HEARTBEAT_S = 1.0
+STAY_S = 4.0  # how much longer than its time-out and its patience a prober may live at a vantage
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,10 @@ class Request:
     sockets: int | None = None
     heartbeat: float | None = None
     life: float | None = None
+
+    def for_a_far_prober(self) -> Request:
+        """The same with a heartbeat and an end, for a prober that only its own clock can stop when the link is gone."""
+        return replace(self, heartbeat=HEARTBEAT_S, life=self.timeout + self.patience + STAY_S)
 
     def to_json(self) -> dict[str, Any]:
         """The object that the prober reads; what is not set is left out."""
@@ -182,30 +191,30 @@ Message = Hello | Answer | Heartbeat | Crash | Done
 
 
 class MalformedMessageError(ValueError):
-    """An object that no prober of this version says; the text names the field, without its value."""
+    """An object that no prober of this version sends; the text names the field, without its value."""
 
 
 def parse_message(value: object) -> Message:
     """The message that a decoded JSON object is; :class:`MalformedMessageError` when anything about it is off."""
-    said = _Object(value, "message")
-    if "hello" in said:
-        hello = said.required("hello", lambda hello: _Object(hello, "hello"))
+    fields = _Object(value, "message")
+    if "hello" in fields:
+        hello = fields.required("hello", lambda hello: _Object(hello, "hello"))
         return Hello(_facts(hello), hello.given("error_queue", _boolean, False))
-    if "cell" in said:
+    if "cell" in fields:
         return _answer(_Object(value, "answer"))
-    if "crash" in said:
-        return Crash(said.required("crash", _traceback))
-    if "done" in said:
-        said.required("done", _true)
+    if "crash" in fields:
+        return Crash(fields.required("crash", _traceback))
+    if "done" in fields:
+        fields.required("done", _true)
         return Done()
-    if "alive" in said:
-        said.required("alive", _true)
+    if "alive" in fields:
+        fields.required("alive", _true)
         return Heartbeat()
     raise MalformedMessageError("the message is of an unknown kind")
 
 
 def parse_facts(hello: object) -> HostFacts:
-    """The facts in the object that a prober says hello with: those of this host are read by the same checks."""
+    """The facts in a prober's hello: those of this host are read by the same checks."""
     return _facts(_Object(hello, "hello"))
 
 
@@ -218,7 +227,7 @@ MOST_LINKS = 100_000  # and addresses: far beyond what Linux can hold in one nam
 MOST_ROUTES = 200_000  # one for each destination: as many as a plan may have cells
 MOST_MS = 1e12
 MOST_BYTES = 64 << 20  # of payload: the limit of --payload
-SAMPLE_LENGTH = 60  # characters, one for each byte that was heard
+SAMPLE_LENGTH = 60  # characters, one for each byte that was received
 
 
 def _facts(hello: _Object) -> HostFacts:
@@ -262,31 +271,31 @@ def _route(route: _Object) -> tuple[str, RouteLookup]:
     return f"{destination}%{zone}" if zone else destination, RouteLookup(source, route.optional("errno", _errno))
 
 
-def _answer(said: _Object) -> Answer:
+def _answer(fields: _Object) -> Answer:
     answer = Answer(
-        id=said.required("cell", _integer(0, 2**31 - 1)),
-        result=said.required("result", _one_of(RESULTS)),
-        stage=said.required("stage", _one_of(STAGES)),
-        errno=said.optional("errno", _errno),
-        error=said.optional("error", _text(500)),
-        icmp=said.optional("icmp", lambda icmp: _queued_error(_Object(icmp, "icmp"))),
-        elapsed_ms=said.given("elapsed_ms", _milliseconds, 0.0),
-        attempts=said.given("attempts", _integer(0, 1_000_000), 0),
-        challenge=said.optional("challenge", _hexadecimal),
-        source=said.optional("source", _zoned_address),
-        source_port=said.optional("source_port", _port),
-        replied_from=said.optional("replied_from", _zoned_address),
-        connect_ms=said.optional("connect_ms", _milliseconds),
-        rtt_ms=said.optional("rtt_ms", _milliseconds),
-        listener=said.optional("listener", _text(200)),
-        observed=said.optional("observed", _address),
-        observed_port=said.optional("observed_port", _port),
-        local=said.optional("local", _address_or_dash),
-        payload_size=said.optional("payload_size", _integer(0, MOST_BYTES)),
-        payload_sent=said.optional("payload_sent", _integer(0, MOST_BYTES)),
-        payload_received=said.optional("payload_received", _integer(0, MOST_BYTES)),
-        sample=said.optional("sample", _sample),
-        limited=said.given("limited", _boolean, False),
+        id=fields.required("cell", _integer(0, 2**31 - 1)),
+        result=fields.required("result", _one_of(RESULTS)),
+        stage=fields.required("stage", _one_of(STAGES)),
+        errno=fields.optional("errno", _errno),
+        error=fields.optional("error", _text(500)),
+        icmp=fields.optional("icmp", lambda icmp: _queued_error(_Object(icmp, "icmp"))),
+        elapsed_ms=fields.given("elapsed_ms", _milliseconds, 0.0),
+        attempts=fields.given("attempts", _integer(0, 1_000_000), 0),
+        challenge=fields.optional("challenge", _hexadecimal),
+        source=fields.optional("source", _zoned_address),
+        source_port=fields.optional("source_port", _port),
+        replied_from=fields.optional("replied_from", _zoned_address),
+        connect_ms=fields.optional("connect_ms", _milliseconds),
+        rtt_ms=fields.optional("rtt_ms", _milliseconds),
+        listener=fields.optional("listener", _text(200)),
+        observed=fields.optional("observed", _address),
+        observed_port=fields.optional("observed_port", _port),
+        local=fields.optional("local", _address_or_dash),
+        payload_size=fields.optional("payload_size", _integer(0, MOST_BYTES)),
+        payload_sent=fields.optional("payload_sent", _integer(0, MOST_BYTES)),
+        payload_received=fields.optional("payload_received", _integer(0, MOST_BYTES)),
+        sample=fields.optional("sample", _sample),
+        limited=fields.given("limited", _boolean, False),
     )
     if answer.result == "proof" and answer.listener is None:
         raise MalformedMessageError("answer: a proof names no listener")
@@ -372,6 +381,7 @@ def _true(value: object) -> bool:
     return True
 
 
+@cache
 def _integer(low: int, high: int) -> Check[int]:
     def check(value: object) -> int:
         if type(value) is not int or not low <= value <= high:
@@ -402,6 +412,7 @@ def _string(value: object, longest: int) -> str:
     return value
 
 
+@cache
 def _text(longest: int) -> Check[str]:
     """One line of text: no control, formatting, unassigned or surrogate characters."""
 
@@ -427,7 +438,7 @@ def _traceback(value: object) -> str:
 
 
 def _sample(value: object) -> str:
-    """What a stranger said: any bytes, one character each. Whoever shows it escapes it."""
+    """What a stranger sent: any bytes, one character each. Whoever shows it escapes it."""
     text = _string(value, SAMPLE_LENGTH)
     if any(character > "\xff" for character in text):
         raise ValueError("not bytes")
@@ -448,6 +459,7 @@ _hexadecimal = _matching(_CHALLENGE, "hexadecimal")
 _origin = _matching(_ORIGIN, "the origin of an error")
 
 
+@cache
 def _one_of(words: frozenset[str]) -> Check[str]:
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in words:
@@ -460,13 +472,20 @@ def _one_of(words: frozenset[str]) -> Check[str]:
 def _address(value: object) -> str:
     """An IP address without a zone."""
     text = _string(value, 45)  # the longest: six groups and a dotted quad
-    if "%" in text or not text.isascii():
+    if not _is_address(text):
         raise ValueError("not an IP address")
+    return text
+
+
+@lru_cache(4096)  # a run's answers name few addresses, again and again
+def _is_address(text: str) -> bool:
+    if "%" in text or not text.isascii():
+        return False
     try:
         ip_address(text)
     except ValueError:
-        raise ValueError("not an IP address") from None
-    return text
+        return False
+    return True
 
 
 def _zoned_address(value: object) -> str:

@@ -24,7 +24,9 @@ from typing import Any, Self
 
 from netprobe.errors import CannotRunError
 from netprobe.kernel import constants
-from netprobe.prober import payload
+from netprobe.kernel.required import need
+from netprobe.prober import wire
+from netprobe.prober.sockets import socket_address
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener, ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
@@ -193,7 +195,7 @@ class Responder:
         connection = self._connections[sock]
         try:
             if events & selectors.EVENT_READ and len(connection.owed) < CHUNK:
-                data = sock.recv(CHUNK if connection.proven else payload.LINE_LIMIT)
+                data = sock.recv(CHUNK if connection.proven else wire.LINE_LIMIT)
                 if not data:
                     self._drop(connection)
                     return
@@ -219,8 +221,8 @@ class Responder:
             connection.line += data
             line, newline, data = bytes(connection.line).partition(b"\n")
             if not newline:
-                return len(line) <= payload.LINE_LIMIT
-            asked = payload.read_probe(self.nonce, line)
+                return len(line) <= wire.LINE_LIMIT
+            asked = wire.read_probe(self.nonce, line)
             if asked is None:
                 return False
             challenge, connection.to_read = asked
@@ -239,7 +241,7 @@ class Responder:
         if challenge not in self.arrivals and self._on_arrival is not None:
             self._on_arrival(arrival)
         self.arrivals[challenge] = arrival
-        return payload.reply_line(self.nonce, challenge, listening.id, (address, port), local)
+        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local)
 
     def _drop(self, connection: _Connection) -> None:
         self._selector.unregister(connection.sock)
@@ -263,7 +265,7 @@ class Responder:
                 continue  # an ICMP error of an earlier answer
             listening = self._open[sock]
             line, _, rest = data.partition(b"\n")
-            asked = payload.read_probe(self.nonce, line)
+            asked = wire.read_probe(self.nonce, line)
             if asked is None or asked[1] != len(rest):
                 self._stranger(listening, peer, self._local(sock))
                 continue
@@ -302,7 +304,7 @@ def _open_socket(bind: ScopedAddress, protocol: Protocol, options: ListenerOptio
     try:
         sock.setblocking(False)
         _set_options(sock, protocol, options)
-        sock.bind(payload.socket_address(bind.text, port, bind.zone))
+        sock.bind(socket_address(bind.text, port, bind.zone))
         if protocol == "tcp":
             sock.listen(BACKLOG)
     except BaseException:
@@ -318,18 +320,18 @@ def _set_options(sock: socket.socket, protocol: Protocol, options: ListenerOptio
         # a listener; on Windows this option would mean something else.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if sock.family == socket.AF_INET6 and options.v6only is not None:
-        number = constants.need("IPV6_V6ONLY", constants.IPV6_V6ONLY)
+        number = need("IPV6_V6ONLY", constants.IPV6_V6ONLY)
         sock.setsockopt(socket.IPPROTO_IPV6, number, int(options.v6only))
     if options.reuse_port:
-        sock.setsockopt(socket.SOL_SOCKET, constants.need("SO_REUSEPORT", constants.SO_REUSEPORT), 1)
+        sock.setsockopt(socket.SOL_SOCKET, need("SO_REUSEPORT", constants.SO_REUSEPORT), 1)
     if options.freebind:
         if sock.family == socket.AF_INET6:
-            number = constants.need("IPV6_FREEBIND", constants.IPV6_FREEBIND)
+            number = need("IPV6_FREEBIND", constants.IPV6_FREEBIND)
             sock.setsockopt(socket.IPPROTO_IPV6, number, 1)
         else:
-            sock.setsockopt(socket.IPPROTO_IP, constants.need("IP_FREEBIND", constants.IP_FREEBIND), 1)
+            sock.setsockopt(socket.IPPROTO_IP, need("IP_FREEBIND", constants.IP_FREEBIND), 1)
     if options.device:
-        number = constants.need("SO_BINDTODEVICE", constants.SO_BINDTODEVICE)
+        number = need("SO_BINDTODEVICE", constants.SO_BINDTODEVICE)
         sock.setsockopt(socket.SOL_SOCKET, number, options.device.encode() + b"\0")
 
 

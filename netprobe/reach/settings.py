@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from netprobe.prober.payload import PATIENCE_S
+from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.prober import payload
+from netprobe.prober import engine
 from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request
 from netprobe.reach.responder import Responder
@@ -97,7 +97,7 @@ class Local(Place):
             for line in lines:
                 emit(line)
 
-        self._patch.setattr(payload, "run", run)
+        self._patch.setattr(engine, "run", run)
         return self.session()
 
 

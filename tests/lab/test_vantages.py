@@ -169,7 +169,7 @@ def test_a_black_hole_in_mid_run_leaves_the_other_columns_complete(lab: BuildLab
     observed = {x["vantage"]: x["observed"] for x in document["results"] if x["destination"] == "192.168.0.1"}
     assert observed == {"dead": "not-tested", "alive": "no-answer"}
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
-    assert (what, why) in (("dead", "link died"), ("dead", "nothing heard for 8 s"))
+    assert (what, why) in (("dead", "link died"), ("dead", "nothing received for 8 s"))
     assert wait_until(lambda: prober_count(network) == 0, 3 + STAY_S)
 
 

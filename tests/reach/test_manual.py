@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from netprobe.errors import CannotRunError
-from netprobe.prober import payload
+from netprobe.prober import engine, wire
 from netprobe.reach.manual import Target, connect
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
@@ -32,7 +32,7 @@ def prober(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]
             for line in (HELLO, *lines, {"done": True}):
                 emit(line)
 
-        monkeypatch.setattr(payload, "run", run)
+        monkeypatch.setattr(engine, "run", run)
         return requests
 
     return says
@@ -49,9 +49,9 @@ def test_a_payload_that_comes_back_in_part_is_counted() -> None:
         def echo_in_part() -> None:
             peer, address = server.accept()
             with peer, peer.makefile("rb") as stream:
-                asked = payload.read_probe(NONCE, stream.readline())
+                asked = wire.read_probe(NONCE, stream.readline())
                 assert asked is not None
-                peer.sendall(payload.reply_line(NONCE, asked[0], "t0@127.0.0.1", address, "127.0.0.1"))
+                peer.sendall(wire.reply_line(NONCE, asked[0], "t0@127.0.0.1", address, "127.0.0.1"))
                 peer.sendall(stream.read(1200))
                 while stream.read(65536):
                     pass

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from netprobe.kernel.error_queue import QueuedError
-from netprobe.prober import payload
+from netprobe.prober import engine
+from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.facts import HostAddress, Link, RouteLookup
 from netprobe.reach.messages import (
     Answer,
@@ -71,7 +72,7 @@ def test_the_short_messages() -> None:
 def test_this_hosts_own_prober_says_what_is_read() -> None:
     said: list[dict[str, Any]] = []
     request = Request("n", 0.2, (CellRequest(0, "tcp", "127.0.0.1", 9), CellRequest(1, "udp", "::1", 9)), patience=0.0)
-    payload.run(request.to_json(), said.append)
+    engine.run(request.to_json(), said.append)
     messages = [parse_message(json.loads(json.dumps(line))) for line in said]
     assert [type(message) for message in messages] == [Hello, Answer, Answer, Done]
 
@@ -228,6 +229,6 @@ def test_text_of_a_system_in_another_language_is_text() -> None:
 def test_a_request_leaves_out_what_is_not_set() -> None:
     cell = CellRequest(3, "udp", "192.0.2.1", 80)
     assert Request("n", 2.0, (cell,)).to_json() == {
-        "version": 1, "nonce": "n", "timeout": 2.0, "patience": payload.PATIENCE_S, "payload": 0,
+        "version": 1, "nonce": "n", "timeout": 2.0, "patience": PATIENCE_S, "payload": 0,
         "cells": [{"id": 3, "protocol": "udp", "address": "192.0.2.1", "port": 80, "host": False}],
     }  # fmt: skip

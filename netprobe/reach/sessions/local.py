@@ -1,6 +1,7 @@
 """This very host as a vantage: the prober runs in this process.
 
-No subprocess: a second Python costs more than most runs last. What it says is checked all the same.
+A second Python would have to be started, fed and read for what a function call does. What the prober emits is checked
+all the same.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import traceback
 from dataclasses import replace
 
 from netprobe.errors import NetprobeError
-from netprobe.prober import payload
+from netprobe.prober import engine
+from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.messages import Request
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.vantages import LOCAL
@@ -31,14 +33,14 @@ class LocalSession:
     def run(self, request: Request, emit: Emit) -> None:
         """Probe from here. Each probe costs two descriptors: the responder's side is in this process, too."""
         cells = len(request.cells)
-        sockets = (payload.descriptors_for(2 * cells + RESERVED_DESCRIPTORS) - RESERVED_DESCRIPTORS) // 2
+        sockets = (descriptors_for(2 * cells + RESERVED_DESCRIPTORS) - RESERVED_DESCRIPTORS) // 2
         receiver = Receiver(self.name, emit)
         receiver.expect(request)
         try:
-            payload.run(replace(request, sockets=max(1, sockets)).to_json(), receiver.take, self._stopped.is_set)
+            engine.run(replace(request, sockets=max(1, sockets)).to_json(), receiver.take, self._stopped.is_set)
         except NetprobeError:
             raise
-        except Exception:  # the prober's own fault, told as the prober of any other vantage tells it
+        except Exception:  # the prober's own fault, reported as at any other vantage
             receiver.take({"crash": traceback.format_exc()})
 
     def stop(self) -> None:

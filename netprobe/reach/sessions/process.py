@@ -16,10 +16,11 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from typing import IO
 
+from netprobe.prober import bundle
 from netprobe.reach.messages import Request
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
-from netprobe.reach.sessions.travel import program
 from netprobe.reach.vantage_errors import VantageError, vantage_error
 from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
 
@@ -61,7 +62,7 @@ class ProcessSession:
             os.close(wake)
 
     def stop(self) -> None:
-        """End now: the reading loop wakes, kills the group and goes."""
+        """End now: the reading loop wakes, kills the group and returns."""
         self._stopped.set()
         with self._lock:
             if self._wake is not None:
@@ -69,18 +70,19 @@ class ProcessSession:
 
     def _run(self, request: Request, receiver: Receiver, waker: int, on_hello: Callable[[], None]) -> None:
         process = self._start()
+        conversation = _Conversation(process, receiver, waker, self._stopped)
         try:
-            conversation = _Conversation(process, receiver, waker, self._stopped)
             conversation.ask(request, on_hello)
-            if not receiver.has_ended and not self._stopped.is_set():
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(ENDING_S)
-                raise vantage_error(
-                    self.name, self.vantage.kind, conversation.stderr, process.poll(), had_hello=receiver.has_hello
-                )
+            conversation.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.0 if self._stopped.is_set() else ENDING_S)
+            if not receiver.has_ended and not self._stopped.is_set():
+                status = process.poll()
+                raise vantage_error(
+                    self.name, self.vantage.kind, conversation.last_words, status, had_hello=receiver.has_hello
+                )
         finally:
+            conversation.close()
             _end(process)
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -124,69 +126,91 @@ class _Login:
 
 
 class _Conversation:
-    """The writing and reading with one process. stdin stays open: its end would end the prober."""
+    """The writing and reading with one process: first the prober goes in, then requests, while messages come out.
+
+    stdin stays open between the requests, and its end is the prober's end.
+    """
 
     def __init__(
         self, process: subprocess.Popen[bytes], receiver: Receiver, waker: int, stopped: threading.Event
     ) -> None:
+        assert process.stdin and process.stdout and process.stderr
         self._process = process
+        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
         self._receiver = receiver
-        self._waker = waker
         self._stopped = stopped
-        self._stderr = b""
+        self._unsent = bytearray(bundle.program())
+        self._last_words = b""
+        self._selector = selectors.DefaultSelector()
+        for stream in (self._stdin, self._stdout, self._stderr):
+            os.set_blocking(stream.fileno(), False)
+        for readable in (self._stdout, self._stderr, waker):
+            self._selector.register(readable, selectors.EVENT_READ)
 
     @property
-    def stderr(self) -> str:
+    def last_words(self) -> str:
         """The end of what came on stderr."""
-        return self._stderr.decode("utf-8", "replace")
+        return self._last_words.decode("utf-8", "replace")
+
+    def close(self) -> None:
+        """End the prober's input, and with it the prober."""
+        self._selector.close()
+        with contextlib.suppress(OSError):
+            self._stdin.close()
 
     def ask(self, request: Request, on_hello: Callable[[], None]) -> None:
         """Send a request and read until it is done, the process says no more, or we are stopped."""
-        process, receiver = self._process, self._receiver
-        assert process.stdin and process.stdout and process.stderr
+        receiver = self._receiver
         receiver.expect(request)
-        unsent = memoryview(program(request))
-        begun = heard = time.monotonic()
+        self._send(bundle.question(request.for_a_far_prober().to_json()))
+        begun = received = time.monotonic()
         silence_s = request.timeout + KEEP_ALIVE_S
-        with selectors.DefaultSelector() as selector:
-            for stream in (process.stdin, process.stdout, process.stderr):
-                os.set_blocking(stream.fileno(), False)
-            selector.register(process.stdin, selectors.EVENT_WRITE)
-            selector.register(process.stdout, selectors.EVENT_READ)
-            selector.register(process.stderr, selectors.EVENT_READ)
-            selector.register(self._waker, selectors.EVENT_READ)
-            while not self._stopped.is_set() and not receiver.has_ended:
-                now = time.monotonic()
-                due = heard + silence_s if receiver.has_hello else begun + START_S
-                if now >= due:
-                    raise self._overdue(silence_s)
-                for key, _ in selector.select(min(due - now, 0.5)):
-                    if key.fileobj is process.stdin:
-                        unsent = unsent[_write(key.fd, unsent) :]
-                        if not unsent:
-                            selector.unregister(process.stdin)
-                            process.stdin.close()
-                    elif key.fileobj is process.stdout:
-                        heard = time.monotonic()
-                        if not self._read(key.fd, receiver.feed):
-                            self._read_last_of_stderr()
-                            return
-                    elif key.fileobj is process.stderr and not self._read(key.fd, self._keep):
-                        selector.unregister(process.stderr)
-                if receiver.has_hello:
-                    on_hello()
+        while not self._stopped.is_set() and not receiver.has_ended:
+            now = time.monotonic()
+            due = received + silence_s if receiver.has_hello else begun + START_S
+            if now >= due:
+                raise self._overdue(silence_s)
+            for key, _ in self._selector.select(min(due - now, 0.5)):
+                if key.fileobj is self._stdin:
+                    self._write()
+                elif key.fileobj is self._stdout:
+                    received = time.monotonic()
+                    if not self._read(self._stdout, receiver.feed):
+                        self._read_last_words()
+                        return
+                elif key.fileobj is self._stderr and not self._read(self._stderr, self._keep):
+                    self._selector.unregister(self._stderr)
+            if receiver.has_hello:
+                on_hello()
+
+    def _send(self, data: bytes) -> None:
+        """Have ``data`` written as the process reads it."""
+        self._unsent += data
+        if self._stdin not in self._selector.get_map():
+            self._selector.register(self._stdin, selectors.EVENT_WRITE)
+
+    def _write(self) -> None:
+        """Write what fits. What a far side no longer reads is dropped: its exit status says why."""
+        try:
+            del self._unsent[: os.write(self._stdin.fileno(), self._unsent[:65536])]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
+        if not self._unsent:
+            self._selector.unregister(self._stdin)
 
     def _overdue(self, silence_s: float) -> VantageError:
         name = self._receiver.name
         if self._receiver.has_hello:
-            return VantageError(name, "link died", f"nothing heard for {silence_s:g} s")
-        return VantageError(name, "no hello", f"no word from the prober within {START_S:g} s")
+            return VantageError(name, "link died", f"nothing received for {silence_s:g} s")
+        return VantageError(name, "no hello", f"no hello from the prober within {START_S:g} s")
 
     @staticmethod
-    def _read(number: int, take: Callable[[bytes], None]) -> bool:
+    def _read(stream: IO[bytes], take: Callable[[bytes], None]) -> bool:
         """Take what waits; False at the end."""
         try:
-            data = os.read(number, 65536)
+            data = os.read(stream.fileno(), 65536)
         except BlockingIOError:
             return True
         except OSError:
@@ -195,27 +219,16 @@ class _Conversation:
         return bool(data)
 
     def _keep(self, data: bytes) -> None:
-        self._stderr = (self._stderr + data)[-STDERR_LIMIT:]
+        self._last_words = (self._last_words + data)[-STDERR_LIMIT:]
 
-    def _read_last_of_stderr(self) -> None:
+    def _read_last_words(self) -> None:
         """stdout has ended: the reason may come a moment later."""
-        assert self._process.stderr
         deadline = time.monotonic() + ENDING_S
         with selectors.DefaultSelector() as selector:
-            selector.register(self._process.stderr, selectors.EVENT_READ)
+            selector.register(self._stderr, selectors.EVENT_READ)
             while (rest := deadline - time.monotonic()) > 0:
-                if selector.select(rest) and not self._read(self._process.stderr.fileno(), self._keep):
+                if selector.select(rest) and not self._read(self._stderr, self._keep):
                     return
-
-
-def _write(number: int, data: memoryview) -> int:
-    """Write what fits. A far side that no longer reads takes all: its exit status says why."""
-    try:
-        return os.write(number, data[:65536])
-    except BlockingIOError:
-        return 0
-    except OSError:
-        return len(data)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

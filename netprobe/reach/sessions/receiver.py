@@ -30,8 +30,8 @@ __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 
 LINE_LIMIT = 1 << 20
 HELLO_BYTES = 1 << 20  # what a request's answers may take beside its cells: above all the hello with its routes
-CELL_BYTES = 4096  # what a cell's answer may take, on average; a real one has about 400
-NOISE_LINES = 100  # told; more is only read
+CELL_BYTES = 4096  # what a cell's answer may take, on average; a real one has a few hundred
+NOISE_LINES = 100  # passed on; more is only read
 
 Emit = Callable[[Message], None]
 OnNoise = Callable[[str], None]
