@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from netprobe.prober import bundle
 from tests.conftest import NETPROBE
 from tests.lab.asking import bindtest, prober_count, wait_until
 from tests.lab.conftest import BuildLab, StartSshd
@@ -211,7 +212,7 @@ def test_containers_are_entered_by_their_own_program(
     stand_in = tmp_path / program
     count = len(argv.split())
     stand_in.write_text(
-        f'#!/bin/sh\n[ "$*" = "{argv} python3 -I -" ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
+        f'#!/bin/sh\n[ "$*" = "{argv} python3 {" ".join(bundle.ARGUMENTS)}" ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
         f'shift {count}\nexec nsenter --net=/proc/{network["pc2"].pid}/ns/net -- "$@"\n',
         "utf-8",
     )

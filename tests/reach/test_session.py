@@ -35,7 +35,7 @@ def ask(program_text: str, request: Mapping[str, Any] = REQUEST) -> tuple[list[A
 
 def saying(*lines: object) -> str:
     text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
-    return f"import sys; sys.stdin.read(); sys.stdout.write({text!r})"
+    return f"import sys; sys.stdin.readline(); sys.stdout.write({text!r})"
 
 
 def test_what_travels_is_readable_by_python_3_6() -> None:

@@ -18,7 +18,8 @@ from netprobe.echo.server.happenings import Listening
 from netprobe.echo.server.unix import unix_backlog, unix_listener
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
+from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO
+from netprobe.kernel.required import need
 
 __all__ = ["Wanted", "handed_over", "listening_event", "open_sockets"]
 
