@@ -1,15 +1,20 @@
 """The near side of a journey: how a Python at a vantage is started, and what its stdin gets first.
 
-``python3 -I -c BOOTSTRAP`` reads a line with a number, then so many bytes, and runs them. They are the text of
-``unpack.py``, the sources of all modules that travel, and a call into :mod:`netprobe.prober.session`, which goes on
-reading questions from the same stdin. Why not ``python3 -``: it runs nothing until its input has ended, and then no
-question could follow. Why not all of it in the argument: arguments are limited (128 KiB each on Linux), and every user
-of that machine can read them. For the same reason no request, and above all no nonce, is ever part of them.
+``python3 -I -c BOOTSTRAP`` runs the first line of its stdin. That line says how many characters to read next and run:
+the text of ``unpack.py``, the sources of all modules that travel, and a call into :mod:`netprobe.prober.session`,
+which goes on reading questions from the same stdin. Why not ``python3 -``: it runs nothing until its input has ended,
+and then no question could follow. Why not all of it in the argument: arguments are limited (128 KiB each on Linux),
+and every user of that machine can read them. For the same reason no request, and above all no nonce, is ever part of
+them.
 
 ``-I``: neither the directory nor the environment there changes what runs.
 
-The bootstrap has no character that a shell touches inside double quotes, and no double quote itself. So one spelling is
-right for every shell that ssh may meet: sh, csh, fish, PowerShell, cmd.exe.
+Nobody knows how many shells stand between here and there. docker, kubectl, nsenter and most commands hand arguments
+on as they are; sshd joins them and has a shell read them, which takes quotes away; a ForceCommand that ends in ``exec
+$SSH_ORIGINAL_COMMAND`` splits them at spaces and leaves the quotes in. So the bootstrap is one word, and the same
+program either way: an f-string whose expression is evaluated, or, without the quotes, an assignment to ``f`` and a
+set with that expression. Its parentheses are inside the quotes, where neither sh nor csh, fish, PowerShell or cmd.exe
+touches them.
 
 This module stays at home, so it need not be readable by old Pythons.
 """
@@ -22,11 +27,10 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-__all__ = ["ARGUMENTS", "MODULES", "SHELL_ARGUMENTS", "program", "question"]
+__all__ = ["ARGUMENTS", "BOOTSTRAP", "MODULES", "program", "question"]
 
-BOOTSTRAP = "import sys; exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
-ARGUMENTS = ("-I", "-c", BOOTSTRAP)
-SHELL_ARGUMENTS = f'-I -c "{BOOTSTRAP}"'  # the same, as words of a command line
+BOOTSTRAP = 'f"=0;{exec(input())}"'
+ARGUMENTS = ("-I", "-c", BOOTSTRAP)  # joined with spaces, they are right for a shell, too
 
 # What travels, each after what it imports.
 MODULES = (
@@ -49,11 +53,10 @@ MODULES = (
 
 @cache
 def program() -> bytes:
-    """What the bootstrap reads: the number of bytes, and the program. Questions follow it."""
+    """What stdin gets first: how much to read, and the program. Questions follow it. All of it is ASCII."""
     sources = [(name, _source(name)) for name in MODULES]
     text = f"{_source('netprobe.prober.unpack')}\nunpack({sources!a})\nfrom {MODULES[-1]} import converse\nconverse()\n"
-    data = text.encode()
-    return b"%d\n" % len(data) + data
+    return f"import sys; exec(sys.stdin.read({len(text)}))\n{text}".encode("ascii")
 
 
 def question(request: Mapping[str, Any]) -> bytes:

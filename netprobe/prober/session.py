@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, BinaryIO, Dict, TextIO
+from typing import Any, Dict, TextIO, Union
 
 from netprobe.prober import engine
 from netprobe.prober.pacing import PATIENCE_S
@@ -32,25 +32,25 @@ MARGIN_S = 5.0  # how much longer than its time-outs a prober may live
 
 def converse() -> None:
     """Answer what comes through stdin; the process ends with it."""
-    Conversation(sys.stdin.buffer, sys.stdout).run()
+    Conversation(sys.stdin, sys.stdout).run()
 
 
 class Conversation:
     """Questions in, answers out, the end of either is the end of the process."""
 
-    def __init__(self, questions: BinaryIO, answers: TextIO) -> None:
+    def __init__(self, questions: TextIO, answers: TextIO) -> None:
         self._stream = questions
         self._answers = answers
         self._writing = threading.Lock()
         self._beating = False
-        self._questions: "queue.Queue[bytes]" = queue.Queue()
+        self._questions: "queue.Queue[Union[str, Exception]]" = queue.Queue()
 
     def run(self) -> None:
         """Never returns: os._exit() does not wait for the thread that hangs in a read of stdin."""
         threading.Thread(target=self._read, daemon=True).start()
         try:
             while True:
-                self._answer(json.loads(self._questions.get().decode("utf-8")))
+                self._answer(self._next_question())
         except (BrokenPipeError, KeyboardInterrupt):
             pass  # nobody reads any more
         except Exception:
@@ -59,9 +59,20 @@ class Conversation:
             os._exit(1)
 
     def _read(self) -> None:
-        for line in iter(self._stream.readline, b""):
-            self._questions.put(line)
-        os._exit(0)
+        try:
+            for line in iter(self._stream.readline, ""):
+                self._questions.put(line)
+        except ValueError as error:  # no text in the encoding of this place
+            self._questions.put(error)
+        else:
+            os._exit(0)
+
+    def _next_question(self) -> Dict[str, Any]:
+        line = self._questions.get()
+        if isinstance(line, Exception):
+            raise line
+        question: Dict[str, Any] = json.loads(line)
+        return question
 
     def _answer(self, question: Dict[str, Any]) -> None:
         request = question["probe"]

@@ -73,7 +73,7 @@ class Vantage:
     @property
     def command(self) -> str:
         """The Python as a line for the shell at the far side."""
-        return f"{shlex.quote(self.python)} {bundle.SHELL_ARGUMENTS}"
+        return f"{shlex.quote(self.python)} {' '.join(bundle.ARGUMENTS)}"
 
 
 def vantage_of(text: str, python: str | None = None) -> Vantage:

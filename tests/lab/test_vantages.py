@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -211,8 +212,9 @@ def test_containers_are_entered_by_their_own_program(
     network = lab("pc1-pc2")
     stand_in = tmp_path / program
     count = len(argv.split())
+    whole = " ".join([argv, "python3", *bundle.ARGUMENTS])
     stand_in.write_text(
-        f'#!/bin/sh\n[ "$*" = "{argv} python3 {" ".join(bundle.ARGUMENTS)}" ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
+        f'#!/bin/sh\n[ "$*" = {shlex.quote(whole)} ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
         f'shift {count}\nexec nsenter --net=/proc/{network["pc2"].pid}/ns/net -- "$@"\n',
         "utf-8",
     )

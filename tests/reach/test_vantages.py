@@ -12,16 +12,18 @@ from netprobe.errors import InvalidInputError
 from netprobe.prober import bundle
 from netprobe.reach.vantages import vantage_of, vantages_of, with_pythons
 
+SHELL = " ".join(["python3", *bundle.ARGUMENTS])
+
 
 @pytest.mark.parametrize(
     ("text", "name", "tail"),
     [
-        ("ssh:web1", "ssh:web1", ("--", "web1", f"python3 {bundle.SHELL_ARGUMENTS}")),
-        ("w=ssh:ann@web1:2222", "w", ("-p", "2222", "-l", "ann", "--", "web1", f"python3 {bundle.SHELL_ARGUMENTS}")),
+        ("ssh:web1", "ssh:web1", ("--", "web1", SHELL)),
+        ("w=ssh:ann@web1:2222", "w", ("-p", "2222", "-l", "ann", "--", "web1", SHELL)),
         (
             "ssh:[2001:db8::1]:22",
             "ssh:[2001:db8::1]:22",
-            ("-p", "22", "--", "2001:db8::1", f"python3 {bundle.SHELL_ARGUMENTS}"),
+            ("-p", "22", "--", "2001:db8::1", SHELL),
         ),
         ("docker:api", "docker:api", ("docker", "exec", "-i", "--", "api", "python3", *bundle.ARGUMENTS)),
         ("podman:api", "podman:api", ("podman", "exec", "-i", "--", "api", "python3", *bundle.ARGUMENTS)),
@@ -94,7 +96,8 @@ def test_nothing_behind_the_colon_becomes_an_option(kind: str, rest: str) -> Non
 
 def test_the_python_over_there_is_quoted_for_its_shell() -> None:
     (vantage,) = with_pythons(vantages_of(["w=ssh:web1"]), ["/opt/my python;rm/bin/python3"])
-    assert shlex.split(vantage.argv[-1]) == ["/opt/my python;rm/bin/python3", *bundle.ARGUMENTS]
+    assert shlex.split(vantage.argv[-1])[:3] == ["/opt/my python;rm/bin/python3", "-I", "-c"]
+    assert vantage.argv[-1].endswith(" ".join(bundle.ARGUMENTS))
 
 
 def test_a_python_is_for_all_or_for_one() -> None:
