@@ -88,7 +88,7 @@ def locator() -> Callable[[Classification], Classification]:
     from dataclasses import replace
 
     from netprobe.address.locality import HostRoute, LinkAddress, Locality, seen_from
-    from netprobe.interfaces import way_to
+    from netprobe.interfaces import route_to
 
     links = local_interfaces()
     addresses = [(entry, link.name) for link in links for entry in link.addresses]
@@ -101,7 +101,7 @@ def locator() -> Callable[[Classification], Classification]:
         near = [entry for entry in held if interface in (None, entry.interface)]
 
         def look_up() -> HostRoute | None:
-            route = way_to(found.address, interface)
+            route = route_to(found.address, interface)
             return route and HostRoute(found.version, route.gateway, route.interface, route.own)
 
         try:

@@ -19,6 +19,7 @@ from typing import Final
 
 from netprobe.endpoints import parse_port
 from netprobe.errors import InvalidInputError
+from netprobe.prober import bundle
 
 __all__ = [
     "CONNECT_S",
@@ -81,15 +82,15 @@ class Vantage:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """What runs the prober. ``-I``: neither the directory nor the environment there changes what runs."""
+        """What starts the prober."""
         if self.kind == "ssh":
             return (*self.command_prefix, self.command)
-        return (*self.command_prefix, self.python, "-I", "-")
+        return (*self.command_prefix, self.python, *bundle.ARGUMENTS)
 
     @property
     def command(self) -> str:
         """The Python as a line for the shell at the far side, which ssh hands its words to (ssh(1))."""
-        return f"{shlex.quote(self.python)} -I -"
+        return f"{shlex.quote(self.python)} {' '.join(bundle.ARGUMENTS)}"
 
 
 def parse_vantage(text: str) -> Vantage:

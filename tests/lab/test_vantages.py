@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from netprobe.prober import bundle
 from tests.conftest import NETPROBE
 from tests.lab.asking import bindtest, prober_count, wait_until
 from tests.lab.conftest import BuildLab, StartSshd
@@ -210,8 +212,9 @@ def test_containers_are_entered_by_their_own_program(
     network = lab("pc1-pc2")
     stand_in = tmp_path / program
     count = len(argv.split())
+    whole = " ".join([argv, "python3", *bundle.ARGUMENTS])
     stand_in.write_text(
-        f'#!/bin/sh\n[ "$*" = "{argv} python3 -I -" ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
+        f'#!/bin/sh\n[ "$*" = {shlex.quote(whole)} ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
         f'shift {count}\nexec nsenter --net=/proc/{network["pc2"].pid}/ns/net -- "$@"\n',
         "utf-8",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.prober import bundle
 from netprobe.reach.inventory import parse_ini, parse_yaml, read_inventory
 
 INI = """
@@ -36,6 +37,8 @@ all:
 """
 PROD = ["web01.example", "web02.example", "web03.example", "db-a"]
 
+SHELL = " ".join(["python3", *bundle.ARGUMENTS])
+
 
 @pytest.fixture(params=["ini", "yaml", "ansible-ini", "ansible-yaml"])
 def inventory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -57,7 +60,7 @@ def test_every_reader_finds_the_same_hosts(inventory: Path) -> None:
     assert vantages["lone"].host == "192.0.2.9"
     assert (vantages["web02.example"].port, vantages["web02.example"].python) == (2222, "/opt/python3")
     assert (vantages["db-a"].host, vantages["db-a"].user) == ("2001:db8::1", "ann")
-    assert vantages["db-a"].argv[-5:] == ("-l", "ann", "--", "2001:db8::1", "python3 -I -")
+    assert vantages["db-a"].argv[-5:] == ("-l", "ann", "--", "2001:db8::1", SHELL)
 
 
 @pytest.mark.parametrize(

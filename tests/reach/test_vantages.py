@@ -9,26 +9,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netprobe.errors import InvalidInputError
+from netprobe.prober import bundle
 from netprobe.reach.inventory import select_vantages
 from netprobe.reach.vantages import parse_vantage
+
+SHELL = " ".join(["python3", *bundle.ARGUMENTS])
 
 
 @pytest.mark.parametrize(
     ("text", "name", "tail"),
     [
-        ("ssh:web1", "ssh:web1", ("--", "web1", "python3 -I -")),
-        ("w=ssh:ann@web1:2222", "w", ("-p", "2222", "-l", "ann", "--", "web1", "python3 -I -")),
-        ("ssh:[2001:db8::1]:22", "ssh:[2001:db8::1]:22", ("-p", "22", "--", "2001:db8::1", "python3 -I -")),
-        ("docker:api", "docker:api", ("docker", "exec", "-i", "--", "api", "python3", "-I", "-")),
-        ("podman:api", "podman:api", ("podman", "exec", "-i", "--", "api", "python3", "-I", "-")),
-        ("kubectl:api", "kubectl:api", ("kubectl", "exec", "-i", "api", "--", "python3", "-I", "-")),
+        ("ssh:web1", "ssh:web1", ("--", "web1", SHELL)),
+        ("w=ssh:ann@web1:2222", "w", ("-p", "2222", "-l", "ann", "--", "web1", SHELL)),
+        (
+            "ssh:[2001:db8::1]:22",
+            "ssh:[2001:db8::1]:22",
+            ("-p", "22", "--", "2001:db8::1", SHELL),
+        ),
+        ("docker:api", "docker:api", ("docker", "exec", "-i", "--", "api", "python3", *bundle.ARGUMENTS)),
+        ("podman:api", "podman:api", ("podman", "exec", "-i", "--", "api", "python3", *bundle.ARGUMENTS)),
+        ("kubectl:api", "kubectl:api", ("kubectl", "exec", "-i", "api", "--", "python3", *bundle.ARGUMENTS)),
         (
             "kubectl:shop/api:web",
             "kubectl:shop/api:web",
-            ("--namespace=shop", "--container=web", "api", "--", "python3", "-I", "-"),
+            ("--namespace=shop", "--container=web", "api", "--", "python3", *bundle.ARGUMENTS),
         ),
-        ("x=exec:ip netns exec 'a b'", "x", ("ip", "netns", "exec", "a b", "python3", "-I", "-")),
-        ("exec:env A=1", "exec:env A=1", ("env", "A=1", "python3", "-I", "-")),
+        ("x=exec:ip netns exec 'a b'", "x", ("ip", "netns", "exec", "a b", "python3", *bundle.ARGUMENTS)),
+        ("exec:env A=1", "exec:env A=1", ("env", "A=1", "python3", *bundle.ARGUMENTS)),
     ],
 )
 def test_a_vantage_is_an_argv(text: str, name: str, tail: tuple[str, ...]) -> None:
@@ -73,7 +80,7 @@ def test_a_namespace_has_a_name_or_a_file(text: str) -> None:
         *("local=ssh:web1", "a b=ssh:web1", "-x=ssh:web1", "exec:'", "netns:/proc/\n"),
     ],
 )
-def test_what_could_be_an_option_or_is_not_a_vantage_is_refused(text: str) -> None:
+def test_what_could_be_an_option_or_is_no_vantage_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
         parse_vantage(text)
 
@@ -90,18 +97,13 @@ def test_nothing_behind_the_colon_becomes_an_option(kind: str, rest: str) -> Non
 
 def test_the_python_over_there_is_quoted_for_its_shell() -> None:
     (vantage,) = select_vantages(["w=ssh:web1"], ["/opt/my python;rm/bin/python3"])
-    assert shlex.split(vantage.argv[-1]) == ["/opt/my python;rm/bin/python3", "-I", "-"]
+    assert shlex.split(vantage.argv[-1])[:3] == ["/opt/my python;rm/bin/python3", "-I", "-c"]
+    assert vantage.argv[-1].endswith(" ".join(bundle.ARGUMENTS))
 
 
 def test_a_python_is_for_all_or_for_one() -> None:
     a, b = select_vantages(["a=docker:a", "b=docker:b"], ["/usr/bin/python3.11", "b=/opt/b"])
     assert (a.python, b.python) == ("/usr/bin/python3.11", "/opt/b")
-
-
-def test_what_is_not_unicode_needs_a_name() -> None:
-    assert parse_vantage("odd=exec:caf\udce9").argv[0] == "caf\udce9"
-    with pytest.raises(InvalidInputError, match="UTF-8"):
-        parse_vantage("exec:caf\udce9")
 
 
 @pytest.mark.parametrize("path", ["-c", "", "c=/opt/x", "/opt/\x1b[m"])

@@ -10,9 +10,9 @@ from typing import Any
 
 from netprobe.echo.clients.peer_errors import Ended, PeerError, Silence, errno_name, peer_error
 from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.kernel.error_queue import ask_for_errors
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import diagnose
-from netprobe.prober.payload import ask_for_errors
 from netprobe.verdicts import Verdict
 
 __all__ = ["Found", "PeerError", "connect", "connect_to", "met_itself", "peer_error", "resolve", "set_timeout"]

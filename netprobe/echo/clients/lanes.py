@@ -10,7 +10,8 @@ from time import perf_counter_ns
 from netprobe.echo.clients.connecting import Found, met_itself
 from netprobe.echo.clients.pattern import CHUNK, Pattern
 from netprobe.echo.clients.peer_errors import Ended, reason
-from netprobe.prober.payload import UNDER_WAY, ask_for_errors
+from netprobe.kernel.error_queue import ask_for_errors
+from netprobe.prober.sockets import CONNECTING
 
 __all__ = ["Lane", "WrongEcho"]
 
@@ -55,7 +56,7 @@ class Lane:
             ask_for_errors(self.sock)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             number = self.sock.connect_ex(address)
-            if number not in UNDER_WAY:
+            if number not in CONNECTING:
                 raise Ended("error", OSError(number, os.strerror(number)), said=reason(self.sock))
         except BaseException:
             self.sock.close()

@@ -12,7 +12,7 @@ from netprobe.errors import Exit, NetprobeError
 from netprobe.kernel.error_queue import ORIGINS, QueuedError, take_errors
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import diagnose
-from netprobe.prober.payload import netlink_facts
+from netprobe.prober.facts import own_addresses
 from netprobe.verdicts import Verdict
 
 __all__ = ["Ended", "PeerError", "Silence", "errno_name", "peer_error", "reason"]
@@ -145,7 +145,7 @@ def _peer_of(sock: socket.socket | None) -> str | None:
 
 def _own(sock: socket.socket | None) -> frozenset[str]:
     """Addresses of this host: the socket's own, which a failed connect(2) takes back, and all that netlink tells."""
-    own = {entry["address"] for entry in netlink_facts()[1]}
+    own = own_addresses()
     try:
         return frozenset(own | {str(sock.getsockname()[0])} if sock is not None else own)
     except OSError:

@@ -9,7 +9,7 @@ from netprobe.echo.clients.load import Load
 from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
 from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
-from netprobe.prober.payload import descriptors_for
+from netprobe.prober.sockets import descriptors_for
 from netprobe.render.load_figures import load_lines, progress_text
 from netprobe.render.view import View
 
