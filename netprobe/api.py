@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from netprobe.interfaces import Interface
-    from netprobe.reach.records import Cell
+    from netprobe.reach.cells import Cell
 
 __all__ = ["bindtest", "classify", "classify_many", "local_interfaces"]
 
@@ -36,20 +36,21 @@ def bindtest(
     fails beside others are ``not-tested`` with the cause. What is no address raises :class:`netprobe.AddressError`;
     what is no vantage, or two of one name, :class:`netprobe.InvalidInputError`.
     """
-    from netprobe.reach.bindtest import Bindtest, Settings
-    from netprobe.reach.probe import LocalSession
-    from netprobe.reach.records import Address, BindOptions, Protocol
-    from netprobe.reach.session import ProcessSession
-    from netprobe.reach.vantages import vantages_of
+    from netprobe.reach.bindtest import Bindtest
+    from netprobe.reach.listener import ListenerOptions, Protocol
+    from netprobe.reach.scoped_address import ScopedAddress
+    from netprobe.reach.sessions.choice import session_for
+    from netprobe.reach.settings import Settings
+    from netprobe.reach.vantages import parse_vantages
 
-    sessions = [LocalSession() if x.kind == "local" else ProcessSession(x) for x in vantages_of(vantages)]
+    sessions = [session_for(vantage) for vantage in parse_vantages(vantages)]
     protocols: list[Protocol] = [*(["tcp"] if tcp else []), *(["udp"] if udp else [])]  # type: ignore[list-item]
     settings = Settings(
-        binds=tuple(Address.parse(text) for text in addresses),
+        binds=tuple(ScopedAddress.parse(text) for text in addresses),
         protocols=tuple(protocols),
-        to=tuple(Address.parse(text) for text in to),
+        to=tuple(ScopedAddress.parse(text) for text in to),
         timeout=timeout,
-        options=BindOptions(port=port),
+        options=ListenerOptions(port=port),
     )
     with Bindtest(settings, sessions) as test:
         if test.errors:

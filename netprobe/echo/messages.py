@@ -1,13 +1,18 @@
-"""What passes over a framed connection, and the rules it must keep: events that check themselves, two errors."""
+"""The messages of the framed protocol: frozen events that validate themselves, and two errors.
+
+The two errors say whose fault it is, as h11's do: :class:`LocalProtocolError` for what we were about to send,
+:class:`RemoteProtocolError` for what the peer sent. JSON is checked once, where a header is read; what leaves this
+module is typed, also what a server adds to its replies (:class:`ReplyInfo`).
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final, TypeAlias
 
 from netprobe.errors import Exit, NetprobeError
 
@@ -16,30 +21,36 @@ __all__ = [
     "MAX_CONTENT",
     "MAX_HEADER",
     "Closed",
+    "Endpoint",
     "Event",
     "Fault",
     "Header",
+    "Json",
     "LocalProtocolError",
     "Message",
     "RemoteProtocolError",
-    "check_header",
+    "ReplyInfo",
     "read_json",
 ]
 
-MAX_CONTENT = 16 * 1024 * 1024
-MAX_HEADER = 0xFFFF  # two bytes hold its length
-MAX_TEXT = 1024  # a type or encoding: in the worst escaping, both still fit into the header of a reply
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+MAX_CONTENT: Final = 16 * 1024 * 1024
+MAX_HEADER: Final = 0xFFFF  # two bytes hold its length
+_MAX_TEXT: Final = (
+    1024  # characters of a type or encoding: with the worst escaping both still fit into a reply's header
+)
 
 FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "header-empty": "a header has at least the two bytes of an empty object",
-        "header-not-utf-8": "the header is no UTF-8",
-        "header-not-json": "the header is no JSON",
-        "header-not-object": "the header is JSON but no object",
-        "header-key-missing": "one of the four keys is missing",
-        "header-key-mistyped": "one of the four keys has a value of the wrong type",
+        "header-empty": "the header is empty; even an empty object takes two bytes",
+        "header-not-utf-8": "the header is not valid UTF-8",
+        "header-not-json": "the header is not valid JSON",
+        "header-not-object": "the header is JSON but not an object",
+        "header-key-missing": "one of the four required keys is missing",
+        "header-key-mistyped": "one of the four required keys has a value of the wrong type",
         "header-value-unknown": "byteorder is neither 'little' nor 'big'",
-        "header-value-too-long": f"content-type or content-encoding is longer than {MAX_TEXT} characters",
+        "header-value-too-long": f"content-type or content-encoding is longer than {_MAX_TEXT} characters",
         "content-length-negative": "content-length is below 0",
         "content-too-long": "content-length is above the receiver's limit",
         "truncated": "the connection ended inside a frame",
@@ -68,7 +79,7 @@ class RemoteProtocolError(NetprobeError):
 
 
 class Fault(Exception):
-    """A rule is broken; whose fault that is, sender and receiver know."""
+    """A broken rule, before it is known whether we or the peer broke it."""
 
     def __init__(self, fault: str, why: str | None = None) -> None:
         super().__init__(fault)
@@ -77,24 +88,80 @@ class Fault(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One end of a connection; ``port`` is None for a unix socket, whose path is the ``address``."""
+
+    address: str
+    port: int | None
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that a reply holds."""
+        return {"address": self.address, "port": self.port}
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyInfo:
+    """What the ``netprobe`` object of a reply says; None where a key is missing or its value has the wrong type."""
+
+    observed_peer: Endpoint | None
+    received_ns: int | None
+    transmitted_ns: int | None
+    error: str | None  # why the server refused the frame
+
+    @classmethod
+    def of(cls, extra: Mapping[str, Json]) -> ReplyInfo:
+        """Read ``extra``, of which nothing is known but that it is a JSON object."""
+        error = extra.get("error")
+        why = error.get("why") if isinstance(error, Mapping) else None
+        return cls(
+            _endpoint(extra.get("observed_peer")),
+            _integer(extra.get("received_ns")),
+            _integer(extra.get("transmitted_ns")),
+            why if isinstance(why, str) else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Header:
-    """What a header says. ``netprobe`` is the reply's addition, ``None`` where there is none."""
+    """A frame's header. ``netprobe`` is what a server adds to its replies, unchecked: see ``reply_info``."""
 
     content_length: int
     content_type: str = "binary/octet-stream"
     content_encoding: str = "binary"
     byteorder: str = "big"
-    netprobe: Mapping[str, Any] | None = None
+    netprobe: Mapping[str, Json] | None = None
 
     def __post_init__(self) -> None:
-        try:
-            check_header(self.as_json())
-        except Fault as error:
-            raise LocalProtocolError(error.why, error.fault) from None
+        if max(len(self.content_type), len(self.content_encoding)) > _MAX_TEXT:
+            raise LocalProtocolError(FAULTS["header-value-too-long"], "header-value-too-long")
+        if self.byteorder not in ("little", "big"):
+            raise LocalProtocolError(FAULTS["header-value-unknown"], "header-value-unknown")
+        if self.content_length < 0:
+            raise LocalProtocolError(FAULTS["content-length-negative"], "content-length-negative")
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that is sent, in the order of the source document."""
-        header: dict[str, Any] = {
+    @classmethod
+    def of_json(cls, value: Json) -> Header:
+        """The header that a peer sent; raises Fault where it breaks a rule."""
+        if not isinstance(value, dict):
+            raise Fault("header-not-object")
+        byteorder = _text(value, "byteorder")
+        content_type, content_encoding = _text(value, "content-type"), _text(value, "content-encoding")
+        length, extra = _required(value, "content-length"), value.get("netprobe")
+        if type(length) is not int:
+            raise Fault("header-key-mistyped", "'content-length' is not an integer")
+        try:
+            return cls(length, content_type, content_encoding, byteorder, extra if isinstance(extra, dict) else None)
+        except LocalProtocolError as error:
+            raise Fault(error.fault, error.why) from None
+
+    @property
+    def reply_info(self) -> ReplyInfo | None:
+        """What the server says of itself and of us; None where it added nothing."""
+        return None if self.netprobe is None else ReplyInfo.of(self.netprobe)
+
+    def as_json(self) -> dict[str, Json]:
+        """The object that is sent, its keys in the order of the protocol's original description."""
+        header: dict[str, Json] = {
             "byteorder": self.byteorder,
             "content-type": self.content_type,
             "content-encoding": self.content_encoding,
@@ -107,73 +174,93 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message: the content is bytes, in the encoding that the header names."""
+    """A whole message; the content is bytes in the encoding that the header names."""
 
     header: Header
     content: bytes
 
     @classmethod
-    def of_bytes(cls, content: bytes, content_type: str = "binary/octet-stream", **header: Any) -> Message:
-        """Binary content, as the source document labels it."""
-        return cls(Header(len(content), content_type, **header), content)
+    def of_bytes(
+        cls,
+        content: bytes,
+        content_type: str = "binary/octet-stream",
+        *,
+        content_encoding: str = "binary",
+        byteorder: str = "big",
+        netprobe: Mapping[str, Json] | None = None,
+    ) -> Message:
+        """Binary content, labelled as in the protocol's original description."""
+        return cls(Header(len(content), content_type, content_encoding, byteorder, netprobe), content)
 
     @classmethod
-    def of_json(cls, value: Any, encoding: str = "utf-8", **header: Any) -> Message:
+    def of_json(
+        cls, value: Json, encoding: str = "utf-8", *, byteorder: str = "big", netprobe: Mapping[str, Json] | None = None
+    ) -> Message:
         """``value`` as ``text/json``."""
         try:
             content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(encoding)
         except (TypeError, ValueError, LookupError, RecursionError) as error:
             raise LocalProtocolError(f"cannot be sent as JSON in {encoding}: {error}") from None
-        return cls(Header(len(content), "text/json", encoding, **header), content)
+        return cls(Header(len(content), "text/json", encoding, byteorder, netprobe), content)
 
-    def json(self) -> Any:
-        """The value of a ``text/json`` content; raises RemoteProtocolError where it is none."""
+    def json(self) -> Json:
+        """The value of a ``text/json`` content; raises RemoteProtocolError where it is not JSON."""
         try:
             return read_json(self.content.decode(self.header.content_encoding))
         except (ValueError, LookupError, RecursionError, AttributeError, TypeError) as error:
-            raise RemoteProtocolError(f"content is no JSON: {error}", "content-not-json") from None
+            raise RemoteProtocolError(f"content is not valid JSON: {error}", "content-not-json") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The peer has ended its side, between two frames."""
+    """The peer closed its side between two frames."""
 
 
 Event = Message | Closed
 
 
-_KEYS: Final = (("byteorder", str), ("content-type", str), ("content-encoding", str), ("content-length", int))
+def _endpoint(value: Json) -> Endpoint | None:
+    if not isinstance(value, Mapping):
+        return None
+    address, port = value.get("address"), value.get("port")
+    if not isinstance(address, str):
+        return None
+    if port is None or (type(port) is int and 0 <= port <= 65535):
+        return Endpoint(address, port)
+    return None
 
 
-def check_header(header: Mapping[str, Any]) -> None:
-    """Raise Fault where one of the four keys is missing or has a value that cannot be."""
-    for key, kind in _KEYS:
-        if key not in header:
-            raise Fault("header-key-missing", f"'{key}' is missing")
-        if not isinstance(header[key], kind) or isinstance(header[key], bool):
-            wanted = "a text" if kind is str else "a whole number"
-            raise Fault("header-key-mistyped", f"'{key}' is not {wanted}")
-        if kind is str and len(header[key]) > MAX_TEXT:
-            raise Fault("header-value-too-long", f"'{key}' is longer than {MAX_TEXT:,} characters")
-    if header["byteorder"] not in ("little", "big"):
-        raise Fault("header-value-unknown")
-    if header["content-length"] < 0:
-        raise Fault("content-length-negative")
+def _integer(value: Json) -> int | None:
+    return value if type(value) is int else None
+
+
+def _required(header: Mapping[str, Json], key: str) -> Json:
+    if key not in header:
+        raise Fault("header-key-missing", f"'{key}' is missing")
+    return header[key]
+
+
+def _text(header: Mapping[str, Json], key: str) -> str:
+    text = _required(header, key)
+    if not isinstance(text, str):
+        raise Fault("header-key-mistyped", f"'{key}' is not a string")
+    return text
 
 
 def _finite(text: str) -> float:
     if isinf(number := float(text)):
-        raise ValueError(f"{text} is beyond all measure")
+        raise ValueError(f"{text} exceeds the range of a double")
     return number
 
 
 def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")  # RFC 8259, section 6; Python's json reads it all the same
+    raise ValueError(f"{name} is not valid JSON")  # RFC 8259, section 6; Python's json accepts it
 
 
 _DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 
-def read_json(text: str) -> Any:
-    """The value of a JSON text, whose numbers are all finite. Raises ValueError and RecursionError."""
-    return _DECODER.decode(text)
+def read_json(text: str) -> Json:
+    """The value of a JSON text, all numbers finite. Raises ValueError and RecursionError."""
+    value: Json = _DECODER.decode(text)
+    return value

@@ -1,149 +1,155 @@
 """Why a cell differs from its expectation: the likeliest causes, each named by what was seen. Pure.
 
-Nothing here is stated as a fact that was not observed: silence has many causes, and they are listed as such.
+Nothing here is stated as a fact that was not observed: silence has many causes, and they are listed as such. What the
+responder saw narrows them most (a probe that arrived was not dropped on its way there), so that comes first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from netprobe.outcome.failures import Outcome
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
-from netprobe.reach.records import HostFacts
 from netprobe.verdicts import Verdict
 
-__all__ = ["Seen", "changes", "difference"]
+__all__ = ["Context", "changes", "difference"]
+
+_WILDCARDS = ("0.0.0.0", "::")
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What else is known of a cell: did its question arrive at the listener, and what changed in mid-run."""
+class Context:
+    """What is known of a cell beside its two verdicts.
 
-    evidence: Mapping[str, Any]
+    ``answer`` is the prober's (None: nothing was asked), ``arrived_from`` where the responder saw the probe come from.
+    ``changes`` happened on the responder's host during the run, in which ``vantages`` took part.
+    """
+
+    answer: Answer | None = None
     arrived_from: str | None = None
     changes: tuple[str, ...] = ()
-    asking: int = 1  # vantages of the run
+    vantages: int = 1
+
+    @property
+    def stage(self) -> str | None:
+        """The last stage of the probe that was begun."""
+        return None if self.answer is None else self.answer.stage
+
+    @property
+    def offender(self) -> str | None:
+        """Who sent the ICMP error."""
+        return None if self.answer is None or self.answer.icmp is None else self.answer.icmp.offender
 
 
-def changes(at: Situation, now: HostFacts) -> tuple[str, ...]:
+def difference(situation: Situation, expected: Prediction, observed: Outcome, context: Context) -> str:
+    """One or two sentences about a cell whose observed verdict is not the expected one."""
+    explain = _EXPLANATIONS.get(observed.verdict)
+    explained = "" if explain is None else explain(situation, expected, context)
+    return "; ".join(part for part in (*context.changes, explained) if part) or (observed.cause or "")
+
+
+def changes(situation: Situation, expected: Prediction, now: HostFacts) -> tuple[str, ...]:
     """What changed on the listener's host since the listeners were opened, as far as it touches the cell."""
+    host, bind = situation.host, situation.listener.bind
     found = []
-    for ip in dict.fromkeys((at.effective, at.listener.bind.mapped or at.listener.bind.ip)):
-        if at.host.has(ip) and not now.has(ip):
-            found.append(f"{ip} vanished from this host in mid-run")
-        holder = at.host.holder(ip)
-        before, after = (x.link(holder.interface if holder else None) for x in (at.host, now))
+    for ip in dict.fromkeys((expected.effective, bind.mapped or bind.ip)):
+        if ip is None:
+            continue
+        if host.has(ip) and not now.has(ip):
+            found.append(f"{ip} vanished from this host during the run")
+        holder = host.holder(ip)
+        before, after = (facts.link(holder.interface if holder else None) for facts in (host, now))
         if before is not None and before.up and (after is None or not after.up):
-            found.append(f"{before.name} went down in mid-run")
+            found.append(f"{before.name} went down during the run")
     return tuple(dict.fromkeys(found))
 
 
-def difference(at: Situation, expected: Prediction, observed: Outcome, seen: Seen) -> str:
-    """One or two sentences about a cell whose observed verdict is not the expected one."""
-    parts = list(seen.changes)
-    explained = EXPLANATIONS.get((expected.verdict, observed.verdict)) or EXPLANATIONS.get((None, observed.verdict))
-    if explained is not None:
-        parts.append(explained(at, seen))
-    return "; ".join(part for part in parts if part) or (observed.cause or "")
-
-
-def silent(at: Situation, seen: Seen) -> str:
-    """Expected an answer, heard nothing."""
-    if seen.evidence.get("stage") == "payload":
-        return "small packets pass and large ones do not: a smaller MTU on the way whose ICMP errors are lost"
-    if seen.arrived_from is not None:
-        way = f"the question arrived (from {seen.arrived_from}) and was answered; the answer was lost on the way back"
-        return f"{way}: a firewall or another route in that direction"
-    if seen.changes:
+def _silent(situation: Situation, expected: Prediction, context: Context) -> str:
+    """Expected an answer, or at least a refusal, and heard nothing."""
+    if expected.verdict == Verdict.REFUSED:
+        return _silent_instead_of_refused(situation, context)
+    if context.stage == "payload":
+        return "small packets pass and large ones do not: a smaller MTU on the path, whose ICMP errors are lost"
+    if context.arrived_from is not None:
+        arrived = (
+            f"the probe arrived (from {context.arrived_from}) and was answered; the answer was lost on the way back"
+        )
+        return f"{arrived}: a firewall or another route in that direction"
+    if context.changes:
         return ""
-    if at.own:
-        return "the question never arrived, and a packet to an own address does not leave the host: dropped here"
-    return "the question never arrived: dropped by the vantage, on the way, or before the listener"
+    if expected.own:
+        return "the probe never arrived, and a packet to an address of its own does not leave the host: dropped here"
+    return "the probe never arrived: dropped by the vantage, on the path, or before the listener"
 
 
-def refused_instead(at: Situation, seen: Seen) -> str:
-    """Expected an answer, got a reset."""
-    if seen.changes:
-        return ""
-    if at.listener.protocol == "udp":
-        return "the port was reported closed although the listener is open: a firewall, or another host at that address"
-    return "the listener is open: a firewall resets, or another host has that address"
-
-
-def rejected_instead(at: Situation, seen: Seen) -> str:
-    """Expected an answer, got an ICMP error."""
-    icmp = seen.evidence.get("icmp") or {}
-    offender = icmp.get("offender")
-    if offender is None and at.listener.protocol == "tcp" and seen.evidence.get("stage") in ("answer", "payload"):
-        return "a firewall on the way or at either end, after the handshake"
-    if offender is None:
-        return "the vantage's own firewall"
-    return f"a firewall rule at {offender}"
-
-
-def unreachable_instead(at: Situation, seen: Seen) -> str:
-    """Expected an answer, there is no way."""
-    icmp = seen.evidence.get("icmp") or {}
-    if icmp.get("offender"):
-        return f"look at the routes of {icmp['offender']}"
-    return "" if seen.changes else "look at the routes of the vantage"
-
-
-def wrong_instead(at: Situation, seen: Seen) -> str:
-    """Somebody else answered."""
-    where = seen.evidence.get("replied_from") or at.destination
-    if at.own and not at.same_host:
-        return f"something at the vantage itself listens on port {at.listener.port}"
-    return f"something else has port {at.listener.port} at {where}: a port proxy, a redirect, or another service"
-
-
-def reached_instead(at: Situation, seen: Seen) -> str:
-    """The listener proved itself although the rules say that it cannot be reached there."""
-    local = seen.evidence.get("local")
-    if local and local not in (at.destination.text, str(at.effective), "0.0.0.0", "::"):  # a UDP wildcard sees itself
-        return f"the listener was asked at {local}: an address translation on the way"
-    return "the listener did answer: an address translation on the way, or a rule that netprobe does not know"
-
-
-def silent_instead_of_refused(at: Situation, seen: Seen) -> str:
+def _silent_instead_of_refused(situation: Situation, context: Context) -> str:
     """Expected a refusal, heard nothing."""
-    if seen.evidence.get("limited"):
-        return "the host limits its ICMP errors; more --patience would tell"
-    dropped = "dropped instead of refused: a firewall at either end or on the way, or a lost answer"
-    if at.listener.protocol == "udp" and seen.asking > 1 and not at.same_host:
-        limit = f"likely the host's limit of ICMP errors, if some of the {seen.asking} vantages share an address"
+    if context.answer is not None and context.answer.limited:
+        return "the host limits its ICMP errors; a longer --patience would tell"
+    dropped = "dropped instead of refused: a firewall at either end or on the path, or a lost answer"
+    if situation.listener.protocol == "udp" and context.vantages > 1 and not situation.same_host:
+        limit = f"likely the host's limit of ICMP errors, if some of the {context.vantages} vantages share an address"
         return f"{limit}; or {dropped}"
     return dropped
 
 
-def rejected_instead_of_refused(at: Situation, seen: Seen) -> str:
-    """Expected a reset, got an ICMP error."""
-    return rejected_instead(at, seen)
+def _refused(situation: Situation, expected: Prediction, context: Context) -> str:
+    """Expected something else, got a reset or a closed port."""
+    if context.changes:
+        return ""
+    if situation.listener.protocol == "udp":
+        return "the port was reported closed although the listener is open: a firewall, or another host at that address"
+    return "the listener is open: a firewall resets, or another host has that address"
 
 
-def not_bindable_instead(at: Situation, seen: Seen) -> str:
-    """The listener could not be opened."""
+def _rejected(situation: Situation, expected: Prediction, context: Context) -> str:
+    """Got an ICMP error."""
+    if context.offender is not None:
+        return f"a firewall rule at {context.offender}"
+    if situation.listener.protocol == "tcp" and context.stage in ("answer", "payload"):
+        return "a firewall on the path or at either end, after the handshake"
+    return "the vantage's own firewall"
+
+
+def _unreachable(situation: Situation, expected: Prediction, context: Context) -> str:
+    """There is no route, or no neighbour."""
+    if context.offender is not None:
+        return f"look at the routes of {context.offender}"
+    return "" if context.changes else "look at the routes of the vantage"
+
+
+def _somebody_else(situation: Situation, expected: Prediction, context: Context) -> str:
+    """Somebody else answered."""
+    port = situation.listener.port
+    if expected.own and not situation.same_host:
+        return f"something at the vantage itself listens on port {port}"
+    where = (context.answer and context.answer.replied_from) or situation.destination
+    return f"something else has port {port} at {where}: a port proxy, a redirect, or another service"
+
+
+def _reached(situation: Situation, expected: Prediction, context: Context) -> str:
+    """The listener proved itself although the rules say that it cannot be reached there."""
+    asked_at = None if context.answer is None else context.answer.local
+    known = (situation.destination.text, str(expected.effective), *_WILDCARDS)  # a UDP wildcard sees itself
+    if asked_at and asked_at not in known:
+        return f"the listener was asked at {asked_at}: an address translation on the path"
+    return "the listener did answer: an address translation on the path, or a rule that netprobe does not know"
+
+
+def _not_bindable(situation: Situation, expected: Prediction, context: Context) -> str:
+    """Nothing was asked."""
     return "the listener could not be opened"
 
 
-def not_tested(at: Situation, seen: Seen) -> str:
-    """Nothing was asked."""
-    return ""
-
-
-EXPLANATIONS = {
-    (Verdict.REACHABLE, Verdict.NO_ANSWER): silent,
-    (Verdict.REACHABLE, Verdict.REFUSED): refused_instead,
-    (Verdict.REFUSED, Verdict.NO_ANSWER): silent_instead_of_refused,
-    (Verdict.REFUSED, Verdict.REJECTED): rejected_instead_of_refused,
-    (None, Verdict.NO_ANSWER): silent,
-    (None, Verdict.REFUSED): refused_instead,
-    (None, Verdict.REJECTED): rejected_instead,
-    (None, Verdict.UNREACHABLE): unreachable_instead,
-    (None, Verdict.WRONG_RESPONDER): wrong_instead,
-    (None, Verdict.REACHABLE): reached_instead,
-    (None, Verdict.NOT_BINDABLE): not_bindable_instead,
-    (None, Verdict.NOT_TESTED): not_tested,
-}
+_EXPLANATIONS: dict[Verdict, Callable[[Situation, Prediction, Context], str]] = {
+    Verdict.REACHABLE: _reached,
+    Verdict.REFUSED: _refused,
+    Verdict.REJECTED: _rejected,
+    Verdict.UNREACHABLE: _unreachable,
+    Verdict.NO_ANSWER: _silent,
+    Verdict.WRONG_RESPONDER: _somebody_else,
+    Verdict.NOT_BINDABLE: _not_bindable,
+}  # what is not-tested has its cause, and nothing to add

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netprobe.prober import facts as prober_facts
-from netprobe.reach.records import Address, HostAddress, HostFacts, Link
+from netprobe.reach.facts import HostAddress, HostFacts, Link
+from netprobe.reach.messages import parse_facts
+from netprobe.reach.scoped_address import ScopedAddress
 
 __all__ = ["facts_from_interfaces", "host_facts"]
 
 
 def host_facts() -> HostFacts:
     """The facts of this host, as the prober sees them; where it has no netlink, as ``netprobe.interfaces`` does."""
-    facts = HostFacts.from_hello(prober_facts.hello([]))
+    facts = parse_facts(prober_facts.hello([]))
     return facts if facts.links else facts_from_interfaces(facts)
 
 
@@ -23,7 +25,7 @@ def facts_from_interfaces(facts: HostFacts) -> HostFacts:
     interfaces = local_interfaces(kind_of=lambda address: "")
     links = tuple(Link(x.name, x.index or 0, x.state != "down", x.kind == "loopback") for x in interfaces)
     addresses = tuple(
-        HostAddress(Address.parse(f"{y.address}%{x.name}" if y.zone else y.address), y.prefix, x.name)
+        HostAddress(ScopedAddress.parse(f"{y.address}%{x.name}" if y.zone else y.address), y.prefix, x.name)
         for x in interfaces
         for y in x.addresses
     )

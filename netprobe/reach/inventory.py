@@ -1,7 +1,8 @@
-"""Ansible inventories: which hosts and groups there are, and how to get in.
+"""Ansible inventories: which hosts and groups there are, and how ssh gets in.
 
-``ansible-inventory --list`` is asked where Ansible is installed: it knows plugins, group_vars and vaults. Elsewhere
-plain INI and YAML host lists are read here; YAML needs PyYAML, which comes with the extra ``netprobe-cli[fleet]``.
+``ansible-inventory --list`` is asked where Ansible is installed: it knows plugins, group_vars and vaults, and to read
+those here would be a second Ansible. Elsewhere plain INI and YAML host lists are read, which is what most inventories
+are; YAML needs PyYAML, which comes with the extra ``netprobe-cli[fleet]``.
 """
 
 from __future__ import annotations
@@ -15,124 +16,195 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from netprobe.endpoints import parse_port
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.reach.vantages import HOST, USER, Vantage, check_python, checked, ssh_way
+from netprobe.files import read_text
+from netprobe.reach.vantages import Vantage, check_python, check_unique, parse_vantage, ssh_vantage, with_pythons
 
-__all__ = ["Inventory", "from_ini", "from_list", "read"]
+__all__ = [
+    "ConnectionVariables",
+    "Group",
+    "Inventory",
+    "parse_ini",
+    "parse_list",
+    "parse_yaml",
+    "read_inventory",
+    "select_vantages",
+]
 
-WAIT_S = 60
-MOST_HOSTS = 10_000
-RANGE = re.compile(r"\[([0-9]+|[a-z]|[A-Z]):([0-9]+|[a-z]|[A-Z])(?::([0-9]+))?\]")
-FORM = "ansible_host, ansible_port, ansible_user and ansible_python_interpreter are read"
+_WAIT_S: Final = 60
+_MOST_HOSTS: Final = 10_000
+_RANGE: Final = re.compile(r"\[([0-9]+|[a-z]|[A-Z]):([0-9]+|[a-z]|[A-Z])(?::([0-9]+))?\]")
+_FORM: Final = "ansible_host, ansible_port, ansible_user and ansible_python_interpreter are read"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionVariables:
+    """The variables that say how ssh gets in, as they were written; None: not set here."""
+
+    host: str | None = None
+    port: str | None = None
+    user: str | None = None
+    python: str | None = None
+
+    @classmethod
+    def from_variables(cls, variables: Mapping[str, object]) -> ConnectionVariables:
+        """Those among all the variables of a host or group."""
+
+        def text(key: str) -> str | None:
+            return str(variables[key] or "") if key in variables else None
+
+        return cls(text("ansible_host"), text("ansible_port"), text("ansible_user"), text("ansible_python_interpreter"))
+
+    def overridden_by(self, other: ConnectionVariables) -> ConnectionVariables:
+        """What ``other`` sets, and for the rest what is set here."""
+        return ConnectionVariables(
+            self.host if other.host is None else other.host,
+            self.port if other.port is None else other.port,
+            self.user if other.user is None else other.user,
+            self.python if other.python is None else other.python,
+        )
+
+
+@dataclass(slots=True)
+class Group:
+    """The hosts and the groups that it names, and what its hosts inherit."""
+
+    hosts: list[str] = field(default_factory=list)
+    children: list[str] = field(default_factory=list)
+    variables: ConnectionVariables = ConnectionVariables()
 
 
 @dataclass(slots=True)
 class Inventory:
-    """Hosts with their variables, groups with their hosts and children."""
+    """Hosts and groups by their names, in the order of the file."""
 
-    hosts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    groups: dict[str, list[str]] = field(default_factory=dict)
-    children: dict[str, list[str]] = field(default_factory=dict)
-    variables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    hosts: dict[str, ConnectionVariables] = field(default_factory=dict)
+    groups: dict[str, Group] = field(default_factory=dict)
 
-    def members(self, group: str, above: tuple[str, ...] = ()) -> tuple[str, ...]:
+    def group(self, name: str) -> Group:
+        """The group of that name; a new one where there was none."""
+        return self.groups.setdefault(name, Group())
+
+    def add_host(self, name: str, variables: ConnectionVariables, group: str | None = None) -> None:
+        """A host, or more about one that is known already."""
+        self.hosts[name] = self.hosts.get(name, ConnectionVariables()).overridden_by(variables)
+        if group is not None:
+            self.group(group).hosts.append(name)
+
+    def members(self, group: str) -> tuple[str, ...]:
         """All hosts of a group and its children, each once; ``all`` is every host."""
+        return self._members(group, ())
+
+    def _members(self, group: str, above: tuple[str, ...]) -> tuple[str, ...]:
         if group == "all":
             return tuple(self.hosts)
         if group in above:
             raise InvalidInputError(f"group {group}", "is its own child")
-        if group not in self.groups and group not in self.children:
-            known = ", ".join(sorted({*self.groups, *self.children, "all"}))
+        if group not in self.groups:
+            known = ", ".join(sorted({*self.groups, "all"}))
             raise InvalidInputError(f"group {group}", "the inventory has no such group", f"groups are {known}")
-        found = list(self.groups.get(group, ()))
-        for child in self.children.get(group, ()):
-            found += self.members(child, (*above, group))
+        found = list(self.groups[group].hosts)
+        for child in self.groups[group].children:
+            found += self._members(child, (*above, group))
         return tuple(dict.fromkeys(found))
 
-    def all_groups(self) -> dict[str, tuple[str, ...]]:
+    def all_members(self) -> dict[str, tuple[str, ...]]:
         """Every group with its members."""
-        return {name: self.members(name) for name in {**self.groups, **self.children, "all": None}}
+        return {name: self.members(name) for name in ("all", *self.groups)}
 
     def vantages(self, group: str) -> tuple[Vantage, ...]:
         """The hosts of a group as ssh vantages, named as in the inventory."""
-        return tuple(self._vantage(name) for name in self.members(group))
-
-    def _vantage(self, name: str) -> Vantage:
-        said: dict[str, Any] = {}
-        for group in ("all", *(g for g in {**self.groups, **self.children} if name in self.members(g))):
-            said |= self.variables.get(group, {})
-        said |= self.hosts.get(name, {})
-        host = str(said.get("ansible_host") or name)
-        checked(HOST, f"[{host}]" if ":" in host else host, f"inventory host {name}", "host", FORM)
-        user = str(said["ansible_user"]) if said.get("ansible_user") else None
-        if user is not None:
-            checked(USER, user, f"inventory host {name}", "user", FORM)
-        port = str(said.get("ansible_port") or "")
-        if port and parse_port(port) is None:
-            raise InvalidInputError(f"inventory host {name}", f"'{port}' is no port", FORM)
-        vantage = replace(ssh_way(host, user, int(port) if port else None), name=name)
-        python = str(said.get("ansible_python_interpreter") or "")
-        if python and not python.startswith("auto"):
-            check_python(python)
-            vantage = replace(vantage, python=python)
-        return vantage
+        inherited: dict[str, ConnectionVariables] = {}
+        for name, members in self.all_members().items():
+            if name in self.groups:
+                for host in members:
+                    before = inherited.get(host, ConnectionVariables())
+                    inherited[host] = before.overridden_by(self.groups[name].variables)
+        return tuple(
+            _vantage(name, inherited.get(name, ConnectionVariables()).overridden_by(self.hosts[name]))
+            for name in self.members(group)
+        )
 
 
-def read(path: Path) -> Inventory:
+def _vantage(name: str, variables: ConnectionVariables) -> Vantage:
+    """One host; an empty value is as good as none."""
+    text = f"inventory host {name}"
+    vantage = ssh_vantage(variables.host or name, variables.user or None, variables.port or None, text=text, form=_FORM)
+    vantage = replace(vantage, name=name)
+    if variables.python and not variables.python.startswith("auto"):
+        check_python(variables.python)
+        vantage = replace(vantage, python=variables.python)
+    return vantage
+
+
+def select_vantages(
+    texts: Sequence[str], pythons: Sequence[str] = (), inventory: Inventory | None = None
+) -> tuple[Vantage, ...]:
+    """What ``--from`` and ``--python`` say, ``group:NAME`` taken from ``inventory``; each name once."""
+    found: list[Vantage] = []
+    for text in texts:
+        if not text.startswith("group:"):
+            found.append(parse_vantage(text))
+        elif inventory is None:
+            raise InvalidInputError(text, "a group is taken from an inventory", "--inventory FILE")
+        else:
+            names = {vantage.name for vantage in found}
+            found += [x for x in inventory.vantages(text.removeprefix("group:")) if x.name not in names]
+    if not found:
+        raise InvalidInputError("--from", "the group has no hosts")
+    check_unique(found)
+    return with_pythons(found, pythons)
+
+
+def read_inventory(path: Path) -> Inventory:
     """Read ``path``, by Ansible where it is installed."""
     if not path.exists():
         raise InvalidInputError(str(path), "no such inventory")
     program = shutil.which("ansible-inventory")
     if program is not None:
-        return from_list(ask_ansible(program, path))
+        return parse_list(_ask_ansible(program, path), str(path))
     if path.is_dir() or path.stat().st_mode & 0o111:
         raise CannotRunError(str(path), "a directory or a program as inventory needs ansible-inventory")
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInputError(str(path), f"cannot be read: {error}") from None
-    if path.suffix in (".yml", ".yaml"):
-        return from_yaml(text, str(path))
-    return from_ini(text, str(path))
+    text = read_text(path)
+    return parse_yaml(text, str(path)) if path.suffix in (".yml", ".yaml") else parse_ini(text, str(path))
 
 
-def ask_ansible(program: str, path: Path) -> Mapping[str, Any]:
-    """What ``ansible-inventory --list`` prints."""
+def _ask_ansible(program: str, path: Path) -> str:
+    """What ``ansible-inventory --list`` prints: JSON."""
+    command = [program, "--inventory", str(path.resolve()), "--list"]
     try:
         done = subprocess.run(
-            [program, "--inventory", str(path.resolve()), "--list"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=WAIT_S,
-            check=False,
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_WAIT_S, check=False
         )
-        found = json.loads(done.stdout) if done.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise CannotRunError("ansible-inventory", str(error)) from None
-    if not isinstance(found, dict):
-        raise InvalidInputError(str(path), f"ansible-inventory: {done.stderr.strip()[-300:] or 'no list'}")
-    return found
+    if done.returncode != 0:
+        raise InvalidInputError(str(path), f"ansible-inventory: {done.stderr.strip()[-300:] or 'failed'}")
+    return done.stdout
 
 
-def from_list(data: Mapping[str, Any]) -> Inventory:
-    """The JSON form: ``{"_meta": {"hostvars": …}, group: {"hosts": […], "children": […]}}``."""
+def parse_list(text: str, name: str) -> Inventory:
+    """Ansible's JSON: ``{"_meta": {"hostvars": …}, group: {"hosts": […], "children": […]}}``."""
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise CannotRunError("ansible-inventory", str(error)) from None
+    if not isinstance(data, dict):
+        raise InvalidInputError(name, "ansible-inventory: no list")
     found = Inventory()
-    found.hosts = {str(name): dict(said or {}) for name, said in data.get("_meta", {}).get("hostvars", {}).items()}
-    for group, said in data.items():
-        if group == "_meta" or not isinstance(said, dict):
-            continue
-        found.groups[group] = [str(name) for name in said.get("hosts", ())]
-        found.children[group] = [str(name) for name in said.get("children", ())]
-    for name in (name for names in found.groups.values() for name in names):
-        found.hosts.setdefault(name, {})
+    for host, variables in data.get("_meta", {}).get("hostvars", {}).items():
+        found.add_host(str(host), ConnectionVariables.from_variables(variables or {}))
+    for group, entry in data.items():
+        if group != "_meta" and isinstance(entry, dict):
+            found.group(group).children += [str(child) for child in entry.get("children", ())]
+            for host in entry.get("hosts", ()):
+                found.add_host(str(host), ConnectionVariables(), group)
     return found
 
 
-def from_yaml(text: str, name: str) -> Inventory:
+def parse_yaml(text: str, name: str) -> Inventory:
     """``all: {hosts: …, children: {web: {hosts: {web1: {…}}}}}``."""
     try:
         yaml: Any = import_module("yaml")
@@ -143,30 +215,29 @@ def from_yaml(text: str, name: str) -> Inventory:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InvalidInputError(name, f"not YAML: {error}") from None
-    found = Inventory()
     if not isinstance(data, dict):
         raise InvalidInputError(name, "not a mapping of groups")
-
-    def take(group: str, said: Any) -> None:
-        said = said or {}
-        if not isinstance(said, dict) or not all(isinstance(x, dict | None) for x in said.values()):
-            raise InvalidInputError(name, f"group {group} is not a mapping of hosts, children and vars")
-        found.groups.setdefault(group, [])
-        found.variables.setdefault(group, {}).update(said.get("vars") or {})
-        for pattern, variables in (said.get("hosts") or {}).items():
-            for host in expanded(str(pattern)):
-                found.hosts.setdefault(host, {}).update(variables or {})
-                found.groups[group].append(host)
-        for child, inside in (said.get("children") or {}).items():
-            found.children.setdefault(group, []).append(child)
-            take(str(child), inside)
-
-    for group, said in data.items():
-        take(str(group), said)
+    found = Inventory()
+    for group, entry in data.items():
+        _add_yaml_group(found, str(group), entry or {}, name)
     return found
 
 
-def from_ini(text: str, name: str) -> Inventory:
+def _add_yaml_group(found: Inventory, group: str, entry: object, name: str) -> None:
+    """A group with its hosts, its variables, and the groups inside it."""
+    if not isinstance(entry, dict) or not all(isinstance(part, dict | None) for part in entry.values()):
+        raise InvalidInputError(name, f"group {group} is not a mapping of hosts, children and vars")
+    variables = ConnectionVariables.from_variables(entry.get("vars") or {})
+    found.group(group).variables = found.group(group).variables.overridden_by(variables)
+    for pattern, host_variables in (entry.get("hosts") or {}).items():
+        for host in _expanded(str(pattern)):
+            found.add_host(host, ConnectionVariables.from_variables(host_variables or {}), group)
+    for child, inside in (entry.get("children") or {}).items():
+        found.group(group).children.append(str(child))
+        _add_yaml_group(found, str(child), inside or {}, name)
+
+
+def parse_ini(text: str, name: str) -> Inventory:
     """The plain host list: ``[group]``, ``[group:children]``, ``[group:vars]``, ``web[1:9] ansible_port=2222``."""
     found = Inventory()
     group, kind = "ungrouped", "hosts"
@@ -175,48 +246,51 @@ def from_ini(text: str, name: str) -> Inventory:
         if not line or line[0] in "#;":
             continue
         where = f"{name}: line {number}"
-        if line.startswith("[") and line.endswith("]") and not RANGE.match(line):
+        if line.startswith("[") and line.endswith("]") and not _RANGE.match(line):
             group, _, kind = line[1:-1].partition(":")
             kind = kind or "hosts"
             if kind not in ("hosts", "children", "vars") or not group:
                 raise InvalidInputError(where, f"no such section: {line}")
-            found.groups.setdefault(group, [])
-            continue
-        try:
-            words = shlex.split(line, comments=True)
-        except ValueError as error:
-            raise InvalidInputError(where, str(error).lower()) from None
-        if kind == "children":
-            found.children.setdefault(group, []).append(words[0])
+            found.group(group)
+        elif kind == "children":
+            found.group(group).children.append(_split(line, where)[0])
         elif kind == "vars":
             key, _, value = line.partition("=")
-            found.variables.setdefault(group, {})[key.strip()] = value.strip().strip("'\"")
+            variables = ConnectionVariables.from_variables({key.strip(): value.strip().strip("'\"")})
+            found.group(group).variables = found.group(group).variables.overridden_by(variables)
         else:
-            hosts_line(found, group, words, where)
+            _add_ini_hosts(found, group, _split(line, where), where)
     return found
 
 
-def hosts_line(found: Inventory, group: str, words: Sequence[str], where: str) -> None:
+def _split(line: str, where: str) -> list[str]:
+    """The words of a line, a comment at its end left out."""
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError as error:
+        raise InvalidInputError(where, str(error).lower()) from None
+
+
+def _add_ini_hosts(found: Inventory, group: str, words: Sequence[str], where: str) -> None:
     """A host, or a range of them, with its variables."""
     variables: dict[str, str] = {}
     for word in words[1:]:
         key, equals, value = word.partition("=")
         if not equals:
-            raise InvalidInputError(where, f"'{word}' is no key=value")
+            raise InvalidInputError(where, f"'{word}' is not key=value")
         variables[key] = value
     pattern, colon, port = words[0].rpartition(":")
     if colon and port.isdigit() and not pattern.endswith(("[", ":")) and pattern.count(":") == pattern.count("["):
         variables.setdefault("ansible_port", port)
     else:
         pattern = words[0]
-    for host in expanded(pattern):
-        found.hosts.setdefault(host, {}).update(variables)
-        found.groups.setdefault(group, []).append(host)
+    for host in _expanded(pattern):
+        found.add_host(host, ConnectionVariables.from_variables(variables), group)
 
 
-def expanded(pattern: str) -> list[str]:
+def _expanded(pattern: str) -> list[str]:
     """``web[01:12]``, ``db-[a:c]``, ``x[0:10:5]``: all the names."""
-    part = RANGE.search(pattern)
+    part = _RANGE.search(pattern)
     if part is None:
         return [pattern]
     first, last, step = part[1], part[2], int(part[3] or 1) or 1
@@ -225,9 +299,9 @@ def expanded(pattern: str) -> list[str]:
     if first.isdigit():
         width = len(first) if first.startswith("0") else 0
         numbers = range(int(first), int(last) + 1, step)
-        if len(numbers) > MOST_HOSTS:
-            raise InvalidInputError(pattern, f"more than {MOST_HOSTS:,} hosts")
+        if len(numbers) > _MOST_HOSTS:
+            raise InvalidInputError(pattern, f"more than {_MOST_HOSTS:,} hosts")
         middles = [f"{number:0{width}d}" for number in numbers]
     else:
         middles = [chr(number) for number in range(ord(first), ord(last) + 1, step)]
-    return [host for m in middles for host in expanded(pattern[: part.start()] + m + pattern[part.end() :])]
+    return [host for m in middles for host in _expanded(pattern[: part.start()] + m + pattern[part.end() :])]

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
+from typing import Final
 
 from netprobe.errors import InvalidInputError
-from netprobe.reach.records import Address, HostFacts, Listening, Question, in_order
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.listener import Listener
+from netprobe.reach.scoped_address import ScopedAddress
 
-__all__ = ["ANY4", "ANY6", "default_binds", "destinations_of", "questions_of"]
+__all__ = ["Question", "default_binds", "destinations_of", "questions_of"]
 
-ANY4 = Address.parse("0.0.0.0")
-ANY6 = Address.parse("::")
-MOST_CELLS = 200_000
+_ANY4: Final = ScopedAddress.parse("0.0.0.0")
+_ANY6: Final = ScopedAddress.parse("::")
+_MOST_CELLS: Final = 200_000
 
 
-def default_binds(host: HostFacts) -> tuple[Address, ...]:
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One cell before it is answered: who asks whom, about which listener."""
+
+    id: int
+    listener: Listener
+    destination: ScopedAddress
+    vantage: str
+
+
+def default_binds(host: HostFacts) -> tuple[ScopedAddress, ...]:
     """Every local address and both wildcards; IPv4 first."""
     own = [entry.address for entry in host.addresses]
     four = [address for address in own if address.version == 4]
     six = [address for address in own if address.version == 6]
-    return in_order([*four, ANY4, *six, *([ANY6] if host.ipv6 else [])])
+    return _in_order([*four, _ANY4, *six, *([_ANY6] if host.ipv6 else [])])
 
 
-def destinations_of(listener: Listening, host: HostFacts, to: Sequence[Address] = ()) -> tuple[Address, ...]:
+def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddress] = ()) -> tuple[ScopedAddress, ...]:
     """What is asked about one listener: every local address of the families it could serve, the wildcard(s) of
     those families, the bound address itself, and whatever ``--to`` adds.
     """
@@ -35,11 +49,11 @@ def destinations_of(listener: Listening, host: HostFacts, to: Sequence[Address] 
     itself = [] if bind.is_wildcard or bind.mapped else [bind]
     four = [x for x in [*local, *itself] if x.version == 4]
     six = [x for x in [*local, *itself] if x.version == 6]
-    return in_order([*four, *([ANY4] if 4 in versions else []), *six, *([ANY6] if 6 in versions else []), *to])
+    return _in_order([*four, *([_ANY4] if 4 in versions else []), *six, *([_ANY6] if 6 in versions else []), *to])
 
 
 def questions_of(
-    listeners: Sequence[Listening], vantages: Sequence[str], host: HostFacts, to: Sequence[Address] = ()
+    listeners: Sequence[Listener], vantages: Sequence[str], host: HostFacts, to: Sequence[ScopedAddress] = ()
 ) -> Iterator[Question]:
     """Every cell, in the order in which it is shown; more than anybody could read is refused."""
     numbers = count()
@@ -47,8 +61,13 @@ def questions_of(
         for listener in listeners:
             for destination in destinations_of(listener, host, to):
                 number = next(numbers)
-                if number >= MOST_CELLS:
+                if number >= _MOST_CELLS:
                     raise InvalidInputError(
-                        "plan", f"more than {MOST_CELLS:,} cells", "choose bind addresses with --addr"
+                        "plan", f"more than {_MOST_CELLS:,} cells", "choose bind addresses with --addr"
                     )
                 yield Question(number, listener, destination, vantage)
+
+
+def _in_order(addresses: Iterable[ScopedAddress]) -> tuple[ScopedAddress, ...]:
+    """Each address once, in the order in which it came first."""
+    return tuple(dict.fromkeys(addresses))

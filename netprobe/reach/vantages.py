@@ -1,4 +1,8 @@
-"""From where: the text of a vantage becomes an argv that runs a Python which reads its program from stdin. Pure.
+"""Where probes are sent from: the text of a vantage becomes an argv that runs a Python there. Pure.
+
+Every vantage is a command that runs a Python and connects its stdin and stdout to here, so that one kind of session
+serves ssh, containers and namespaces alike, with the configuration that the user's own ssh and docker already have.
+A library for each of them would have to be configured, and trusted, a second time.
 
 Nothing here passes through a local shell, and nothing that a user writes can become an option of ssh, docker,
 podman, kubectl or nsenter: names have an alphabet, and what could be an option is refused.
@@ -11,18 +15,31 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from netprobe.endpoints import parse_port
 from netprobe.errors import InvalidInputError
 from netprobe.prober import bundle
 
-__all__ = ["KEEP_ALIVE_S", "KINDS", "Vantage", "vantage_of", "vantages_of", "with_pythons"]
+__all__ = [
+    "CONNECT_S",
+    "KEEP_ALIVE_S",
+    "LOCAL",
+    "Vantage",
+    "check_python",
+    "check_unique",
+    "parse_vantage",
+    "parse_vantages",
+    "ssh_vantage",
+    "with_pythons",
+]
 
-KEEP_ALIVE_S = 5.0  # so long after its last word a vantage counts as dead
-CONNECT_S = 10
-PYTHON = "python3"
-FORMS = {
-    "local": "local",
+LOCAL: Final = "local"  # the vantage that is this host, and its name
+KEEP_ALIVE_S: Final = 5.0  # a vantage that is silent for this much longer than its time-out is dead
+CONNECT_S: Final = 10
+_PYTHON: Final = "python3"
+_FORMS: Final = {
+    LOCAL: LOCAL,
     "netns": "netns:NAME or netns:/proc/PID/ns/net",
     "ssh": "ssh:[user@]host[:port]",
     "docker": "docker:CONTAINER",
@@ -30,13 +47,12 @@ FORMS = {
     "kubectl": "kubectl:[namespace/]pod[:container]",
     "exec": "exec:COMMAND…",
 }
-KINDS = tuple(FORMS)
-NAME = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+-]*")
-USER = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+$-]*")
-HOST = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]")
-CONTAINER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # docker's own rule for names
-POD = re.compile(r"[a-z0-9][a-z0-9.-]*")  # RFC 1123, section 2.1
-SSH_OPTIONS = (
+_NAME: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@+-]*")
+_USER: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+$-]*")
+_HOST: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]")
+_CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # docker's own rule for names
+_POD: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")  # RFC 1123, section 2.1
+_SSH_OPTIONS: Final = (
     "-T",
     "-oBatchMode=yes",
     f"-oConnectTimeout={CONNECT_S}",
@@ -52,59 +68,61 @@ SSH_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """A place to ask from. ``argv`` without the Python is the way there; ``ssh`` quotes for the shell over there."""
+    """A place to probe from. ``command_prefix`` is the argv that what runs there is appended to.
+
+    ``host``, ``user`` and ``port`` are those of ssh, for a session that speaks ssh itself.
+    """
 
     name: str
     kind: str
-    way: tuple[str, ...] = ()
-    python: str = PYTHON
+    command_prefix: tuple[str, ...] = ()
+    python: str = _PYTHON
     host: str = ""
     user: str | None = None
     port: int | None = None
-    groups: tuple[str, ...] = ()
 
     @property
     def argv(self) -> tuple[str, ...]:
         """What starts the prober."""
         if self.kind == "ssh":
-            return (*self.way, self.command)
-        return (*self.way, self.python, *bundle.ARGUMENTS)
+            return (*self.command_prefix, self.command)
+        return (*self.command_prefix, self.python, *bundle.ARGUMENTS)
 
     @property
     def command(self) -> str:
-        """The Python as a line for the shell at the far side."""
+        """The Python as a line for the shell at the far side, which ssh hands its words to (ssh(1))."""
         return f"{shlex.quote(self.python)} {' '.join(bundle.ARGUMENTS)}"
 
 
-def vantage_of(text: str, python: str | None = None) -> Vantage:
+def parse_vantages(texts: Sequence[str]) -> tuple[Vantage, ...]:
+    """All of them; two of one name are refused."""
+    found = tuple(parse_vantage(text) for text in texts)
+    check_unique(found)
+    return found
+
+
+def parse_vantage(text: str) -> Vantage:
     """Read ``SPEC`` or ``NAME=SPEC``; what is neither is an :class:`InvalidInputError`."""
     name, equals, spec = text.partition("=")
     if not equals or ":" in name:
         name, spec = "", text
-    elif not NAME.fullmatch(name):
-        raise InvalidInputError(text, f"'{name}' cannot name a column", "letters, digits and _ . @ + - name one")
+    elif not _NAME.fullmatch(name):
+        raise InvalidInputError(text, f"'{name}' cannot name a column", "a name has letters, digits and _ . @ + -")
     kind, colon, rest = spec.partition(":")
-    if kind not in FORMS or (kind == "local") == bool(colon):
-        raise InvalidInputError(text, "no such vantage", f"vantages are {', '.join(FORMS.values())}")
-    if kind == "local" and name not in ("", "local"):
+    if kind not in _FORMS or (kind == LOCAL) == bool(colon):
+        raise InvalidInputError(text, "no such vantage", f"vantages are {', '.join(_FORMS.values())}")
+    if kind == LOCAL and name not in ("", LOCAL):
         raise InvalidInputError(text, "this host is always called local", "--from local")
-    if name == "local" and kind != "local":
+    if name == LOCAL and kind != LOCAL:
         raise InvalidInputError(text, "local is this host", "choose another name for the column")
-    if python is not None:
-        check_python(python)
-    vantage = READERS[kind](text, rest)
-    default = sys.executable or PYTHON if kind == "netns" else PYTHON
-    return replace(vantage, name=name or spec, python=python or default)
+    vantage = _PARSERS[kind](text, rest)
+    if not name and not _is_unicode(spec):
+        raise InvalidInputError(text, "is not valid UTF-8, so it cannot name a column", "name it: --from NAME=SPEC")
+    python = sys.executable or _PYTHON if kind == "netns" else _PYTHON
+    return replace(vantage, name=name or spec, python=python)
 
 
-def vantages_of(texts: Sequence[str]) -> tuple[Vantage, ...]:
-    """All of them; two of one name are refused."""
-    found = tuple(vantage_of(text) for text in texts)
-    unique(found)
-    return found
-
-
-def unique(vantages: Sequence[Vantage]) -> None:
+def check_unique(vantages: Sequence[Vantage]) -> None:
     """Refuse two columns of one name."""
     names = [vantage.name for vantage in vantages]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -113,7 +131,7 @@ def unique(vantages: Sequence[Vantage]) -> None:
 
 
 def with_pythons(vantages: Sequence[Vantage], texts: Sequence[str]) -> tuple[Vantage, ...]:
-    """``--python PATH`` for all of them, ``--python NAME=PATH`` for one; the last word counts."""
+    """``--python PATH`` for all of them, ``--python NAME=PATH`` for one; the last one that applies counts."""
     found = list(vantages)
     for text in texts:
         known = [vantage.name for vantage in found if text.startswith(vantage.name + "=")]
@@ -131,8 +149,27 @@ def check_python(path: str) -> None:
         raise InvalidInputError(f"--python {path}", "not the path of a program", "such as /usr/bin/python3")
 
 
-def checked(pattern: re.Pattern[str], part: str, text: str, what: str, form: str) -> str:
-    """``part`` if it is what it must be; what could be read as an option is told apart."""
+def ssh_vantage(host: str, user: str | None, port: str | None, *, text: str, form: str) -> Vantage:
+    """An ssh vantage without a name; ``host`` without brackets. ``text`` and ``form`` are for the refusal."""
+    _checked(_HOST, f"[{host}]" if ":" in host else host, text, "host", form)
+    if user is not None:
+        _checked(_USER, user, text, "user", form)
+    number = None if port is None else parse_port(port)
+    if port is not None and number is None:
+        raise InvalidInputError(text, f"'{port}' is not a port", form)
+    port_option = ("-p", str(number)) if number else ()
+    login = ("-l", user) if user else ()
+    prefix = ("ssh", *_SSH_OPTIONS, *port_option, *login, "--", host)
+    return Vantage("", "ssh", prefix, host=host, user=user, port=number)
+
+
+def _is_unicode(text: str) -> bool:
+    """Free of the lone surrogates that stand for undecodable bytes of the command line (PEP 383)."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _checked(pattern: re.Pattern[str], part: str, text: str, what: str, form: str) -> str:
+    """``part`` if it is what it must be; what could be read as an option has a refusal of its own."""
     if part.startswith("-"):
         raise InvalidInputError(text, f"the {what} '{part}' would be read as an option", form)
     if not pattern.fullmatch(part):
@@ -140,93 +177,84 @@ def checked(pattern: re.Pattern[str], part: str, text: str, what: str, form: str
     return part
 
 
-def local(text: str, rest: str) -> Vantage:
+def _local(text: str, rest: str) -> Vantage:
     """This process."""
-    return Vantage("", "local")
+    return Vantage("", LOCAL)
 
 
-def netns(text: str, rest: str) -> Vantage:
+def _netns(text: str, rest: str) -> Vantage:
     """A network namespace by its name (ip-netns(8)) or by the path of its file."""
     if rest.startswith("/"):
         if not rest.isprintable():
-            raise InvalidInputError(text, "the path has unprintable characters", FORMS["netns"])
+            raise InvalidInputError(text, "the path has unprintable characters", _FORMS["netns"])
         path = rest
     else:
-        path = f"/run/netns/{checked(CONTAINER, rest, text, 'network namespace', FORMS['netns'])}"
+        path = f"/run/netns/{_checked(_CONTAINER, rest, text, 'network namespace', _FORMS['netns'])}"
     return Vantage("", "netns", ("nsenter", f"--net={path}", "--"))
 
 
-def ssh(text: str, rest: str) -> Vantage:
+def _ssh(text: str, rest: str) -> Vantage:
     """OpenSSH, with the user's own configuration, jump hosts and agent, and nobody there to answer a question."""
-    form = FORMS["ssh"]
+    form = _FORMS["ssh"]
     user, at, place = rest.rpartition("@")
-    host, port = place, ""
+    port: str | None = None
     if place.startswith("["):
-        host, closed, after = place.partition("]")
-        host += closed
+        host, closed, after = place[1:].partition("]")
+        if not closed or ":" not in host:
+            raise InvalidInputError(text, f"'{place}' cannot be a host", form)
         if after and not after.startswith(":"):
-            raise InvalidInputError(text, f"'{after}' behind the address is no :port", form)
-        port = after[1:]
+            raise InvalidInputError(text, f"'{after}' after the address is not a :port", form)
+        port = after[1:] if after else None
     elif place.count(":") == 1:
         host, _, port = place.partition(":")
     elif ":" in place:
-        raise InvalidInputError(text, "an IPv6 address stands in brackets", "ssh:[2001:db8::1]:22")
-    checked(HOST, host, text, "host", form)
-    if at:
-        checked(USER, user, text, "user", form)
-    if (port or place.endswith(":")) and parse_port(port) is None:
-        raise InvalidInputError(text, f"'{port}' is no port", form)
-    return ssh_way(host.strip("[]"), user or None, int(port) if port else None)
+        raise InvalidInputError(text, "an IPv6 address must be in brackets", "ssh:[2001:db8::1]:22")
+    else:
+        host = place
+    return ssh_vantage(host, user if at else None, port, text=text, form=form)
 
 
-def ssh_way(host: str, user: str | None, port: int | None) -> Vantage:
-    """The ssh command line; its parts are already checked."""
-    login = ("-l", user) if user else ()
-    where = ("-p", str(port)) if port else ()
-    return Vantage("", "ssh", ("ssh", *SSH_OPTIONS, *where, *login, "--", host), host=host, user=user, port=port)
-
-
-def container(program: str) -> Reader:
+def _container(program: str) -> Parser:
     """``docker exec`` or ``podman exec``."""
 
-    def read(text: str, rest: str) -> Vantage:
-        name = checked(CONTAINER, rest, text, "container", FORMS[program])
+    def parse(text: str, rest: str) -> Vantage:
+        name = _checked(_CONTAINER, rest, text, "container", _FORMS[program])
         return Vantage("", program, (program, "exec", "-i", "--", name))
 
-    return read
+    return parse
 
 
-def kubectl(text: str, rest: str) -> Vantage:
+def _kubectl(text: str, rest: str) -> Vantage:
     """``kubectl exec`` in the current context."""
-    form = FORMS["kubectl"]
+    form = _FORMS["kubectl"]
     namespace, slash, place = rest.rpartition("/")
     pod, colon, inside = place.partition(":")
     options: list[str] = []
     if slash:
-        options += [f"--namespace={checked(POD, namespace, text, 'namespace', form)}"]
+        options += [f"--namespace={_checked(_POD, namespace, text, 'namespace', form)}"]
     if colon:
-        options += [f"--container={checked(POD, inside, text, 'container', form)}"]
-    return Vantage("", "kubectl", ("kubectl", "exec", "-i", *options, checked(POD, pod, text, "pod", form), "--"))
+        options += [f"--container={_checked(_POD, inside, text, 'container', form)}"]
+    return Vantage("", "kubectl", ("kubectl", "exec", "-i", *options, _checked(_POD, pod, text, "pod", form), "--"))
 
 
-def exec_(text: str, rest: str) -> Vantage:
-    """Any command that runs what stands behind it; words are split as a shell would, but no shell sees them."""
+def _exec(text: str, rest: str) -> Vantage:
+    """Any command that runs the words appended to it; it is split as a shell would, but no shell sees it."""
     try:
         words = shlex.split(rest)
     except ValueError as error:
-        raise InvalidInputError(text, str(error).lower(), FORMS["exec"]) from None
+        raise InvalidInputError(text, str(error).lower(), _FORMS["exec"]) from None
     if not words or words[0].startswith("-") or not words[0]:
         raise InvalidInputError(text, "no command", "exec:ip netns exec blue")
     return Vantage("", "exec", tuple(words))
 
 
-Reader = Callable[[str, str], Vantage]
-READERS: dict[str, Reader] = {
-    "local": local,
-    "netns": netns,
-    "ssh": ssh,
-    "docker": container("docker"),
-    "podman": container("podman"),
-    "kubectl": kubectl,
-    "exec": exec_,
+Parser = Callable[[str, str], Vantage]  # of the whole text, for refusals, and of what follows the kind
+_PARSERS: Final[dict[str, Parser]] = {
+    LOCAL: _local,
+    "netns": _netns,
+    "ssh": _ssh,
+    "docker": _container("docker"),
+    "podman": _container("podman"),
+    "kubectl": _kubectl,
+    "exec": _exec,
 }

@@ -134,8 +134,15 @@ def read(record: object, dotted: str) -> object:
     for key in dotted.split("."):
         if value is None:
             return None
-        value = value.get(key) if isinstance(value, dict) else getattr(value, key, getattr(value, f"{key}_", None))
+        value = value.get(key) if isinstance(value, dict) else _attribute(value, key)
     return value
+
+
+def _attribute(record: object, key: str) -> object:
+    try:
+        return getattr(record, key)
+    except AttributeError:
+        return getattr(record, f"{key}_", None)  # class_; None: a record of another type than has this column
 
 
 def plain_line(record: object, names: Sequence[str]) -> str:

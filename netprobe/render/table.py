@@ -1,4 +1,4 @@
-"""Records as a table for a person's terminal (rich): columns give way before an address is cut."""
+"""Records as a table for a person's terminal (rich): columns are dropped before an address is cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The facts about the terminal, found once and passed in: who is a tty, how wide, whether colour is wanted."""
+"""What is known about the terminal, found once and passed in: which streams are ttys, its width, colour or not."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import NamedTuple, TextIO
 
 __all__ = ["DEFAULT_WIDTH", "Terminal", "wants_colour"]
 
-DEFAULT_WIDTH = 80  # columns, where nobody says
+DEFAULT_WIDTH = 80  # columns, if neither COLUMNS nor a terminal gives a width
 
 
 class Terminal(NamedTuple):
     """What the three standard streams are, as one injected value.
 
-    ``width`` is in columns, at least 1. ``colour`` is the decision, not the wish: it is already the outcome of
-    ``--color``, ``NO_COLOR``, ``TERM`` and the tty.
+    ``width`` is in columns, at least 1. ``colour`` is the decision, made from ``--color``, ``NO_COLOR``, ``TERM`` and
+    the tty.
     """
 
     stdin_tty: bool
@@ -54,7 +54,7 @@ def _is_tty(stream: TextIO | None) -> bool:
 
 
 def _width(environ: Mapping[str, str]) -> int:
-    """``COLUMNS`` if it is a positive number, else what the terminal says, else 80."""
+    """``COLUMNS`` if it is a positive number, else the terminal's width, else 80."""
     columns = environ.get("COLUMNS", "")
     if columns.isascii() and columns.isdigit() and 0 < int(columns) < 100_000:
         return int(columns)

@@ -20,7 +20,7 @@ def _walk(path: tuple[str, ...], command: click.Command) -> list[tuple[tuple[str
     found = [(path, command)]
     if isinstance(command, click.Group):
         context = click.Context(command)
-        for name in command.list_commands(context):  # they are loaded as they are asked for
+        for name in command.list_commands(context):  # loaded lazily
             sub = command.get_command(context, name)
             assert sub is not None
             found += _walk((*path, name), sub)
@@ -118,7 +118,7 @@ def test_a_reader_that_goes_away_is_met_in_silence() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
-def test_a_full_disk_is_told_and_is_not_success() -> None:
+def test_a_full_disk_is_reported_and_is_not_success() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [NETPROBE, "completion", "bash"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
@@ -224,3 +224,23 @@ def test_progress_is_for_a_watching_person_only() -> None:
     for enabled, expected in ((True, b"\r\x1b[K" + b"x" * 29 + b"\r\x1b[K"), (False, b"")):
         done = subprocess.run([sys.executable, "-c", program.format(enabled=enabled)], capture_output=True, check=False)
         assert (done.stdout, done.stderr) == (b"", expected)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["10.0.0.1\x1b[2J\u202e"],
+        ["classify", "10.0.0.1\x1b[2J\u202e"],
+        ["classify", "--bogus\x1b[2J\u202e"],
+        ["classify", "--format", "x\x1b[2J\u202e", "10.0.0.1"],
+        ["classify", "--file", "/nowhere\x1b[2J\u202e"],
+        ["echo", "ping", "nowhere\x1b[2J\u202e:1"],
+        ["bindtest", "--addr", "\x1b[2J\u202e"],
+    ],
+)
+def test_a_hostile_text_in_an_argument_is_shown_escaped(arguments: list[str], netprobe: Run) -> None:
+    ran = netprobe(*arguments)
+    assert ran.status != 0
+    shown = ran.stdout + ran.stderr
+    assert "\\x1b[2J\\u202e" in shown
+    assert all(line.isprintable() for line in shown.splitlines())

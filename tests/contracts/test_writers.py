@@ -33,8 +33,8 @@ RECORD_TYPES = [
     "netprobe.address.words.KindCount",
     "netprobe.address.words.Word",
     "netprobe.interfaces.records.Interface",
-    "netprobe.reach.records.Cell",
-    "netprobe.reach.byhand.Visit",
+    "netprobe.reach.cells.Cell",
+    "netprobe.reach.manual.Visit",
     "netprobe.echo.clients.ping.Reply",
     "netprobe.echo.clients.load_records.LoadFigures",
     "netprobe.echo.clients.sent.Sent",
@@ -255,8 +255,8 @@ def test_errors_and_notes_are_escaped_on_every_line(form: str, capsys: pytest.Ca
         document.note(HOSTILE)
         document.remark(HOSTILE)
     out, err = capsys.readouterr()
-    told = f"netprobe: {ESCAPED}: {ESCAPED}\nhint: {ESCAPED}\n"
-    assert err == told + (f"{ESCAPED}\n" if form in STREAMS else "")
+    reported = f"netprobe: {ESCAPED}: {ESCAPED}\nhint: {ESCAPED}\n"
+    assert err == reported + (f"{ESCAPED}\n" if form in STREAMS else "")
     if form == "json":
         assert json.loads(out)["errors"] == [{"what": HOSTILE, "why": HOSTILE, "hint": HOSTILE}]
     else:

@@ -1,45 +1,44 @@
-"""A stand-in for the server's loop: as much of it as peers need that a test drives by hand."""
+"""A reactor that a test drives by hand: connections are served when the test says so."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from netprobe.echo.server.brief import echo_brief
-from netprobe.echo.server.limits import BRIEF
+from netprobe.echo.server.connection import EchoConnection, Totals
+from netprobe.echo.server.events import Ending
+from netprobe.echo.server.small_messages import SMALL, echo_small
 from netprobe.echo.server.splice import Pipe
-from netprobe.echo.server.stream import Peer
-from netprobe.echo.server.totals import Totals
 
-__all__ = ["Loop"]
+__all__ = ["HandDrivenReactor"]
 
 
-class Loop:
-    """Keeps, by descriptor, how each peer would be served next, and how it ended."""
+class HandDrivenReactor:
+    """Keeps, by descriptor, how each connection would be served next, and how it ended."""
 
-    def __init__(self, pipe: Pipe | None = None, brief: int = BRIEF) -> None:
+    def __init__(self, pipe: Pipe | None = None, small_size: int = SMALL) -> None:
         self.now = 1.0
         self.view = self.space = memoryview(bytearray(256 * 1024))
         self.max_buffer = 1 << 20
         self.max_content = 1 << 20
-        self.brief = brief
+        self.small_size = small_size
         self.pipe = pipe
         self.totals = Totals()
         self.ready: dict[int, Callable[[int], object]] = {}
-        self.ended: dict[int, tuple[str, str | None]] = {}
+        self.ended: dict[int, tuple[Ending, str | None]] = {}
 
-    def watch(self, fd: int, _mask: int, ready: Callable[[int], object], changed: bool) -> None:
+    def watch(self, fd: int, mask: int, ready: Callable[[int], object], changed: bool) -> None:
         self.ready[fd] = ready
 
-    def watch_brief(self, peer: Peer) -> None:
-        def brief(_mask: int) -> None:
-            echo_brief([peer.fd], {peer.fd: peer}, self.brief, None)
+    def watch_small(self, connection: EchoConnection) -> None:
+        def small(_mask: int) -> None:
+            echo_small([connection.fd], {connection.fd: connection}, self.small_size, None)
 
-        self.ready[peer.fd] = brief
+        self.ready[connection.fd] = small
 
-    def linger(self, peer: Peer, _seconds: float) -> None:
-        assert peer.fd in self.ready
+    def linger(self, connection: EchoConnection, seconds: float) -> None:
+        assert connection.fd in self.ready
 
-    def forget(self, peer: Peer, how: str, cause: str | None) -> None:
-        assert peer.fd not in self.ended
-        self.totals.add(peer)
-        self.ended[peer.fd] = (how, cause)
+    def forget(self, connection: EchoConnection, ending: Ending, cause: str | None) -> None:
+        assert connection.fd not in self.ended
+        self.totals.add(connection)
+        self.ended[connection.fd] = (ending, cause)

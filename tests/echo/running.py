@@ -46,7 +46,7 @@ class Server:
             event: dict[str, Any] = json.loads(line)
             if event["event"] in names:
                 return event
-        raise AssertionError(f"the server ended before it said {names}")
+        raise AssertionError(f"the server ended before any of {names}")
 
     def __enter__(self) -> Self:
         return self

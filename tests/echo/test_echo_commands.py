@@ -52,7 +52,7 @@ def test_a_second_signal_ends_a_drain_at_once() -> None:
     try:
         with running.connect() as sock:
             sock.setblocking(False)
-            while select.select([], [sock], [], 0.5)[1]:  # until the server owes more than we take
+            while select.select([], [sock], [], 0.5)[1]:  # until the server has more pending than we take
                 sock.send(b"x" * 65536)
             running.process.send_signal(signal.SIGTERM)
             assert running.process.stdout is not None
@@ -65,7 +65,7 @@ def test_a_second_signal_ends_a_drain_at_once() -> None:
         running.process.communicate()
 
 
-def test_a_port_below_1024_names_the_port_and_the_way_out(netprobe: Run) -> None:
+def test_a_port_below_1024_names_the_port_and_a_remedy(netprobe: Run) -> None:
     program = (
         "import socket, sys\n"
         "def refuse(self, address): raise PermissionError(13, 'Permission denied')\n"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from netprobe.echo import framing
 from netprobe.echo.framing import (
     Closed,
     Connection,
+    Endpoint,
     Event,
     Header,
     LocalProtocolError,
@@ -19,6 +20,7 @@ from netprobe.echo.framing import (
     RemoteProtocolError,
     Replies,
 )
+from netprobe.echo.messages import Json, ReplyInfo
 
 FOUR = {"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": 2}
 
@@ -28,50 +30,28 @@ def frame(header: Any, content: bytes = b"{}") -> bytes:
     return len(raw).to_bytes(2, "big") + raw + content
 
 
-def told(chunks: Iterable[bytes], max_content: int = 1000) -> tuple[list[Event], str | None]:
-    """Every event of a connection that gets ``chunks`` and then its end, and the fault that ended it."""
+def parsed(chunks: Iterable[bytes], max_content: int = 1000) -> tuple[list[Event], str | None]:
+    """Every event of a connection that receives ``chunks`` and then its end, and the fault that ended it."""
     connection = Connection(max_content)
     events: list[Event] = []
     try:
         for chunk in [*(c for c in chunks if c), b""]:
             for event in connection.receive(chunk):
-                events.append(event)  # one by one: those before a fault are kept
+                events.append(event)  # one by one: what was parsed before a fault is not lost
     except RemoteProtocolError as error:
         return events, error.fault
     return events, None
 
 
-def test_a_message_with_only_the_four_keys_is_read() -> None:
-    assert told([frame(FOUR)]) == ([Message(Header(2, "text/json", "utf-8", "little"), b"{}"), Closed()], None)
+READ = Message(Header(2, "text/json", "utf-8", "little"), b"{}")  # FOUR and its content
 
-
-def test_unknown_keys_are_ignored() -> None:
-    assert told([frame({**FOUR, "x-more": [1, {"a": None}]})]) == told([frame(FOUR)])
-
-
-def test_several_messages_arrive_in_one_piece() -> None:
-    events, fault = told([frame(FOUR) * 3])
-    assert (len(events), fault) == (4, None)
-
-
-def test_what_is_sent_is_received() -> None:
-    message = Message.of_json({"naïve": "日本"}, encoding="utf-16", byteorder="little")
-    (received,) = Connection().receive(Connection().send(message))
-    assert isinstance(received, Message)
-    assert received == message
-    assert received.json() == {"naïve": "日本"}
-
-
-def test_the_layout_is_that_of_the_source_document() -> None:
-    sent = Connection().send(Message.of_json({"a": 1}, byteorder="little"))
-    length = int.from_bytes(sent[:2], "big")
-    assert list(json.loads(sent[2 : 2 + length])) == [
-        "byteorder",
-        "content-type",
-        "content-encoding",
-        "content-length",
-    ]
-    assert sent[2 + length :] == b'{"a": 1}'
+WHOLE: Sequence[tuple[list[Event], bytes]] = [
+    ([], b""),
+    ([READ], frame(FOUR)),
+    ([READ], frame({**FOUR, "x-more": [1, {"a": None}]})),  # unknown keys are ignored
+    ([READ] * 3, frame(FOUR) * 3),
+    ([Message(Header(0, "a/b", "binary", "big"), b"")], Connection().send(Message.of_bytes(b"", "a/b"))),
+]
 
 
 BROKEN: Sequence[tuple[str, bytes]] = [
@@ -102,11 +82,47 @@ BROKEN: Sequence[tuple[str, bytes]] = [
 ]
 
 
+@pytest.mark.parametrize(("events", "data"), WHOLE)
+def test_whole_frames_are_read_however_they_are_split(events: list[Event], data: bytes) -> None:
+    assert parsed([data]) == ([*events, Closed()], None)
+    assert parsed(single_bytes(data)) == ([*events, Closed()], None)
+    assert parsed([data, frame(FOUR)[:-1]]) == (events, "truncated")
+    assert parsed([data, b"\x00\x00", data]) == (events, "header-empty")
+
+
 @pytest.mark.parametrize(("fault", "data"), BROKEN)
-def test_a_broken_frame_is_named(fault: str, data: bytes) -> None:
-    events, seen = told([data])
-    assert (events, seen) == ([], fault)
+def test_a_broken_frame_is_named_however_it_is_split(fault: str, data: bytes) -> None:
     assert fault in framing.FAULTS
+    assert parsed([data]) == ([], fault)
+    assert parsed([frame(FOUR) + data]) == ([READ], fault)
+    if len(data) < 2000:
+        assert parsed(single_bytes(data)) == ([], fault)
+    if fault != "truncated":
+        assert parsed([data + frame(FOUR)]) == ([], fault)
+
+
+def single_bytes(data: bytes) -> list[bytes]:
+    return [bytes([byte]) for byte in data]
+
+
+def test_what_is_sent_is_received() -> None:
+    message = Message.of_json({"naïve": "日本"}, encoding="utf-16", byteorder="little")
+    (received,) = Connection().receive(Connection().send(message))
+    assert isinstance(received, Message)
+    assert received == message
+    assert received.json() == {"naïve": "日本"}
+
+
+def test_the_layout_is_that_of_the_original_description() -> None:
+    sent = Connection().send(Message.of_json({"a": 1}, byteorder="little"))
+    length = int.from_bytes(sent[:2], "big")
+    assert list(json.loads(sent[2 : 2 + length])) == [
+        "byteorder",
+        "content-type",
+        "content-encoding",
+        "content-length",
+    ]
+    assert sent[2 + length :] == b'{"a": 1}'
 
 
 def test_messages_before_a_broken_frame_are_not_lost_and_the_connection_stays_broken() -> None:
@@ -119,7 +135,7 @@ def test_messages_before_a_broken_frame_are_not_lost_and_the_connection_stays_br
 
 
 def test_an_error_message_can_be_read_by_a_client_that_knows_four_keys() -> None:
-    _, fault = told([b"\x00\x00"])
+    _, fault = parsed([b"\x00\x00"])
     assert fault is not None
     (reply,) = Connection().receive(Connection().send(framing.error_message(RemoteProtocolError("it is empty", fault))))
     assert isinstance(reply, Message)
@@ -128,7 +144,7 @@ def test_an_error_message_can_be_read_by_a_client_that_knows_four_keys() -> None
 
 
 def test_a_reply_repeats_the_message_and_adds_what_the_server_saw() -> None:
-    peer, local = {"address": "192.0.2.1", "port": 5}, {"address": "192.0.2.2", "port": 7}
+    peer, local = Endpoint("192.0.2.1", 5), Endpoint("192.0.2.2", 7)
     replies = Replies(peer, local, "netprobe 0")
     message = Message.of_bytes(b"\x00\xff", "a/b", content_encoding="binary", byteorder="little")
     for sequence in (1, 2):
@@ -137,13 +153,35 @@ def test_a_reply_repeats_the_message_and_adds_what_the_server_saw() -> None:
         assert reply.content == message.content
         assert (reply.header.content_type, reply.header.byteorder) == ("a/b", "little")
         assert reply.header.netprobe == {
-            "observed_peer": peer,
-            "local": local,
+            "observed_peer": {"address": "192.0.2.1", "port": 5},
+            "local": {"address": "192.0.2.2", "port": 7},
             "server": "netprobe 0",
             "sequence": sequence,
             "received_ns": 100,
             "transmitted_ns": 200,
         }
+
+
+@pytest.mark.parametrize(
+    ("extra", "info"),
+    [
+        ({}, ReplyInfo(None, None, None, None)),
+        (
+            {"observed_peer": {"address": "::1", "port": 7}, "received_ns": 1, "transmitted_ns": 2},
+            ReplyInfo(Endpoint("::1", 7), 1, 2, None),
+        ),
+        ({"observed_peer": {"address": "/run/x"}}, ReplyInfo(Endpoint("/run/x", None), None, None, None)),
+        ({"observed_peer": {"address": 1, "port": 7}, "received_ns": True}, ReplyInfo(None, None, None, None)),
+        ({"observed_peer": {"address": "::1", "port": 65536}}, ReplyInfo(None, None, None, None)),
+        ({"observed_peer": {"address": "::1", "port": False}}, ReplyInfo(None, None, None, None)),
+        ({"error": {"why": "too long"}}, ReplyInfo(None, None, None, "too long")),
+        ({"error": "too long"}, ReplyInfo(None, None, None, None)),
+    ],
+)
+def test_what_a_reply_says_is_checked_key_by_key(extra: dict[str, Any], info: ReplyInfo) -> None:
+    (reply,) = Connection().receive(frame({**FOUR, "netprobe": extra}))
+    assert isinstance(reply, Message)
+    assert reply.header.reply_info == info
 
 
 def test_the_longest_header_that_is_accepted_can_be_answered() -> None:
@@ -152,7 +190,7 @@ def test_the_longest_header_that_is_accepted_can_be_answered() -> None:
         frame(json.dumps({**FOUR, "content-type": text, "content-encoding": text}, ensure_ascii=False).encode())
     )
     assert isinstance(message, Message)
-    endpoint = {"address": "f" * 100, "port": 65535}
+    endpoint = Endpoint("f" * 100, 65535)
     answer = Replies(endpoint, endpoint, "s").reply(message.header, message.content, 1 << 63, lambda: 1 << 63)
     (reply,) = Connection().receive(answer)
     assert isinstance(reply, Message)
@@ -170,13 +208,13 @@ def test_what_may_not_be_sent_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="65,535"):
         connection.send(Message.of_bytes(b"", netprobe={"a": "b" * 70_000}))
     with pytest.raises(LocalProtocolError, match="JSON"):
-        Message.of_json({"a": object()})
+        Message.of_json({"a": cast("Json", object())})
     assert connection.send(Closed()) == b""
     with pytest.raises(LocalProtocolError, match="end"):
         connection.send(Closed())
 
 
-def test_content_that_is_no_json_is_the_peers_fault() -> None:
+def test_content_that_is_not_json_is_the_peers_fault() -> None:
     for encoding in ("utf-8", "no-such", "binary", "hex"):
         with pytest.raises(RemoteProtocolError):
             Message(Header(2, "text/json", encoding), b"\xff\xff").json()
@@ -199,13 +237,13 @@ nearly = st.one_of(
 def test_any_split_of_any_bytes_gives_the_same_events(stream: bytes, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
-    whole = told([stream])
-    assert told(pieces) == whole
-    assert told([bytes([byte]) for byte in stream[:2000]]) == told([stream[:2000]])
+    whole = parsed([stream])
+    assert parsed(pieces) == whole
+    assert parsed([bytes([byte]) for byte in stream[:2000]]) == parsed([stream[:2000]])
 
 
 @given(st.lists(st.sampled_from(["a", "b", "a" * 300]), max_size=6), st.data())
-def test_the_short_cut_gives_what_the_way_round_gives(kinds: list[str], data: st.DataObject) -> None:
+def test_the_fast_path_gives_what_receive_gives(kinds: list[str], data: st.DataObject) -> None:
     connection, pieces = Connection(), []
     for kind in kinds:
         whole = Connection().send(Message.of_bytes(data.draw(st.binary(min_size=1, max_size=2)), kind))
@@ -213,25 +251,25 @@ def test_the_short_cut_gives_what_the_way_round_gives(kinds: list[str], data: st
         pieces += [piece for piece in (whole[:cut], whole[cut:]) if piece]
     events: list[Event] = []
     for piece in pieces:
-        again = connection.again(memoryview(piece))
-        if again is not None:
-            events.append(Message(*again))
+        repeated = connection.repeated(memoryview(piece))
+        if repeated is not None:
+            events.append(Message(*repeated))
         else:
             events += connection.receive(piece)
-    assert [*events, Closed()] == told(pieces)[0]
+    assert [*events, Closed()] == parsed(pieces)[0]
 
 
-def test_only_a_whole_frame_with_the_same_header_takes_the_short_cut() -> None:
+def test_only_a_whole_frame_with_the_same_header_takes_the_fast_path() -> None:
     first, other = frame(FOUR), frame({**FOUR, "byteorder": "big"})
     connection = Connection()
 
     def takes(data: bytes) -> bool:
-        return connection.again(memoryview(data)) is not None
+        return connection.repeated(memoryview(data)) is not None
 
-    assert not takes(first)  # a header that nobody has read yet
+    assert not takes(first)  # a header that has not been parsed yet
     assert len(list(connection.receive(first))) == 1
     assert takes(first)
-    assert connection.again(memoryview(frame(FOUR, b"[]"))) == (Header(2, "text/json", "utf-8", "little"), b"[]")
+    assert connection.repeated(memoryview(frame(FOUR, b"[]"))) == (Header(2, "text/json", "utf-8", "little"), b"[]")
     assert not takes(other)
     assert not takes(first[:-1])
     assert not takes(first + first)
@@ -244,28 +282,28 @@ def test_only_a_whole_frame_with_the_same_header_takes_the_short_cut() -> None:
     assert takes(first)
     list(connection.receive(first[:-2]))  # its content may look like a frame
     assert not takes(first)
-    connection.receive(b"{}" + first)  # nobody asks for the events until the end
+    connection.receive(b"{}" + first)  # the events are not consumed until the end
     assert len(list(connection.receive(b""))) == 3
     assert not takes(first)
 
 
-def test_a_broken_connection_stays_broken_on_the_short_cut() -> None:
+def test_a_broken_connection_stays_broken_on_the_fast_path() -> None:
     connection = Connection()
     list(connection.receive(frame(FOUR)))
     with pytest.raises(RemoteProtocolError):
         list(connection.receive(b"\0\0"))
-    assert connection.again(memoryview(frame(FOUR))) is None
+    assert connection.repeated(memoryview(frame(FOUR))) is None
 
 
-def test_a_header_that_one_connection_allows_is_still_too_much_for_another() -> None:
+def test_the_content_limit_is_that_of_each_connection() -> None:
     long = frame({**FOUR, "content-length": 50}, b"x" * 50)
-    assert told([long], 50)[1] is None
-    assert told([long], 49)[1] == "content-too-long"
+    assert parsed([long], 50)[1] is None
+    assert parsed([long], 49)[1] == "content-too-long"
 
 
 @pytest.mark.parametrize("more", [{}, {"netprobe": {"a": 1}}, {"x-more": "y" * 300}])
-def test_each_reply_speaks_of_the_message_it_answers(more: dict[str, Any]) -> None:
-    replies, connection = Replies({}, {}, "s"), Connection()
+def test_each_reply_repeats_the_header_of_its_message(more: dict[str, Any]) -> None:
+    replies, connection = Replies(Endpoint("a", 1), Endpoint("b", 2), "s"), Connection()
     for order in ("little", "little", "big", "little"):
         for message in connection.receive(frame({**FOUR, "byteorder": order, **more})):
             assert isinstance(message, Message)
@@ -277,8 +315,8 @@ def test_each_reply_speaks_of_the_message_it_answers(more: dict[str, Any]) -> No
 
 @given(st.binary(max_size=200))
 def test_nothing_but_its_two_errors_comes_out_of_a_header(raw: bytes) -> None:
-    told([frame(raw)])
-    told([raw])
+    parsed([frame(raw)])
+    parsed([raw])
 
 
 json_values = st.recursive(
@@ -289,5 +327,5 @@ json_values = st.recursive(
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(FOUR, json_values)), st.binary(max_size=9))
 def test_headers_of_any_values_are_read_or_named(header: dict[str, Any], content: bytes) -> None:
-    events, fault = told([frame(header, content)])
+    events, fault = parsed([frame(header, content)])
     assert fault in framing.FAULTS or isinstance(events[0], Message)

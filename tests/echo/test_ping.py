@@ -6,6 +6,7 @@ import socket
 import struct
 import sys
 import time
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -15,7 +16,8 @@ from netprobe.echo.clients.peer_errors import PeerError
 from netprobe.echo.clients.ping import Ping, Reply
 from netprobe.echo.clients.statistics import percentile, summarise
 from netprobe.echo.clients.trips import ConnectTrips, Stray, StreamTrips, Trip, Trips
-from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolError, Replies, error_message
+from netprobe.echo.framing import Closed, Connection, Message, RemoteProtocolError, error_message
+from netprobe.echo.messages import Json
 from netprobe.verdicts import Verdict
 from tests.echo.conftest import Behave, Serve
 
@@ -146,15 +148,17 @@ def test_a_handshake_that_nobody_answers_is_no_answer() -> None:
     assert (reply.verdict, reply.rtt_ms) == ("no-answer", None)
 
 
-def framed_echo(observed: dict[str, object]) -> Behave:
+def framed_echo(observed: dict[str, Json]) -> Behave:
+    info: dict[str, Json] = {"observed_peer": observed, "received_ns": 1_000, "transmitted_ns": 1_000 + 2_000}
+
     def behave(sock: socket.socket) -> None:
-        connection, replies = Connection(), Replies(observed, {"address": "10.0.0.9", "port": 1}, "test")
+        connection = Connection()
         while True:
             try:
                 for event in connection.receive(sock.recv(65536)):
                     if isinstance(event, Closed):
                         return
-                    sock.sendall(replies.reply(event.header, event.content, 1_000, lambda: 1_000 + 2_000))
+                    sock.sendall(Connection().send(Message(replace(event.header, netprobe=info), event.content)))
             except RemoteProtocolError as error:
                 sock.sendall(Connection().send(error_message(error)))
                 return
@@ -226,7 +230,7 @@ def test_a_source_address_is_where_we_ask_from(serve: Serve) -> None:
     ],
 )
 def test_who_we_are_there_is_an_address_and_a_port_or_nothing(
-    observed: dict[str, object], shown: str | None, translated: bool | None, serve: Serve
+    observed: dict[str, Json], shown: str | None, translated: bool | None, serve: Serve
 ) -> None:
     reply = framed(serve(framed_echo(observed)))
     assert (reply.verdict, reply.appears_as, reply.translated) == ("reachable", shown, translated)

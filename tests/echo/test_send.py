@@ -183,7 +183,7 @@ def test_the_fault_that_a_framed_server_names_is_told(netprobe: Run) -> None:
     finally:
         running.stop()
     assert ran.status == 1
-    assert "10 is the most here" in ran.stderr
+    assert "the limit is 10" in ran.stderr
 
 
 def test_who_is_no_framed_server_is_a_wrong_responder(serve: Serve, netprobe: Run) -> None:

@@ -41,13 +41,13 @@ def test_one_message_over_one_connection(plain: Server) -> None:
 
 @dataclass
 class Conversation:
-    """What one of the many connections still has to say and to hear."""
+    """What one of the many connections still has to send and to receive."""
 
     number: int
     unsent: list[bytes]
     expected: int
     pending: bytes = b""
-    heard: bytearray = field(default_factory=bytearray)
+    received: bytearray = field(default_factory=bytearray)
 
 
 @pytest.mark.parametrize("number", [2, 200])
@@ -73,9 +73,9 @@ def serve_one(selector: selectors.BaseSelector, key: selectors.SelectorKey, mask
     sock, talk = key.fileobj, key.data
     assert isinstance(sock, socket.socket)
     if mask & selectors.EVENT_READ:
-        talk.heard += sock.recv(1024)
-        if len(talk.heard) >= talk.expected:
-            done[talk.number] = bytes(talk.heard)
+        talk.received += sock.recv(1024)
+        if len(talk.received) >= talk.expected:
+            done[talk.number] = bytes(talk.received)
             selector.unregister(sock)
             sock.close()
             return

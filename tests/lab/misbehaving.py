@@ -21,7 +21,7 @@ class Closes(socketserver.BaseRequestHandler):
 
 
 class Resets(socketserver.BaseRequestHandler):
-    """Accepts and resets, whether something was said or not."""
+    """Accepts and resets, whether something was sent or not."""
 
     def handle(self) -> None:
         if isinstance(self.request, socket.socket):

@@ -57,7 +57,7 @@ def why_not() -> str | None:
 
 
 class LabError(Exception):
-    """A lab or a server in it cannot be had: the host, the command, and what it said."""
+    """A lab or a server in it cannot be had: the host, the command, and its error message."""
 
 
 class Host:

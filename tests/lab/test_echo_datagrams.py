@@ -16,8 +16,8 @@ def test_broadcast_and_multicast_are_not_answered(lab: BuildLab) -> None:
     program = (
         "import socket, sys\n"
         "from netprobe.echo.server.datagrams import Datagrams\n"
-        "from netprobe.echo.server.listening import Wanted, open_sockets\n"
-        "((sock,),) = open_sockets(Wanted(hosts=('0.0.0.0',), port=0, tcp=False))\n"
+        "from netprobe.echo.server.bind import BindSettings, open_sockets\n"
+        "((sock,),) = open_sockets(BindSettings(hosts=('0.0.0.0',), port=0, tcp=False))\n"
         "group = socket.inet_aton('239.1.2.3') + socket.inet_aton('192.168.0.1')\n"
         "sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group)\n"
         "echo = Datagrams(sock, None, memoryview(bytearray(65536)))\n"

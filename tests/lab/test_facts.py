@@ -106,9 +106,9 @@ def check(cells: list[dict[str, Any]], wanted: Mapping[str, Any]) -> None:
     meant = [cell for cell in cells if all(cell[key] == wanted[key] for key in keys if key in wanted)]
     assert meant, f"no cell is {wanted}"
     for cell in meant:
-        said = f"{cell['observed']}: {cell['cause']}"
-        assert cell["observed"] == wanted["observed"], said
-        assert wanted.get("cause", "") in (cell["cause"] or ""), said
+        shown = f"{cell['observed']}: {cell['cause']}"
+        assert cell["observed"] == wanted["observed"], shown
+        assert wanted.get("cause", "") in (cell["cause"] or ""), shown
         for key in ("errno", "expected", "replied_from"):
             if key in wanted:
                 assert cell[key] == wanted[key], (key, cell)

@@ -60,9 +60,9 @@ def own(cells: list[dict[str, Any]]) -> Mapping[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("action", "said4", "said6"),
     [
-        ("ip addr del 192.168.0.1/24 dev e0", "192.168.0.1 vanished from this host in mid-run", None),
-        ("ip link set e0 down", "e0 went down in mid-run", "fd00:a::1 vanished from this host in mid-run"),
-        ("ip link del e0", "192.168.0.1 vanished from this host in mid-run", "fd00:a::1 vanished from this host"),
+        ("ip addr del 192.168.0.1/24 dev e0", "192.168.0.1 vanished from this host during the run", None),
+        ("ip link set e0 down", "e0 went down during the run", "fd00:a::1 vanished from this host during the run"),
+        ("ip link del e0", "192.168.0.1 vanished from this host during the run", "fd00:a::1 vanished from this host"),
     ],
 )
 def test_what_goes_in_mid_run_is_said_and_the_rest_is_complete(

@@ -99,5 +99,5 @@ def test_a_link_that_dies_takes_only_its_own_host_along(lab: BuildLab, sshd: Sta
     assert observed == {"dead": "not-tested", "alive": "no-answer"}
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
     assert what == "dead"
-    assert why in ("Server not responding to keepalive", "nothing heard in time")  # whichever is noticed first
+    assert why in ("Server not responding to keepalive", "nothing received in time")  # whichever is noticed first
     assert wait_until(lambda: prober_count(network) == 0, 3 + 10)

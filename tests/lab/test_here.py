@@ -1,4 +1,4 @@
-"""``classify --here`` asks the kernel for the way: more specific routes, rules and blackholes count."""
+"""``classify --here`` asks the kernel for the route: more specific routes, rules and blackholes count."""
 
 from __future__ import annotations
 

@@ -95,12 +95,20 @@ def agrees_with_ip(ours: list[dict[str, Any]], ip: list[dict[str, Any]]) -> None
 
 def _ours(address: dict[str, Any], name: str) -> tuple[Any, ...]:
     label = (address["label"] or name) if address["version"] == 4 else None
-    told = {"secondary", "deprecated", "tentative", "temporary"} & set(address["flags"])
-    return (address["address"], address["prefix"], address["broadcast"], address["peer"], address["scope"], label, told)
+    state = {"secondary", "deprecated", "tentative", "temporary"} & set(address["flags"])
+    return (
+        address["address"],
+        address["prefix"],
+        address["broadcast"],
+        address["peer"],
+        address["scope"],
+        label,
+        state,
+    )
 
 
 def _theirs(address: dict[str, Any]) -> tuple[Any, ...]:
-    told = {flag for flag in ("secondary", "deprecated", "tentative", "temporary") if address.get(flag)}
+    state = {flag for flag in ("secondary", "deprecated", "tentative", "temporary") if address.get(flag)}
     return (
         address["local"],
         address["prefixlen"],
@@ -108,7 +116,7 @@ def _theirs(address: dict[str, Any]) -> tuple[Any, ...]:
         address.get("address"),
         address["scope"],
         address.get("label"),
-        told,
+        state,
     )
 
 

@@ -20,8 +20,8 @@ pytestmark = pytest.mark.lab
 @contextmanager
 def agent(key: Path) -> Iterator[dict[str, str]]:
     """An ssh-agent that holds ``key``; the variables that lead to it."""
-    said = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
-    variables = dict(re.findall(r"(SSH_\w+)=([^;]+);", said))
+    output = subprocess.run(["ssh-agent", "-s"], capture_output=True, text=True, check=True).stdout
+    variables = dict(re.findall(r"(SSH_\w+)=([^;]+);", output))
     env = {**os.environ, **variables}
     try:
         subprocess.run(["ssh-add", "-q", str(key)], env=env, check=True)
@@ -38,9 +38,9 @@ def home_of(tmp_path: Path, config: str) -> str:
     return str(home)
 
 
-@pytest.mark.parametrize("way", ["openssh", "asyncssh"])
+@pytest.mark.parametrize("client", ["openssh", "asyncssh"])
 def test_a_host_behind_a_jump_host_is_reached_through_it(
-    lab: BuildLab, sshd: StartSshd, tmp_path: Path, way: str
+    lab: BuildLab, sshd: StartSshd, tmp_path: Path, client: str
 ) -> None:
     network = lab("pc1-pc2")
     keys = sshd(network)
@@ -52,7 +52,7 @@ def test_a_host_behind_a_jump_host_is_reached_through_it(
         "utf-8",
     )
     env = dict(keys.environment)
-    if way == "openssh":
+    if client == "openssh":
         # OpenSSH starts the jump by itself, with the configuration of its command line (ssh_config(5), ProxyJump).
         options = ["--from", "ssh:inner"]
     else:
@@ -66,8 +66,8 @@ def test_a_host_behind_a_jump_host_is_reached_through_it(
     assert cells["192.168.0.1"] == ("reachable", "192.168.0.2")
 
 
-@pytest.mark.parametrize("way", ["openssh", "asyncssh"])
-def test_a_key_that_only_the_agent_has_is_enough(lab: BuildLab, sshd: StartSshd, tmp_path: Path, way: str) -> None:
+@pytest.mark.parametrize("client", ["openssh", "asyncssh"])
+def test_a_key_that_only_the_agent_has_is_enough(lab: BuildLab, sshd: StartSshd, tmp_path: Path, client: str) -> None:
     network = lab("pc1-pc2")
     keys = sshd(network)
     keys.start("pc2", "192.168.0.2")
@@ -77,7 +77,7 @@ def test_a_key_that_only_the_agent_has_is_enough(lab: BuildLab, sshd: StartSshd,
     with agent(keys.directory / "user") as variables:
         (keys.directory / "user").unlink()
         env = {**keys.environment, **variables}
-        if way == "asyncssh":
+        if client == "asyncssh":
             inventory = tmp_path / "hosts"
             inventory.write_text(
                 "[web]\nv ansible_host=192.168.0.2 ansible_python_interpreter=/usr/bin/python3\n", "utf-8"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.lab import network
+from tests.lab.asking import wait_until
 from tests.lab.conftest import BuildLab
 from tests.lab.network import Lab, LabError
 
@@ -58,7 +59,7 @@ def test_a_command_that_never_gets_ready_names_itself_and_leaves_no_process(
         start(built)
     assert str(raised.value).startswith("pc1: sh -c ")
     assert words in str(raised.value)
-    assert processes_of(built) == set()
+    assert wait_until(lambda: not processes_of(built), 10), processes_of(built)
 
 
 @pytest.mark.usefixtures("impatient")

@@ -14,8 +14,8 @@ MANY = 24
 
 def test_a_refusal_that_the_limit_swallowed_names_the_limit(lab: BuildLab) -> None:
     network = lab("pc1-pc2")
-    way = f"netns:/proc/{network['pc2'].pid}/ns/net"
-    options = [word for number in range(MANY) for word in ("--from", f"v{number}={way}")]
+    vantage = f"netns:/proc/{network['pc2'].pid}/ns/net"
+    options = [word for number in range(MANY) for word in ("--from", f"v{number}={vantage}")]
     options += ["--addr", "127.0.0.1", "--udp", "--timeout", "0.5", "--patience", "0"]
     _, document, errors = bindtest(network, *options)
     cells = [x for x in document["results"] if x["destination"] == "192.168.0.1"]

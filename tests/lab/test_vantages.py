@@ -108,7 +108,7 @@ def test_failures_of_ssh_are_told_apart_and_do_not_sink_the_rest(lab: BuildLab, 
     other = (keys.directory / "other.pub").read_text("utf-8")
     with keys.known.open("a", encoding="utf-8") as file:
         file.write(f"[192.168.0.2]:2204 {other}")
-    said = {
+    failures = {
         "good": (":22", None),
         "unknown-key": (":2201", "host key unknown"),
         "denied": (":2202", "permission denied"),
@@ -117,12 +117,12 @@ def test_failures_of_ssh_are_told_apart_and_do_not_sink_the_rest(lab: BuildLab, 
         "closed": (":2205", "connection refused"),
         "no-python": (":22", "no python3 there"),
     }
-    options = [word for name, (port, _) in said.items() for word in ("--from", f"{name}=ssh:192.168.0.2{port}")]
+    options = [word for name, (port, _) in failures.items() for word in ("--from", f"{name}=ssh:192.168.0.2{port}")]
     options += ["--from", "nobody=ssh:nobody.invalid", "--python", "no-python=/nowhere/python3"]
     status, document, errors = bindtest(network, "--addr", "192.168.0.1", "--tcp", "-v", *options, env=keys.environment)
     assert status == 1
     causes = {x["what"]: x["why"] for x in document["errors"]}
-    assert causes == {name: why for name, (_, why) in said.items() if why} | {"nobody": "host unknown"}
+    assert causes == {name: why for name, (_, why) in failures.items() if why} | {"nobody": "host unknown"}
     tested = {x["vantage"] for x in document["results"] if x["observed"] != "not-tested"}
     assert tested == {"good", "noisy"}
     assert "noisy: Welcome" in errors and "noisy: { to all" in errors
@@ -171,7 +171,7 @@ def test_a_black_hole_in_mid_run_leaves_the_other_columns_complete(lab: BuildLab
     observed = {x["vantage"]: x["observed"] for x in document["results"] if x["destination"] == "192.168.0.1"}
     assert observed == {"dead": "not-tested", "alive": "no-answer"}
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
-    assert (what, why) in (("dead", "link died"), ("dead", "nothing heard for 8 s"))
+    assert (what, why) in (("dead", "link died"), ("dead", "nothing received for 8 s"))
     assert wait_until(lambda: prober_count(network) == 0, 3 + STAY_S)
 
 

@@ -97,7 +97,7 @@ def _metavar(parameter: Mapping[str, Any]) -> str:
 
 
 def _sentences(text: str) -> Iterator[str]:
-    """One sentence a line, as mdoc wants it, so that the distance between two is the formatter's business."""
+    """One sentence a line, as mdoc wants it, so that the formatter decides on the space between two."""
     for sentence in re.split(r"(?<=[.;:?])\s+(?=[A-Z\[])", " ".join(text.split())):
         for line in wrap(_escaped(sentence), 78, break_long_words=False, break_on_hyphens=False):
             yield f"\\&{line}" if line.startswith((".", "'")) else line

@@ -1,4 +1,4 @@
-"""Every command has a page, and no page says anything else than the command does."""
+"""Every command has a page, and no page contradicts its command."""
 
 from __future__ import annotations
 
@@ -36,5 +36,5 @@ def test_every_page_is_about_a_command() -> None:
 def test_mandoc_finds_nothing_to_say(page: Path) -> None:
     needs("mandoc")
     done = subprocess.run(["mandoc", "-T", "lint", str(page)], capture_output=True, text=True, check=False)
-    said = [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
-    assert not said
+    findings = [line for line in done.stdout.splitlines() if "referenced manual not found" not in line]
+    assert not findings

@@ -180,7 +180,7 @@ for name in ("SIGALRM", "setitimer", "ITIMER_REAL"):
     delattr(signal, name)
 sys.modules["resource"] = None
 sys.platform = "win32"
-import netprobe.prober.engine as p, netprobe.reach.listen
+import netprobe.prober.engine as p, netprobe.reach.responder
 import netprobe.kernel.constants as c, netprobe.kernel.error_queue as e
 assert c.SYSTEM == "windows" and c.SO_BINDTODEVICE is None and not e.HAS_ERROR_QUEUE
 p.run({{"nonce": "a", "timeout": 0.2, "cells": [dict(id=0, protocol="tcp", address="127.0.0.1", port=1)]}}, print)

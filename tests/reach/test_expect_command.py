@@ -86,7 +86,7 @@ def test_the_rules_do_not_count_where_a_file_is_compared(netprobe: Run, tmp_path
         (None, "No such file or directory"),
         ("x = [", "neither TOML nor JSON"),
         ("{", "neither TOML nor JSON"),
-        ('[[cell]]\nobserved = "open"', "'open' is no verdict"),
+        ('[[cell]]\nobserved = "open"', "'open' is not a verdict"),
         ('[[cell]]\nfrom = "x"\nobserved = "refused"', "unknown key 'from'"),
     ],
 )

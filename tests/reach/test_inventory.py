@@ -9,7 +9,7 @@ import pytest
 
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.prober import bundle
-from netprobe.reach.inventory import from_ini, from_yaml, read
+from netprobe.reach.inventory import parse_ini, parse_yaml, read_inventory
 
 INI = """
 # a comment
@@ -53,7 +53,7 @@ def inventory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 
 
 def test_every_reader_finds_the_same_hosts(inventory: Path) -> None:
-    found = read(inventory)
+    found = read_inventory(inventory)
     assert sorted(found.members("prod")) == sorted(PROD)
     assert sorted(found.members("all")) == sorted([*PROD, "lone"])
     vantages = {vantage.name: vantage for vantage in found.vantages("all")}
@@ -75,28 +75,28 @@ def test_every_reader_finds_the_same_hosts(inventory: Path) -> None:
 )
 def test_an_inventory_cannot_smuggle_an_option(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        from_ini(text, "f").vantages("all")
+        parse_ini(text, "f").vantages("all")
 
 
 @pytest.mark.parametrize("text", ["[web:what]", "[:vars]", "web1 nothing", "web1 'x", "web[1:99999999]", "web[1:b]"])
 def test_a_line_that_is_wrong_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        from_ini(text, "f")
+        parse_ini(text, "f")
 
 
 def test_a_group_that_is_its_own_child_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="own child"):
-        from_ini("[a:children]\nb\n[b:children]\na\n", "f").members("a")
+        parse_ini("[a:children]\nb\n[b:children]\na\n", "f").members("a")
 
 
 def test_an_unknown_group_names_the_known_ones() -> None:
     with pytest.raises(InvalidInputError) as caught:
-        from_ini("[web]\nweb1\n", "f").members("wob")
+        parse_ini("[web]\nweb1\n", "f").members("wob")
     assert "web" in str(caught.value.hint)
 
 
 def test_yaml_without_its_reader_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(CannotRunError) as caught:
-        from_yaml(YAML, "f")
+        parse_yaml(YAML, "f")
     assert "netprobe-cli[fleet]" in str(caught.value.hint)

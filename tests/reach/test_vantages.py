@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from netprobe.errors import InvalidInputError
 from netprobe.prober import bundle
-from netprobe.reach.vantages import vantage_of, vantages_of, with_pythons
+from netprobe.reach.vantages import parse_vantage, parse_vantages, with_pythons
 
 SHELL = " ".join(["python3", *bundle.ARGUMENTS])
 
@@ -38,14 +38,14 @@ SHELL = " ".join(["python3", *bundle.ARGUMENTS])
     ],
 )
 def test_a_vantage_is_an_argv(text: str, name: str, tail: tuple[str, ...]) -> None:
-    vantage = vantage_of(text)
+    vantage = parse_vantage(text)
     assert vantage.name == name
     assert vantage.argv[-len(tail) :] == tail
 
 
 @pytest.mark.parametrize("text", ["netns:blue", "netns:/proc/1/ns/net"])
 def test_a_namespace_has_a_name_or_a_file(text: str) -> None:
-    argv = vantage_of(text).argv
+    argv = parse_vantage(text).argv
     assert argv[:3] == ("nsenter", "--net=" + text.removeprefix("netns:").replace("blue", "/run/netns/blue"), "--")
 
 
@@ -81,13 +81,13 @@ def test_a_namespace_has_a_name_or_a_file(text: str) -> None:
 )
 def test_what_could_be_an_option_or_is_no_vantage_is_refused(text: str) -> None:
     with pytest.raises(InvalidInputError):
-        vantage_of(text)
+        parse_vantage(text)
 
 
 @given(kind=st.sampled_from(["ssh", "docker", "podman", "kubectl", "netns"]), rest=st.text(max_size=20))
 def test_nothing_behind_the_colon_becomes_an_option(kind: str, rest: str) -> None:
     try:
-        argv = vantage_of(f"{kind}:{rest}").argv
+        argv = parse_vantage(f"{kind}:{rest}").argv
     except InvalidInputError:
         return
     given_words = [word for word in argv if word in rest.replace("@", "/").replace(":", "/").split("/")]
@@ -95,22 +95,22 @@ def test_nothing_behind_the_colon_becomes_an_option(kind: str, rest: str) -> Non
 
 
 def test_the_python_over_there_is_quoted_for_its_shell() -> None:
-    (vantage,) = with_pythons(vantages_of(["w=ssh:web1"]), ["/opt/my python;rm/bin/python3"])
+    (vantage,) = with_pythons(parse_vantages(["w=ssh:web1"]), ["/opt/my python;rm/bin/python3"])
     assert shlex.split(vantage.argv[-1])[:3] == ["/opt/my python;rm/bin/python3", "-I", "-c"]
     assert vantage.argv[-1].endswith(" ".join(bundle.ARGUMENTS))
 
 
 def test_a_python_is_for_all_or_for_one() -> None:
-    a, b = with_pythons(vantages_of(["a=docker:a", "b=docker:b"]), ["/usr/bin/python3.11", "b=/opt/b"])
+    a, b = with_pythons(parse_vantages(["a=docker:a", "b=docker:b"]), ["/usr/bin/python3.11", "b=/opt/b"])
     assert (a.python, b.python) == ("/usr/bin/python3.11", "/opt/b")
 
 
 @pytest.mark.parametrize("path", ["-c", "", "c=/opt/x", "/opt/\x1b[m"])
 def test_a_python_that_is_none_is_refused(path: str) -> None:
     with pytest.raises(InvalidInputError):
-        with_pythons(vantages_of(["a=docker:a"]), [path])
+        with_pythons(parse_vantages(["a=docker:a"]), [path])
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="two vantages"):
-        vantages_of(["ssh:web1", "ssh:web1"])
+        parse_vantages(["ssh:web1", "ssh:web1"])

@@ -111,7 +111,7 @@ def test_colour_is_what_the_terminal_says_and_nothing_else(capsys: pytest.Captur
     assert "\x1b" not in written("table", capsys, colour=False)
 
 
-def test_an_error_that_does_not_end_the_run_is_told_at_once_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_that_does_not_end_the_run_is_reported_at_once_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
     with document("json") as doc:
         doc.add(RECORDS[0])
         doc.error(AddressError("1.2.3.300", "octet 300 is out of range", "octets run from 0 to 255"))
@@ -145,5 +145,5 @@ def test_the_gravest_answer_is_the_exit_status() -> None:
 
 def test_an_error_is_one_line_whatever_the_text_in_it() -> None:
     error = InvalidInputError("a\nb\x1b[31m", "bad\r\n")
-    assert error_lines(error) == "netprobe: a\\nb\\x1b[31m: bad\\r\\n"
+    assert error_lines(str(error)) == "netprobe: a\\nb\\x1b[31m: bad\\r\\n"
     assert isinstance(error, NetprobeError)

@@ -1,4 +1,4 @@
-"""netprobe bindtest: options in, cells out."""
+"""``netprobe bindtest``: its command line."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ if TYPE_CHECKING:
     from netprobe.errors import Exit
     from netprobe.render.output import Output
 
+__all__ = ["bindtest"]
+
 
 @command(
     examples=[
         ("netprobe bindtest --addr 0.0.0.0", "who on this host can reach what is bound to 0.0.0.0?"),
-        ("netprobe bindtest --explain", "every local address and both wildcards, with the rules behind it"),
+        ("netprobe bindtest --explain", "every local address and both wildcards, with the rules behind the verdicts"),
         (
             "netprobe bindtest --addr 0.0.0.0 --from local --from ssh:web1",
-            "and who can from web1? (nothing is left there)",
+            "and who can from web1? (nothing is installed there)",
         ),
         ("netprobe bindtest --addr 0.0.0.0 --listen-only", "prints the command to run on another machine"),
     ]
@@ -33,30 +35,30 @@ if TYPE_CHECKING:
     "--from",
     multiple=True,
     metavar="[NAME=]VANTAGE",
-    help="Ask from there: local, netns:NAME, ssh:[user@]host[:port], docker:C, podman:C, "
-    "kubectl:[namespace/]pod[:container], exec:COMMAND, group:NAME.  [default: local]",
+    help="Test from local, netns:NAME, ssh:[user@]host[:port], docker:C, podman:C, "
+    "kubectl:[namespace/]pod[:container], exec:COMMAND or group:NAME.  [default: local]",
 )
-@option("--python", multiple=True, metavar="[NAME=]PATH", help="The Python of all vantages, or of one.")
-@option("--inventory", metavar="FILE", help="Ansible inventory that --from group:NAME takes its hosts from.")
+@option("--python", multiple=True, metavar="[NAME=]PATH", help="The Python to run at every vantage, or at one.")
+@option("--inventory", metavar="FILE", help="Ansible inventory with the groups of --from group:NAME.")
 @option("--save", metavar="FILE", help="Write the matrix as an expectation (TOML; JSON where FILE ends in .json).")
-@option("--expect", metavar="FILE", help="Compare with an expectation: changed cells are shown, and end in status 1.")
-@option("--source", metavar="ADDRESS", help="Ask from this source address.")
+@option("--expect", metavar="FILE", help="Compare with an expectation: changed cells are shown, with exit status 1.")
+@option("--source", metavar="ADDRESS", help="Source address of the probes.")
 @option("--timeout", type=FiniteRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
 @option(
     "--patience",
     type=FiniteRange(0, 3600),
     default=5.0,
     metavar="SECONDS",
-    help="How long silent cells of a host that limits its ICMP errors are asked again, one a second.",
+    help="How long to retry silent cells of a host that limits its ICMP errors, one a second.",
 )
 @option(
     "--payload",
     type=click.IntRange(0, 64 << 20),
     default=0,
     metavar="BYTES",
-    help="Also push so many bytes through and back (UDP: one datagram of at most 60000).",
+    help="Also echo this many bytes (UDP: one datagram of at most 60000).",
 )
-@option("--v6only/--dual-stack", default=None, help="IPV6_V6ONLY on or off.  [default: as the system has it]")
+@option("--v6only/--dual-stack", default=None, help="IPV6_V6ONLY on or off.  [default: the system's]")
 @option("--device", metavar="IFACE", help="Bind listeners to an interface (SO_BINDTODEVICE).")
 @option("--reuse-port", is_flag=True, help="Let listeners share a port (SO_REUSEPORT).")
 @option("--freebind", is_flag=True, help="Bind addresses that no interface has (IP_FREEBIND).")
@@ -64,23 +66,18 @@ if TYPE_CHECKING:
     "--keep",
     type=FiniteRange(0, 86400),
     metavar="SECONDS",
-    help="Leave the listeners open for so long after the test, and report everybody who comes.",
+    help="Keep the listeners open this long after the test, and report every connection.",
 )
 @option("--listen-only", is_flag=True, help="Only listen (600 s, or --keep) and print the command for the other side.")
 @option("--connect", multiple=True, metavar="HOST:PORT", help="Only connect, to what --listen-only printed.")
-@option("--nonce", metavar="N", help="The secret of the run that --connect belongs to.")
-@option("--wide", is_flag=True, help="Words in the place of marks.")
+@option("--nonce", metavar="N", help="The secret that --listen-only printed.")
+@option("--wide", is_flag=True, help="Words instead of symbols.")
 @option("--explain", is_flag=True, help="Print the rules that applied.")
 @option("--svg", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as SVG.")
 @option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as HTML.")
 @output_options
-def bindtest(output: Output, **options: Any) -> Exit:
+def bindtest(output: Output, **given: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
-    from netprobe.commands.bindtest.run import by_hand_connect, by_hand_listen, check, run
+    from netprobe.commands.bindtest.run import BindtestOptions, run
 
-    check(options)
-    if options["connect"]:
-        return by_hand_connect(output, options)
-    if options["listen_only"]:
-        return by_hand_listen(output, options)
-    return run(output, options)
+    return run(output, BindtestOptions(vantages=given.pop("from"), **given))

@@ -1,37 +1,47 @@
-"""What the bindtest command does with its options: a run, or one half of a run by hand."""
+"""What ``netprobe bindtest`` does: a whole run from this host, or one half of a manual one.
+
+A whole run goes straight through: the options become the engine's settings and its sessions, cells are added to the
+document as they come, and what they come to is one :class:`Summary`, which the JSON document, the matrix on the screen
+and the exported picture all show. A matrix is saved and compared only after a run that nobody interrupted: cells that
+were never asked would pass for a changed network.
+"""
 
 from __future__ import annotations
 
 import queue
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any
+from typing import Final
 
-from netprobe.commands.bindtest.head import head_of
-from netprobe.commands.bindtest.vantages import Vantages, agreements_of
+from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interrupt
 from netprobe.errors import Exit, InvalidInputError
-from netprobe.files import write_text
-from netprobe.reach.bindtest import Bindtest, Settings
-from netprobe.reach.byhand import Visit, connect, offers, target_of, visit_of
-from netprobe.reach.conclude import conclude
-from netprobe.reach.listen import Arrival
-from netprobe.reach.records import Address, BindOptions, Cell, Protocol
-from netprobe.reach.rules import RULES, Rule
+from netprobe.files import check_writable, read_text, write_text
+from netprobe.reach.bindtest import Bindtest
+from netprobe.reach.cells import Cell
+from netprobe.reach.expectations import Change, dump_expectations, parse_expectations
+from netprobe.reach.inventory import read_inventory, select_vantages
+from netprobe.reach.listener import ListenerOptions
+from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
+from netprobe.reach.responder import Arrival
+from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.sessions.choice import session_for
+from netprobe.reach.sessions.receiver import OnNoise
+from netprobe.reach.sessions.session import Session
+from netprobe.reach.settings import Settings
+from netprobe.reach.summary import Summary, summarize
+from netprobe.reach.vantages import LOCAL, Vantage
+from netprobe.render.fields import escaped
 from netprobe.render.output import Document, Output
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import Column, View
 
-__all__ = ["by_hand_connect", "by_hand_listen", "check", "run"]
+__all__ = ["BindtestOptions", "run"]
 
-Options = Mapping[str, Any]
-LISTEN_ONLY_S = 600.0
-
-COLUMNS = (
+_LISTEN_ONLY_S: Final = 600.0
+_COLUMNS: Final = (
     Column("protocol", "proto"),
     Column("bind", "bound to", whole=True),
     Column("port", "port", align="right"),
@@ -45,186 +55,249 @@ COLUMNS = (
 )
 
 
-def check(options: Options) -> None:
-    """Options that contradict each other."""
-    if options["connect"] and not options["nonce"]:
-        raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
-    if (options["connect"] or options["listen_only"]) and options["from"]:
-        raise InvalidInputError("--from", "a run by hand has no vantages but the two machines")
-    for name in ("save", "expect", "inventory", "svg", "html"):
-        if (options["connect"] or options["listen_only"]) and options[name]:
-            raise InvalidInputError(f"--{name}", "is for a whole run, not for one by hand")
-    if options["connect"] and options["listen_only"]:
-        raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
+@dataclass(frozen=True, slots=True)
+class BindtestOptions:
+    """The options by their names, ``vantages`` for ``--from``; contradictions among them are refused."""
+
+    addr: tuple[str, ...]
+    port: int
+    tcp: bool
+    udp: bool
+    to: tuple[str, ...]
+    vantages: tuple[str, ...]
+    python: tuple[str, ...]
+    inventory: str | None
+    save: str | None
+    expect: str | None
+    source: str | None
+    timeout: float
+    patience: float
+    payload: int
+    v6only: bool | None
+    device: str | None
+    reuse_port: bool
+    freebind: bool
+    keep: float | None
+    listen_only: bool
+    connect: tuple[str, ...]
+    nonce: str | None
+    wide: bool
+    explain: bool
+    svg: str | None
+    html: str | None
+
+    def __post_init__(self) -> None:
+        if self.connect and not self.nonce:
+            raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
+        if not (self.connect or self.listen_only):
+            return
+        if self.vantages:
+            raise InvalidInputError("--from", "a manual run has no vantages but the two machines")
+        whole_run_only = {
+            "--save": self.save,
+            "--expect": self.expect,
+            "--inventory": self.inventory,
+            "--svg": self.svg,
+            "--html": self.html,
+        }
+        for name, file in whole_run_only.items():
+            if file:
+                raise InvalidInputError(name, "is for a whole run, not for a manual one")
+        if self.connect and self.listen_only:
+            raise InvalidInputError("--connect and --listen-only", "one machine listens, the other one connects")
 
 
-def settings_of(options: Options) -> Settings:
-    """The options as what the core takes."""
-    return Settings(
-        binds=tuple(dict.fromkeys(Address.parse(text) for text in options["addr"])),
-        protocols=protocols_of(options),
-        to=tuple(Address.parse(text) for text in options["to"]),
-        source=Address.parse(options["source"]) if options["source"] else None,
-        timeout=options["timeout"],
-        patience=options["patience"],
-        payload_size=options["payload"],
-        options=BindOptions(
-            port=options["port"],
-            v6only=options["v6only"],
-            device=options["device"],
-            reuse_port=options["reuse_port"],
-            freebind=options["freebind"],
-        ),
-        nonce=options["nonce"],
-    )
+def run(output: Output, options: BindtestOptions) -> Exit:
+    """All that the options ask for."""
+    if options.connect:
+        return _connect(output, options)
+    if options.listen_only:
+        return _listen(output, options)
+    return _run(output, options)
 
 
-def protocols_of(options: Options) -> tuple[Protocol, ...]:
-    """``--tcp``, ``--udp``, or both."""
-    if options["tcp"] == options["udp"]:
-        return ("tcp", "udp")
-    return ("tcp",) if options["tcp"] else ("udp",)
+# A whole run.
 
 
-def run(output: Output, options: Options) -> Exit:
+def _run(output: Output, options: BindtestOptions) -> Exit:
     """The whole test on this host."""
-    foreigners = Foreigners(output)
-    document = cells_document(output, options)
-    with (
-        document,
-        Vantages(output, options) as vantages,
-        Bindtest(settings_of(options), vantages.sessions, foreigners) as test,
-        interruptible(test.interrupt),
-        output.progress() as progress,
-    ):
-        foreigners.ports = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
+    report = _Report(output, options)
+    with report.document as document, ExitStack() as stack:
+        expectations = None
+        if options.expect:
+            expectations = parse_expectations(read_text(Path(options.expect)), options.expect)
+        for file in (options.save, options.svg, options.html):
+            if file:
+                check_writable(Path(file))
+        inventory = read_inventory(Path(options.inventory)) if options.inventory else None
+        vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
+        strangers = _Strangers(output)
+        test = stack.enter_context(Bindtest(_settings(options), _sessions(output, options, vantages, stack), strangers))
+        strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
+        stack.enter_context(interruptible(test.interrupt))
+        progress = stack.enter_context(output.progress())
         for error in test.errors:
             document.error(error)
         test.errors.clear()
-        cells: list[Cell] = []
         try:
             for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
-                cells.append(cell)
                 progress.clear()
-                add(document, cell, expected=not options["expect"])
+                report.add(cell)
         except KeyboardInterrupt:
             progress.clear()
-            vantages.report(document, test)
-            summarize(document, output, cells, options)
-            vantages.interrupted()
+            _report_vantages(output, document, test)
+            report.finish()
+            for file, undone in ((options.save, "written"), (options.expect, "compared")):
+                if file:
+                    output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
             raise
         progress.clear()
-        vantages.report(document, test)
-        summarize(document, output, cells, options)
-        vantages.compare(document, cells)
-        if options["keep"]:
+        _report_vantages(output, document, test)
+        groups = inventory.all_members() if inventory else {}
+        report.finish(expectations.changes(report.cells, groups) if expectations else None)
+        if options.save:
+            path = Path(options.save)
+            write_text(path, dump_expectations(report.cells, as_json=path.suffix == ".json"))
+        if options.keep:
             document.finish()
-            keep(output, options["keep"], [f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open])
+            open_ones = ", ".join(f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open)
+            text = f"netprobe: still listening for {options.keep:g} s on {open_ones}; Ctrl-C ends it"
+            wait_for_interrupt(options.keep, lambda: output.say(text))
     return document.status
 
 
-def cells_document(output: Output, options: Options) -> Document[Cell]:
-    """The document of the cells, with the matrix as its table."""
-
-    def table(cells: Sequence[Cell], terminal: Terminal) -> None:
-        from netprobe.render.matrix import print_matrix
-
-        agreed = agreements_of(cells)
-        print_matrix(
-            cells if not agreed else (),
-            terminal,
-            conclusions=[*map(str, agreed), *(x.text for x in conclude(cells))],
-            rules=rules_of(cells) if options["explain"] else (),
-            wide=options["wide"],
-        )
-
-    return output.document("bindtest", Cell, View(columns=COLUMNS, table=table))
-
-
-def add(document: Document[Cell], cell: Cell, expected: bool = True) -> None:
-    """A cell, and what it means for the exit status where the prediction is what counts."""
-    document.add(cell)
-    if cell.differs and expected:
-        document.answer(Exit.NO)
+def _settings(options: BindtestOptions) -> Settings:
+    """The options as what the engine takes."""
+    both = options.tcp == options.udp
+    return Settings(
+        binds=tuple(dict.fromkeys(ScopedAddress.parse(text) for text in options.addr)),
+        protocols=("tcp", "udp") if both else ("tcp",) if options.tcp else ("udp",),
+        to=tuple(ScopedAddress.parse(text) for text in options.to),
+        source=ScopedAddress.parse(options.source) if options.source else None,
+        timeout=options.timeout,
+        patience=options.patience,
+        payload_size=options.payload,
+        options=ListenerOptions(
+            port=options.port,
+            v6only=options.v6only,
+            device=options.device,
+            reuse_port=options.reuse_port,
+            freebind=options.freebind,
+        ),
+        nonce=options.nonce,
+    )
 
 
-def summarize(document: Document[Cell], output: Output, cells: Sequence[Cell], options: Options) -> None:
-    """Conclusions, rules and files, after the last cell."""
-    conclusions = conclude(cells)
-    agreed = agreements_of(cells)
-    rules = rules_of(cells) if options["explain"] else None
-    document.head = head_of(conclusions, agreed, rules)
-    for agreement in agreed:
-        document.remark(str(agreement))
-    for conclusion in conclusions:
-        document.detail(conclusion.text)
-    for rule in rules or ():
-        document.remark(f"{rule.id}: {rule.text} [{rule.source}]")
-    for key in ("svg", "html"):
-        if options[key]:
-            from netprobe.render.matrix import exported
+def _sessions(output: Output, options: BindtestOptions, vantages: Sequence[Vantage], stack: ExitStack) -> list[Session]:
+    """One for each vantage; hosts of an inventory share a fleet, which ends with ``stack``."""
+    fleet = None
+    if options.inventory:
+        from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
 
-            picture = exported(
-                cells,
-                as_svg=key == "svg",
-                conclusions=[x.text for x in conclusions],
-                rules=rules or (),
-                wide=options["wide"],
-            )
-            write_text(Path(options[key]), picture)
+        if has_asyncssh():
+            fleet = Fleet()
+            stack.callback(fleet.close)
+    return [session_for(vantage, _noise_of(vantage, output), fleet) for vantage in vantages]
 
 
-def rules_of(cells: Sequence[Cell]) -> list[Rule]:
-    """The rules that had a say, each once."""
-    return [RULES[name] for name in dict.fromkeys(name for cell in cells for name in cell.rules)]
+def _noise_of(vantage: Vantage, output: Output) -> OnNoise:
+    """Shows with ``-v`` what a login prints before the prober speaks."""
+    return lambda text: output.detail(f"{vantage.name}: {text}")
 
 
-class Foreigners:
+def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -> None:
+    """Vantages that failed: status 1 if another one could be used, 3 if none could."""
+    for error in test.errors:
+        if test.hellos:
+            error.exit_code = Exit.NO
+        document.error(error)
+    if output.debug:
+        for name, trace in test.crashes.items():
+            for line in trace.splitlines():
+                output.say(f"{name}: {line}")
+    for name, facts in test.hellos.items():
+        output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
+
+
+class _Strangers:
     """Reports everybody who comes to a listener and does not know the nonce."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self.ports: dict[str, str] = {}
+        self.listeners: dict[str, str] = {}
 
     def __call__(self, arrival: Arrival) -> None:
-        where = self.ports.get(arrival.listener, arrival.local)
+        where = self.listeners.get(arrival.listener, arrival.local)
         who = f"{arrival.peer} port {arrival.peer_port}"
-        self._output.say(f"netprobe: {where} ({arrival.protocol}): a foreign peer came from {who}")
+        self._output.say(f"netprobe: {where} ({arrival.protocol}): a stranger came from {who}")
 
 
-def keep(output: Output, seconds: float, names: Sequence[str]) -> None:
-    """Leave the listeners open; Ctrl-C ends it early, as an end that was wished."""
-    ended: queue.SimpleQueue[None] = queue.SimpleQueue()  # an Event's lock could be ours when the signal comes
-    with interruptible(lambda: ended.put(None)), suppress(queue.Empty):
-        output.say(f"netprobe: still listening for {seconds:g} s on {', '.join(names)}; Ctrl-C ends it")
-        ended.get(timeout=seconds)
+class _Report:
+    """The document of the cells: the cells as they come, then what all of them come to."""
+
+    def __init__(self, output: Output, options: BindtestOptions) -> None:
+        self._output = output
+        self._options = options
+        self._summary: Summary | None = None
+        self.cells: list[Cell] = []
+        self.document = output.document("bindtest", Cell, View(columns=_COLUMNS, table=self._print))
+
+    def add(self, cell: Cell) -> None:
+        """One cell; where no file says what is expected, a difference from the prediction is a no."""
+        self.cells.append(cell)
+        self.document.add(cell)
+        if cell.differs and not self._options.expect:
+            self.document.answer(Exit.NO)
+
+    def finish(self, changes: tuple[Change, ...] | None = None) -> None:
+        """After the last cell: the summary, where each format has it, and the pictures.
+
+        ``changes`` are the answer of a run with ``--expect``, so ``-q`` shows them, too.
+        """
+        document = self.document
+        self._summary = summary = summarize(self.cells, with_rules=self._options.explain, changes=changes)
+        document.head = summary
+        for agreement in summary.agreements or ():
+            document.remark(agreement.text)
+        for conclusion in summary.conclusions:
+            document.detail(conclusion.text)
+        for rule in summary.rules or ():
+            document.remark(str(rule))
+        self._export()
+        for change in changes or ():
+            for line in str(change).splitlines():
+                self._output.always_say(line)
+        if changes:
+            document.answer(Exit.NO)
+
+    def _print(self, cells: Sequence[Cell], terminal: Terminal) -> None:
+        """The table format."""
+        from netprobe.render.bindtest import print_matrix
+
+        print_matrix(cells, escaped(self._summary), terminal, wide=self._options.wide)
+
+    def _export(self) -> None:
+        """The pictures that were asked for."""
+        if self._options.svg or self._options.html:
+            from netprobe.render.bindtest import matrix_as_html, matrix_as_svg
+
+            cells, summary, wide = escaped(self.cells), escaped(self._summary), self._options.wide
+            if self._options.svg:
+                write_text(Path(self._options.svg), matrix_as_svg(cells, summary, wide=wide))
+            if self._options.html:
+                write_text(Path(self._options.html), matrix_as_html(cells, summary, wide=wide))
 
 
-@contextmanager
-def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C call ``interrupt``; a second one is a KeyboardInterrupt at once."""
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        interrupt()
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+# A manual run, between two machines.
 
 
-def by_hand_listen(output: Output, options: Options) -> Exit:
-    """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, as wished."""
+def _listen(output: Output, options: BindtestOptions) -> Exit:
+    """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, both a normal exit."""
     arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
-    document = output.document("bindtest listen", Visit, View(plain=visit_line, streams=True))
+    document = output.document("bindtest listen", Visit, View(plain=_visit_line, streams=True))
     with (
         document,
-        Bindtest(settings_of(options), sessions=(), on_foreigner=arrivals.put, on_arrival=arrivals.put) as test,
+        Bindtest(_settings(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,
         interruptible(lambda: arrivals.put(None)),
     ):
         for error in test.errors:
@@ -233,7 +306,7 @@ def by_hand_listen(output: Output, options: Options) -> Exit:
             document.add(visit)
         if not any(listener.is_open for listener in test.listening):
             return document.status
-        deadline = time.monotonic() + (options["keep"] or LISTEN_ONLY_S)
+        deadline = time.monotonic() + (options.keep or _LISTEN_ONLY_S)
         while (rest := deadline - time.monotonic()) > 0:
             try:
                 arrival = arrivals.get(timeout=rest)
@@ -245,32 +318,24 @@ def by_hand_listen(output: Output, options: Options) -> Exit:
     return document.status
 
 
-def visit_line(visit: Visit) -> str:
+def _visit_line(visit: Visit) -> str:
     """A visit as a person reads it."""
     if visit.event == "command":
         return f"on the other machine: {visit.command}"
     where = f"{visit.bind} port {visit.port}/{visit.protocol}"
     if visit.event == "listening":
         return f"listening on {where}"
-    who = "the other side" if visit.event == "arrival" else "a foreign peer"
+    who = "the other side" if visit.event == "arrival" else "a stranger"
     return f"{where}: {who} came from {visit.peer} port {visit.peer_port}"
 
 
-def by_hand_connect(output: Output, options: Options) -> Exit:
+def _connect(output: Output, options: BindtestOptions) -> Exit:
     """``--connect``: the connecting half."""
-    document = cells_document(output, options)
-    with document, output.progress() as progress:
+    report = _Report(output, options)
+    with report.document as document, output.progress() as progress:
         progress.show("connecting")
-        cells = []
-        for cell in connect(
-            [target_of(text) for text in options["connect"]],
-            protocols_of(options),
-            options["nonce"],
-            timeout=options["timeout"],
-            payload_size=options["payload"],
-            source=Address.parse(options["source"]) if options["source"] else None,
-        ):
-            cells.append(cell)
-            add(document, cell)
-        summarize(document, output, cells, options)
+        targets = [parse_target(text) for text in options.connect]
+        for cell in connect(targets, options.nonce or "", _settings(options)):
+            report.add(cell)
+        report.finish()
     return document.status

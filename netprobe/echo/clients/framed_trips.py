@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from netprobe.echo.clients.connecting import set_timeout
 from netprobe.echo.clients.trips import WINDOW, StreamTrips, Trip, message_of, more_waits, time_left
 from netprobe.echo.framing import Connection, Event, Message, RemoteProtocolError
+from netprobe.echo.messages import ReplyInfo
 from netprobe.endpoints import format_endpoint
 
 __all__ = ["FramedTrips", "seen_there"]
@@ -76,21 +75,19 @@ class FramedTrips(StreamTrips):
             raise self.wrong(f"no framed reply: {error.why}") from error
 
     def _read(self, sock: socket.socket, reply: Message, elapsed_ns: int) -> Trip:
-        said = reply.header.netprobe
-        if said is None and reply.content == self._content:
-            raise self.wrong("the frame came back, but nothing in it says who answers: serve with --framed there")
-        said = said or {}
+        info = reply.header.reply_info
         if reply.content != self._content:
-            fault = said.get("error")
-            why = fault.get("why") if isinstance(fault, Mapping) else None
+            why = info.error if info else None
             raise self.wrong(
-                f"the frame was refused: {why}" if isinstance(why, str) else "other content came back: no echo server"
+                "other content came back: no echo server" if why is None else f"the frame was refused: {why}"
             )
-        received, transmitted = said.get("received_ns"), said.get("transmitted_ns")
+        if info is None:
+            raise self.wrong("the frame came back, but nothing in it says who answers: serve with --framed there")
         server_ns = None
-        if isinstance(received, int) and isinstance(transmitted, int) and 0 <= transmitted - received <= elapsed_ns:
-            server_ns = transmitted - received
-        seen = seen_there(said)
+        if info.received_ns is not None and info.transmitted_ns is not None:
+            held_ns = info.transmitted_ns - info.received_ns
+            server_ns = held_ns if 0 <= held_ns <= elapsed_ns else None
+        seen = seen_there(info)
         if seen is None:
             return Trip(elapsed_ns, None, server_ns)
         address, port = seen
@@ -101,15 +98,13 @@ class FramedTrips(StreamTrips):
         )
 
 
-def seen_there(said: Mapping[str, Any]) -> tuple[str, int | None] | None:
+def seen_there(info: ReplyInfo) -> tuple[str, int | None] | None:
     """Address and port that the server saw; None where it does not say, or says what is neither."""
-    peer = said.get("observed_peer")
-    if not isinstance(peer, Mapping) or not isinstance(peer.get("address"), str):
+    peer = info.observed_peer
+    packed = _packed(peer.address) if peer else None
+    if peer is None or packed is None:
         return None
-    packed, port = _packed(peer["address"]), peer.get("port")
-    if packed is None or not (port is None or (type(port) is int and 0 <= port <= 65535)):
-        return None
-    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed), port
+    return socket.inet_ntop(socket.AF_INET if len(packed) == 4 else socket.AF_INET6, packed), peer.port
 
 
 def _packed(address: str) -> bytes | None:

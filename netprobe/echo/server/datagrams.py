@@ -1,8 +1,9 @@
-"""Datagrams come back to who sent them, from the address that was asked, unless that could be used to harm others.
+"""UDP echo: each datagram goes back to its sender, from the address it was sent to, unless that could harm others.
 
-Never answered: what was sent to a broadcast or multicast address (RFC 1122 section 4.1.3.6 lets no reply carry such
-a source), what comes from the port of a service that talks back (two of them would talk forever: CVE-1999-0103), and
-what is above ``--rate``. A reply is the datagram itself: never more bytes out than in.
+Source addresses can be forged, so a UDP echo server is a weapon unless it refuses to be one. Never answered: what was
+sent to a broadcast or multicast address (RFC 1122 section 4.1.3.6 lets no reply carry such a source), what comes from
+the port of a service that itself replies (two of them would never stop: CVE-1999-0103), and what exceeds ``--rate``.
+A reply is the datagram itself, so never more bytes go out than came in.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ import socket
 import struct
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from netprobe.echo.server.rate import Rate
-from netprobe.echo.server.readiness import AGAIN
+from netprobe.echo.server.poller import AGAIN
 from netprobe.kernel.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
 
-__all__ = ["DEFAULT_RATE", "TALK_BACK", "Datagrams", "ask_destination"]
+__all__ = ["REPLYING_PORTS", "Datagrams", "RateLimiter", "request_destination"]
 
-BATCH: Final = 64  # datagrams taken before others have a turn
-ANCILLARY: Final = 256  # bytes; whoever hands a socket over may have asked the kernel to tell more than we do
-DEFAULT_RATE: Final = 1000.0  # a second and peer, for peers beyond loopback
+_DEFAULT_RATE: Final = 1000.0  # per second and peer; loopback is exempt
 
-TALK_BACK: Final = frozenset(
+_BURST: Final = 64  # datagrams taken before others have a turn
+_ANCILLARY: Final = 256  # bytes; an inherited socket may have more ancillary data switched on than we ask for
+
+REPLYING_PORTS: Final = frozenset(
     {
         0,  # no port to answer to (RFC 768)
         7,  # echo (RFC 862)
@@ -51,10 +52,10 @@ TALK_BACK: Final = frozenset(
 )
 
 
-def ask_destination(sock: socket.socket) -> bool:
-    """Have the kernel tell to which address each datagram was sent; False where it cannot.
+def request_destination(sock: socket.socket) -> bool:
+    """Have the kernel report the address to which each datagram was sent; False where it cannot.
 
-    To be called before bind(2): of a datagram that came earlier the kernel does not know it any more.
+    To be called before bind(2): the kernel does not record it for datagrams that were queued earlier.
     """
     if sock.family == socket.AF_INET6:
         if IPV6_RECVPKTINFO is None or IPV6_PKTINFO is None:
@@ -68,19 +69,22 @@ def ask_destination(sock: socket.socket) -> bool:
 
 
 class Datagrams:
-    """One bound UDP socket. It is echoed from by ``readable``; the server calls it when something is there.
+    """One bound UDP socket; the loop calls ``readable`` when a datagram is waiting.
 
-    ``ours`` are the ports of all UDP sockets of this server: what comes from one of them is an echo of ours.
+    ``own_ports`` are those of all UDP sockets of this server: what comes from one of them is an echo of ours.
+    ``rate`` is in datagrams per second per peer; 0 is unlimited, None the default with loopback exempt.
     """
 
-    def __init__(self, sock: socket.socket, rate: float | None, buffer: memoryview, ours: Iterable[int] = ()) -> None:
+    def __init__(
+        self, sock: socket.socket, rate: float | None, buffer: memoryview, own_ports: Iterable[int] = ()
+    ) -> None:
         self.received = self.answered = self.refused = 0
         self._sock = sock
         self._buffer = buffer
-        self._rate = None if rate == 0 else Rate(DEFAULT_RATE if rate is None else rate)
-        self._spare_loopback = rate is None
-        self._silent_ports = TALK_BACK | {sock.getsockname()[1], *ours}
-        self._ancillary = ANCILLARY if ask_destination(sock) else 0
+        self._limiter = None if rate == 0 else RateLimiter(_DEFAULT_RATE if rate is None else rate)
+        self._exempt_loopback = rate is None
+        self._ignored_ports = REPLYING_PORTS | {sock.getsockname()[1], *own_ports}
+        self._ancillary = _ANCILLARY if request_destination(sock) else 0
         sock.setblocking(False)
 
     def fileno(self) -> int:
@@ -92,30 +96,30 @@ class Datagrams:
         self._sock.close()
 
     def readable(self, _mask: int = 0) -> None:
-        """Answer what is there, a batch at most."""
+        """Answer what is waiting, up to a burst."""
         now = monotonic()
         receive = self._sock.recvmsg_into
         buffers = [self._buffer]
-        for _ in range(BATCH):
+        for _ in range(_BURST):
             try:
                 count, ancillary, _flags, peer = receive(buffers, self._ancillary)
             except AGAIN:
                 return
-            except OSError:  # an ICMP error of a reply before
+            except OSError:  # an ICMP error for an earlier reply
                 continue
             self.received += 1
             destination = self._destination(ancillary)
-            if destination is None or not self._may_answer(peer, now):
+            if destination is None or not self._may_answer(peer[0], peer[1], now):
                 self.refused += 1
                 continue
             try:
                 self._sock.sendmsg([self._buffer[:count]], destination, 0, peer)
                 self.answered += 1
-            except OSError:  # the queue is full, or no way back: a datagram may be lost
+            except OSError:  # the queue is full, or there is no route back: datagrams may be lost
                 self.refused += 1
 
     def _destination(self, ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]] | None:
-        """The ancillary data that make the reply leave from the address that was asked; None if none may leave.
+        """The ancillary data that set the reply's source to the address that was asked; None if no reply is allowed.
 
         ip(7): ``ipi_addr`` is the destination in the header, ``ipi_spec_dst`` the local address; they differ for
         broadcast and multicast, and only for them.
@@ -132,13 +136,39 @@ class Datagrams:
                 return [(level, kind, data[:16] + (data[16:20] if data[:2] in _LINK_LOCAL else _NO_ADDRESS))]
         return [] if not self._ancillary else None
 
-    def _may_answer(self, peer: Any, now: float) -> bool:
-        host, port = peer[0], peer[1]
-        if port in self._silent_ports:
+    def _may_answer(self, host: str, port: int, now: float) -> bool:
+        if port in self._ignored_ports:
             return False
-        if self._rate is None or (self._spare_loopback and (host.startswith("127.") or host == "::1")):
+        if self._limiter is None or (self._exempt_loopback and (host.startswith("127.") or host == "::1")):
             return True
-        return self._rate.allows(host, now)
+        return self._limiter.allows(host, now)
+
+
+class RateLimiter:
+    """A token bucket for each peer, with a burst of one second's worth, in a table of bounded size.
+
+    At most ``peers`` are remembered; the one heard from least recently is forgotten first. A flood from forged
+    addresses costs memory for ``peers`` entries and no more.
+    """
+
+    def __init__(self, per_second: float, peers: int = 4096) -> None:
+        self._per_second = per_second
+        self._burst = max(1.0, per_second)
+        self._peers = peers
+        self._buckets: dict[str, tuple[float, float]] = {}  # peer: (tokens, when)
+
+    def __len__(self) -> int:
+        return len(self._buckets)
+
+    def allows(self, peer: str, now: float) -> bool:
+        """Take one of ``peer``'s tokens at ``now`` (seconds of a monotonic clock), if there is one."""
+        tokens, when = self._buckets.pop(peer, (self._burst, now))
+        tokens = min(self._burst, tokens + (now - when) * self._per_second)
+        allowed = tokens >= 1.0
+        if len(self._buckets) >= self._peers:
+            del self._buckets[next(iter(self._buckets))]
+        self._buckets[peer] = (tokens - 1.0 if allowed else tokens, now)
+        return allowed
 
 
 _PKTINFO: Final = struct.Struct("=i4s4s")  # struct in_pktinfo, ip(7)

@@ -1,4 +1,9 @@
-"""SIGINT and SIGTERM as something to wait for beside sockets: the first one asks for an end, the second demands it."""
+"""SIGINT and SIGTERM as an event beside sockets: the first requests a drain, the second ends the process at once.
+
+A poll(2) that a signal interrupts is resumed once the Python handler has run (PEP 475), so the handler alone would not
+wake the loop: the signal module's wake-up descriptor is polled beside the sockets. Handlers are installed before the
+first event is written, because whoever reads that may send a signal at once.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +15,18 @@ from typing import Any, Self
 
 __all__ = ["Signals"]
 
-NUMBERS = (signal.SIGINT, signal.SIGTERM)
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
-    """A context, of the main thread, in which signals are counted and make ``fileno()`` readable.
+    """A context for the main thread in which signals are counted and make ``fileno()`` readable.
 
-    A second signal raises KeyboardInterrupt wherever the program is, unless ``demanding`` is False.
+    A second signal raises KeyboardInterrupt wherever the program is, unless ``interrupts`` is False.
     """
 
-    def __init__(self, demanding: bool = True) -> None:
+    def __init__(self, interrupts: bool = True) -> None:
         self.count = 0
-        self._demanding = demanding
+        self._interrupts = interrupts
         self._before: dict[int, Any] = {}
         self._wakeup = -1
         self._reading, self._writing = socket.socketpair()
@@ -29,17 +34,17 @@ class Signals:
             end.setblocking(False)
 
     def fileno(self) -> int:
-        """What is readable when a signal has come."""
+        """The descriptor that is readable when a signal has arrived."""
         return self._reading.fileno()
 
     def clear(self) -> None:
-        """It is not readable any more."""
+        """Make it unreadable again."""
         with suppress(BlockingIOError):
             self._reading.recv(4096)
 
     def __enter__(self) -> Self:
         self._wakeup = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._came) for number in NUMBERS}
+        self._before = {number: signal.signal(number, self._received) for number in _NUMBERS}
         return self
 
     def __exit__(
@@ -51,7 +56,7 @@ class Signals:
         self._reading.close()
         self._writing.close()
 
-    def _came(self, _number: int, _frame: FrameType | None) -> None:
+    def _received(self, _number: int, _frame: FrameType | None) -> None:
         self.count += 1
-        if self.count > 1 and self._demanding:
+        if self.count > 1 and self._interrupts:
             raise KeyboardInterrupt

@@ -1,7 +1,10 @@
-"""Bytes from a socket to a socket without a copy of them in this process: splice(2), through a pipe.
+"""Echoing without copying the bytes into this process: splice(2) from a socket to the same socket, through a pipe.
 
 For messages of 16 KiB the two copies that it saves are a third of the work; for short ones handling pages costs more
-than copying them.
+than copying them. So a connection splices when its messages are large, and receives and sends when they are not; the
+two thresholds are apart, so that sizes around one of them do not switch back and forth. Among the prototypes, as ratios
+to a C server, splicing gained with 500 connections of 16 KiB (1.05 against 0.85) and lost on one long stream (0.66
+against 1.00).
 """
 
 from __future__ import annotations
@@ -10,17 +13,17 @@ import os
 from contextlib import suppress
 from typing import Final, Self
 
-__all__ = ["LARGE", "SMALL", "Pipe"]
+__all__ = ["START_SPLICING", "STOP_SPLICING", "Pipe"]
 
-LARGE: Final = 16 * 1024  # bytes in one receive from which on splicing is worth it
-SMALL: Final = 4 * 1024  # bytes in one receive below which it is not
+START_SPLICING: Final = 16 * 1024  # bytes in one receive; from this size on it pays
+STOP_SPLICING: Final = 4 * 1024  # bytes in one receive; below this size it does not
 
 _FLAGS: Final = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
-_PAGES: Final = 64  # of the pipe: as many pieces may lie in it at once, however short each is
+_PAGES: Final = 64  # of the pipe: it holds that many segments, however short each is
 
 
 class Pipe:
-    """Takes what a socket has, gives it to a socket; empty between one message and the next."""
+    """Takes what a socket has received and gives it to a socket; empty between two messages."""
 
     __slots__ = ("_in", "_out")
 
@@ -36,14 +39,14 @@ class Pipe:
             pipe = cls(*os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK))
         except OSError:
             return None
-        with suppress(OSError, AttributeError, ImportError):  # what it holds by default will do
+        with suppress(OSError, AttributeError, ImportError):  # its default size will do
             import fcntl
 
             fcntl.fcntl(pipe._in, fcntl.F_SETPIPE_SZ, _PAGES * 4096)
         return pipe
 
     def take(self, fd: int, most: int) -> int:
-        """Up to ``most`` bytes from ``fd``; 0 at its end. Raises OSError like recv(2), EINVAL where it can't splice."""
+        """Up to ``most`` bytes from ``fd``; 0 at its end. Raises OSError like recv(2); EINVAL where splicing fails."""
         return os.splice(fd, self._in, most, flags=_FLAGS)
 
     def give(self, fd: int, count: int) -> int:
@@ -51,7 +54,7 @@ class Pipe:
         return os.splice(self._out, fd, count, flags=_FLAGS)
 
     def rest(self) -> bytes:
-        """What was taken and not given; the pipe is empty afterwards."""
+        """What was taken and not given, read out of the pipe."""
         data = b""
         with suppress(BlockingIOError):
             while True:

@@ -1,33 +1,70 @@
-"""Several processes on one port (SO_REUSEPORT), supervised: one that dies is replaced.
+"""The processes of a server: one, or several on one port (SO_REUSEPORT) under a supervisor that replaces the dead.
+
+One interpreter uses one processor, so more processors need more processes. Each has sockets of its own and the kernel
+spreads the connections over them, so that no process accepts for another. What it costs: a connection stays with the
+process that got it, and limits hold for each process.
 
 The supervisor keeps every worker's sockets open and never accepts from them: what waits in a dead worker's queue is
-served by its successor. A worker tells what happens through a pipe, a line of JSON each, and drains when the
-supervisor's end of the lifeline closes, however that comes about.
+served by its successor. A worker reports events through a pipe, a line each, and drains at EOF on its lifeline, a pipe
+whose writing end only the supervisor holds: so it ends with the supervisor, also when that is killed.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
-from netprobe.echo.server import happenings
-from netprobe.echo.server.happenings import Happening, Summary, WorkerEnded, WorkerStarted, utc_now
-from netprobe.echo.server.limits import Limits
-from netprobe.echo.server.loop import Server
+from netprobe.echo.server.bind import BindSettings, inherited_sockets, listener_opened, open_sockets
+from netprobe.echo.server.events import (
+    ServerEvent,
+    ServerSummary,
+    WorkerEnded,
+    WorkerStarted,
+    decode,
+    encode,
+    utc_now,
+)
+from netprobe.echo.server.loop import ServerLoop, ServerSettings
 from netprobe.echo.server.signals import Signals
 from netprobe.errors import CannotRunError
 from netprobe.kernel.constants import SYSTEM
 
-__all__ = ["Supervisor"]
+__all__ = ["serve"]
 
-SHORT_LIFE: Final = 1.0  # seconds: a worker that died younger is replaced only after as long
+_SHORT_LIFE: Final = 1.0  # seconds; the replacement of a worker that died younger waits as long
+
+
+def serve(bind: BindSettings, settings: ServerSettings, emit: Callable[[ServerEvent], None]) -> ServerSummary:
+    """Serve until SIGINT or SIGTERM, then drain; ``emit`` gets every event, a ``ListenerOpened`` for each socket first.
+
+    Sockets inherited from systemd (``LISTEN_FDS``) replace those of ``bind``. Raises CannotRunError where a socket
+    cannot be opened, KeyboardInterrupt at a second signal. Call it from the main thread: it handles signals.
+    """
+    inherited = inherited_sockets(os.environ)
+    sets = [inherited] * bind.workers if inherited else open_sockets(bind)
+    asked = None if inherited else bind.backlog
+    opened = [listener_opened(sock, settings.framed, asked, bind.workers) for sock in sets[0]]
+
+    def announce() -> None:
+        for event in opened:
+            emit(event)
+
+    try:
+        if bind.workers == 1:
+            summary = ServerLoop(sets[0], settings, emit).run(announce)
+        else:
+            summary = _Supervisor(sets, settings, emit).run(announce)
+        emit(summary)
+        return summary
+    finally:
+        for sock in (sock for own in sets for sock in own):
+            sock.close()
 
 
 @dataclass(slots=True)
@@ -39,30 +76,33 @@ class _Worker:
     restarts: int = 0
     start_at: float | None = None  # when to start it again
     unread: bytes = b""
-    summaries: list[Summary] = field(default_factory=list)
+    summaries: list[ServerSummary] = field(default_factory=list)
 
 
-class Supervisor:
+class _Supervisor:
     """Runs one worker for each list of sockets, until a signal."""
 
     def __init__(
-        self, sets: Sequence[Sequence[socket.socket]], limits: Limits, say: Callable[[Happening], None]
+        self,
+        sets: Sequence[Sequence[socket.socket]],
+        settings: ServerSettings,
+        emit: Callable[[ServerEvent], None],
     ) -> None:
         if not hasattr(os, "fork"):
-            raise CannotRunError("--workers", f"{SYSTEM} cannot fork processes", "leave --workers out")
-        self._limits = limits
-        self._say = say
+            raise CannotRunError("--workers", f"{SYSTEM} cannot fork processes", "omit --workers")
+        self._settings = settings
+        self._emit = emit
         self._workers = [_Worker(sockets) for sockets in sets]
         self._signals = Signals()
         self._draining = False
         self._lifeline, self._lifeline_end = os.pipe()
-        self._heard = selectors.PollSelector()  # keeps nothing in the kernel that a worker would inherit
-        self._heard.register(self._signals, selectors.EVENT_READ)
+        self._selector = selectors.PollSelector()  # no kernel object that a worker would inherit
+        self._selector.register(self._signals, selectors.EVENT_READ)
 
-    def run(self, announce: Callable[[], None] = lambda: None) -> Summary:
+    def run(self, announce: Callable[[], None]) -> ServerSummary:
         """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once.
 
-        ``announce`` is called when signals do what they should, and before the first worker starts.
+        ``announce`` is called when signals are handled, before the first worker starts.
         """
         started = monotonic()
         with self._signals:
@@ -71,7 +111,7 @@ class Supervisor:
                 for worker in self._workers:
                     self._start(worker)
                 while any(worker.pid or worker.start_at for worker in self._workers):
-                    self._turn()
+                    self._run_once()
             finally:
                 for worker in self._workers:
                     if worker.pid:
@@ -80,17 +120,17 @@ class Supervisor:
                 self._close_sockets()
         return self._summary(monotonic() - started)
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         due = [worker.start_at for worker in self._workers if worker.start_at is not None]
         timeout = max(0.0, min(due) - monotonic()) if due else None
-        ready = [key.data for key, _ in self._heard.select(timeout)]
+        ready = [key.data for key, _ in self._selector.select(timeout)]
         if None in ready:
             self._signals.clear()
         if self._signals.count and not self._draining:
             self._drain()
         for worker in ready:
             if worker is not None:
-                self._hear(worker)
+                self._read_events(worker)
         for worker in self._workers:
             if worker.start_at is not None and monotonic() >= worker.start_at:
                 self._start(worker)
@@ -107,14 +147,14 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            self._become(worker, writing)
+            self._run_worker(worker, writing)
         os.close(writing)
         worker.pid, worker.pipe, worker.started, worker.start_at = pid, reading, monotonic(), None
-        self._heard.register(reading, selectors.EVENT_READ, worker)
-        self._say(WorkerStarted("worker-started", utc_now(), pid, worker.restarts))
+        self._selector.register(reading, selectors.EVENT_READ, worker)
+        self._emit(WorkerStarted(utc_now(), pid, worker.restarts))
 
-    def _become(self, worker: _Worker, writing: int) -> None:
-        """In the child: serve, tell through the pipe, and end without coming back."""
+    def _run_worker(self, worker: _Worker, writing: int) -> None:
+        """In the child: serve, report through the pipe, and exit."""
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -127,12 +167,12 @@ class Supervisor:
                     if other.pipe >= 0:
                         os.close(other.pipe)
 
-            def say(event: Happening) -> None:
-                line = json.dumps([type(event).__name__, asdict(event)]).encode() + b"\n"
+            def emit(event: ServerEvent) -> None:
+                line = encode(event)
                 while line:
                     line = line[os.write(writing, line) :]
 
-            say(Server(worker.sockets, self._limits, say, self._lifeline).run())
+            emit(ServerLoop(worker.sockets, self._settings, emit, self._lifeline).run())
             status = 0
         except (KeyboardInterrupt, BrokenPipeError):
             pass
@@ -143,62 +183,47 @@ class Supervisor:
         finally:
             os._exit(status)
 
-    def _hear(self, worker: _Worker) -> None:
+    def _read_events(self, worker: _Worker) -> None:
         data = os.read(worker.pipe, 65536)
         if not data:
-            self._bury(worker)
+            self._reap(worker)
             return
         *lines, worker.unread = (worker.unread + data).split(b"\n")
         for line in lines:
-            name, values = json.loads(line)
-            event: Any = getattr(happenings, name)(**values)
-            if isinstance(event, Summary):
+            event = decode(line)
+            if isinstance(event, ServerSummary):
                 worker.summaries.append(event)
             else:
-                self._say(event)
+                self._emit(event)
 
-    def _bury(self, worker: _Worker) -> None:
-        """The pipe is closed: the process is gone. Replace it, unless it was to go."""
+    def _reap(self, worker: _Worker) -> None:
+        """The pipe is closed, so the process is gone. Replace it, unless the server is draining."""
         _, status = os.waitpid(worker.pid, 0)
-        self._heard.unregister(worker.pipe)
+        self._selector.unregister(worker.pipe)
         os.close(worker.pipe)
         pid, worker.pid, worker.pipe, worker.unread = worker.pid, 0, -1, b""
         if self._draining:
             return
         code = os.waitstatus_to_exitcode(status)
         cause = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-        self._say(WorkerEnded("worker-ended", utc_now(), pid, cause))
+        self._emit(WorkerEnded(utc_now(), pid, cause))
         worker.restarts += 1
         now = monotonic()
-        worker.start_at = now if now - worker.started >= SHORT_LIFE else now + SHORT_LIFE
+        worker.start_at = now if now - worker.started >= _SHORT_LIFE else now + _SHORT_LIFE
 
     def _close_sockets(self) -> None:
         for worker in self._workers:
             for sock in worker.sockets:
                 sock.close()
 
-    def _summary(self, seconds: float) -> Summary:
+    def _summary(self, seconds: float) -> ServerSummary:
         """The workers' summaries as one."""
-        total = Summary("summary", round(seconds, 3), 0, 0, 0, 0 if self._limits.framed else None, 0, 0, 0, 0, 0, 0)
+        total = ServerSummary(
+            duration_s=round(seconds, 3),
+            messages=0 if self._settings.framed else None,
+            worker_restarts=sum(worker.restarts for worker in self._workers),
+        )
         for worker in self._workers:
-            total = replace(total, worker_restarts=total.worker_restarts + worker.restarts)
             for part in worker.summaries:
-                total = _sum(total, part)
+                total = total.plus(part)
         return total
-
-
-ADDED: Final = (
-    "connections",
-    "received_bytes",
-    "sent_bytes",
-    "broken_frames",
-    "undelivered_bytes",
-    "datagrams",
-    "datagrams_answered",
-    "datagrams_refused",
-)
-
-
-def _sum(a: Summary, b: Summary) -> Summary:
-    added = {name: getattr(a, name) + getattr(b, name) for name in ADDED}
-    return replace(a, **added, messages=None if a.messages is None else a.messages + (b.messages or 0))

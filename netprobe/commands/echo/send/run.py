@@ -94,8 +94,8 @@ def _send_message(
         received.end()
     if not sent.equal:
         document.answer(Exit.NO)
-        fault = (reply.header.netprobe or {}).get("error")
-        why = fault.get("why") if isinstance(fault, Mapping) else sent_line(sent)
+        info = reply.header.reply_info
+        why = sent_line(sent) if info is None or info.error is None else info.error
         output.say(f"netprobe: {where}: {why}")
     elif reply == message:
         output.say(f"netprobe: {where}: the reply has no netprobe object: {_RAW}")

@@ -1,0 +1,156 @@
+"""From questions to cells: the request that asks them, the evidence that an answer is, the cell that is reported.
+
+One builder each, for a run by itself and for one by hand. Both had their own once, and drifted apart: by hand a
+payload that came back in part was reported as lost in whole, a silence behind an ICMP rate limit as any silence, and
+``--patience`` was not passed on. What a run by hand does not know (the facts of the other host) is an argument that it
+leaves out, not another copy. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netprobe.outcome.evidence import Evidence, Icmp
+from netprobe.outcome.failures import Outcome
+from netprobe.prober.facts import ANY_ZONE
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.messages import Answer, CellRequest, Request
+from netprobe.reach.plan import Question
+from netprobe.reach.predict import Prediction
+from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.settings import Settings
+from netprobe.reach.vantages import LOCAL
+from netprobe.verdicts import Verdict
+
+__all__ = ["Cell", "build_cell", "build_evidence", "build_request", "is_different"]
+
+_NOTHING_KNOWN = HostFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What came of one (bind address, destination, vantage, protocol).
+
+    Keys up to ``rtt_ms`` are those of schema netprobe/bindtest/1; later ones are only ever added behind them.
+    ``expected`` is null where no rule knows (an address that neither side has).
+    """
+
+    bind: str | None
+    port: int | None
+    protocol: str
+    destination: str
+    vantage: str
+    expected: Verdict | None
+    observed: Verdict
+    because: str | None
+    cause: str | None
+    errno: str | None
+    source: str | None
+    replied_from: str | None
+    rtt_ms: float | None
+    differs: bool
+    difference: str | None
+    icmp: Icmp | None
+    observed_source: str | None
+    payload_bytes: int | None
+    rules: tuple[str, ...]
+
+
+def build_request(
+    questions: Sequence[Question], nonce: str, settings: Settings, host: HostFacts = _NOTHING_KNOWN
+) -> Request:
+    """What one vantage is asked; ``host`` is the one under test."""
+    return Request(
+        nonce=nonce,
+        timeout=settings.timeout,
+        patience=settings.patience,
+        payload_size=settings.payload_size,
+        cells=tuple(_cell_request(question, settings.source, host) for question in questions),
+    )
+
+
+def _cell_request(question: Question, source: ScopedAddress | None, host: HostFacts) -> CellRequest:
+    destination = question.destination
+    zone = destination.zone
+    if zone is not None and question.vantage != LOCAL:
+        zone = ANY_ZONE  # a zone is a name of this host's: elsewhere every link is tried
+    if source is not None and source.version != destination.version:
+        source = None
+    return CellRequest(
+        id=question.id,
+        protocol=question.listener.protocol,
+        address=destination.text,
+        port=question.listener.port,
+        host=destination.text in host.texts,
+        zone=zone,
+        source=source.text if source else None,
+        source_zone=source.zone if source else None,
+    )
+
+
+def build_evidence(
+    question: Question, answer: Answer, vantage: HostFacts, host: HostFacts = _NOTHING_KNOWN
+) -> Evidence:
+    """What the table of failures looks at; ``host`` is the one under test."""
+    destination = question.destination
+    return Evidence(
+        result=answer.result,
+        protocol=question.listener.protocol,
+        destination=destination.text,
+        stage=answer.stage,
+        errno=answer.errno,
+        error=answer.error,
+        icmp=answer.icmp,
+        elapsed_ms=answer.elapsed_ms,
+        own=vantage.texts,
+        host=host.texts,
+        sample=answer.sample,
+        limited=answer.limited,
+        payload_size=answer.payload_size or 0,
+        payload_received=answer.payload_received or 0,
+        broadcast=destination.text in vantage.broadcasts,
+        other_zone=not vantage.has(destination.ip, destination.zone),
+    )
+
+
+def is_different(prediction: Prediction, outcome: Outcome, answer: Answer | None) -> bool:
+    """Does what was observed contradict what was expected?"""
+    if prediction.verdict is None or prediction.verdict == outcome.verdict:
+        return False
+    # Silence behind an ICMP rate limit does not contradict a closed port.
+    return not (answer is not None and answer.limited and prediction.verdict == Verdict.REFUSED)
+
+
+def build_cell(
+    question: Question,
+    prediction: Prediction,
+    outcome: Outcome,
+    answer: Answer | None,
+    *,
+    difference: str | None = None,
+    source: str | None = None,
+) -> Cell:
+    """The record. ``source`` is the vantage's routing table's, for a cell whose answer tells none."""
+    listener = question.listener
+    return Cell(
+        bind=str(listener.bind),
+        port=listener.port or None,
+        protocol=listener.protocol,
+        destination=str(question.destination),
+        vantage=question.vantage,
+        expected=prediction.verdict,
+        observed=outcome.verdict,
+        because=prediction.because,
+        cause=outcome.cause,
+        errno=(answer.errno if answer else None) or listener.errno,
+        source=(answer.source if answer else None) or source,
+        replied_from=answer.replied_from if answer else None,
+        rtt_ms=answer.rtt_ms if answer else None,
+        differs=is_different(prediction, outcome, answer),
+        difference=difference,
+        icmp=outcome.icmp,
+        observed_source=answer.observed if answer else None,
+        payload_bytes=answer.payload_received if answer else None,
+        rules=tuple(rule.id for rule in prediction.rules),
+    )

@@ -1,0 +1,102 @@
+"""What the prediction knows of a host: its addresses, its links, and where its kernel would send a packet. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_interface
+
+from netprobe.reach.rules import BIND_LOOPBACK_NET
+from netprobe.reach.scoped_address import ScopedAddress
+
+__all__ = ["HostAddress", "HostFacts", "Link", "RouteLookup", "system_name"]
+
+
+@dataclass(frozen=True, slots=True)
+class HostAddress:
+    """An address that a host has, with its prefix and its interface."""
+
+    address: ScopedAddress
+    prefix: int | None = None
+    interface: str | None = None
+
+    @property
+    def network(self) -> IPv4Network | IPv6Network | None:
+        """The subnet that the address is in, where its prefix is known."""
+        return None if self.prefix is None else ip_interface((self.address.ip, self.prefix)).network
+
+    @property
+    def broadcast(self) -> str | None:
+        """The subnet's directed broadcast (RFC 919); a /31 and a /32 have none (RFC 3021)."""
+        if self.address.version == 6 or self.network is None or self.network.prefixlen >= 31:
+            return None
+        return str(self.network.broadcast_address)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An interface, as far as reaching goes."""
+
+    name: str
+    index: int
+    up: bool
+    loopback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RouteLookup:
+    """Which source address a vantage's kernel takes towards a destination, or the errno that it gives."""
+
+    source: str | None
+    errno: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """What the prediction knows of a host: made from the hello of a vantage, or of this host."""
+
+    system: str = "linux"
+    release: str = ""
+    python: str = ""
+    host: str = ""
+    addresses: tuple[HostAddress, ...] = ()
+    links: tuple[Link, ...] = ()
+    routes: Mapping[str, RouteLookup] | None = None
+    ipv6: bool = True
+    stack: str | None = None
+    texts: frozenset[str] = field(init=False, repr=False, compare=False)  # the own addresses, without zones
+    broadcasts: frozenset[str] = field(init=False, repr=False, compare=False)  # of the subnets this host is in
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", frozenset(x.address.text for x in self.addresses))
+        object.__setattr__(self, "broadcasts", frozenset(x.broadcast for x in self.addresses if x.broadcast))
+
+    def has(self, ip: IPv4Address | IPv6Address | str, zone: str | None = None) -> bool:
+        """Is it an address of this host? All of 127.0.0.0/8 is, where the system has it so."""
+        ip = ip_address(ip) if isinstance(ip, str) else ip
+        if ip.version == 4 and ip.is_loopback and BIND_LOOPBACK_NET.holds_for(self.system):
+            return True
+        return any(x.address.ip == ip and (zone is None or x.address.zone in (None, zone)) for x in self.addresses)
+
+    def holder(self, ip: IPv4Address | IPv6Address) -> HostAddress | None:
+        """The entry of an own address."""
+        return next((x for x in self.addresses if x.address.ip == ip), None)
+
+    def route_to(self, destination: ScopedAddress) -> RouteLookup | None:
+        """What the kernel said of the route to ``destination``; None where it was not asked."""
+        return None if self.routes is None else self.routes.get(str(destination))
+
+    @property
+    def loopback_is_down(self) -> bool:
+        """Is there a loopback interface that is down?"""
+        loopbacks = [link for link in self.links if link.loopback]
+        return bool(loopbacks) and not any(link.up for link in loopbacks)
+
+    def link(self, name: str | None) -> Link | None:
+        """The interface of that name."""
+        return next((link for link in self.links if link.name == name), None)
+
+
+def system_name(system: str) -> str:
+    """platform.system() as the rules name it."""
+    return {"darwin": "macos"}.get(system.lower(), system.lower())

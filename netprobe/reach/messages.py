@@ -1,0 +1,503 @@
+"""The messages between netprobe and a prober, and the one place that believes a vantage.
+
+A vantage is somebody else's machine: what comes from there may be a login banner, another program's output, or a lie.
+A lie that is caught late does damage far from where it came in: a port of 70000 in a report, an escape sequence in a
+terminal, a KeyError that ends the run of all the others. So each JSON object becomes a frozen dataclass here, after
+type, range, length and characters of every field have been checked, and nothing behind this module sees a dict. What
+does not pass raises :class:`MalformedMessageError`; the session turns that into the end of that vantage, alone.
+
+The checks are written out instead of derived from annotations or a schema library: the ranges are the point, a
+schema would hide them behind the types, and a dependency that parses untrusted input has to be trusted itself.
+``bool`` is refused where a number is expected (it is an ``int`` to Python). The error names the field and never
+repeats its value: the value is what is not believed.
+
+This process's own prober is read through the same checks: one kind of answer, and each local run tests them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from ipaddress import ip_address
+from typing import Any, TypeVar
+
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.prober.facts import REQUEST_VERSION
+from netprobe.prober.pacing import PATIENCE_S
+from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup, system_name
+from netprobe.reach.listener import Protocol
+from netprobe.reach.scoped_address import ScopedAddress
+
+__all__ = [
+    "Answer",
+    "CellRequest",
+    "Crash",
+    "Done",
+    "Heartbeat",
+    "Hello",
+    "MalformedMessageError",
+    "Message",
+    "Request",
+    "parse_facts",
+    "parse_message",
+]
+
+T = TypeVar("T")
+Check = Callable[[object], T]
+
+# What is asked.
+
+HEARTBEAT_S = 1.0
+STAY_S = 4.0  # how much longer than its time-out and its patience a prober may live at a vantage
+
+
+@dataclass(frozen=True, slots=True)
+class CellRequest:
+    """One cell as a prober is asked for it.
+
+    ``host``: the address is one of the host under test, so that its ICMP limit is shared with its other addresses.
+    ``zone`` may be the prober's ``ANY_ZONE``: then it tries every link it has.
+    """
+
+    id: int
+    protocol: Protocol
+    address: str
+    port: int
+    host: bool = False
+    zone: str | None = None
+    source: str | None = None
+    source_zone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Everything that one vantage is asked. Times are in seconds.
+
+    ``sockets`` limits how many are open at once, ``heartbeat`` is the interval of the prober's signs of life, and
+    ``life`` is how long it may run before it ends itself; without them the prober decides, is quiet, and has no end.
+    """
+
+    nonce: str
+    timeout: float
+    cells: tuple[CellRequest, ...] = ()
+    patience: float = PATIENCE_S
+    payload_size: int = 0
+    sockets: int | None = None
+    heartbeat: float | None = None
+    life: float | None = None
+
+    def for_a_far_prober(self) -> Request:
+        """The same with a heartbeat and an end, for a prober that only its own clock can stop when the link is gone."""
+        return replace(self, heartbeat=HEARTBEAT_S, life=self.timeout + self.patience + STAY_S)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object that the prober reads; what is not set is left out."""
+        return {
+            "version": REQUEST_VERSION,
+            "nonce": self.nonce,
+            "timeout": self.timeout,
+            "patience": self.patience,
+            "payload": self.payload_size,
+            **_set(sockets=self.sockets, heartbeat=self.heartbeat, life=self.life),
+            "cells": [
+                {
+                    "id": cell.id,
+                    "protocol": cell.protocol,
+                    "address": cell.address,
+                    "port": cell.port,
+                    "host": cell.host,
+                    **_set(zone=cell.zone, source=cell.source, source_zone=cell.source_zone),
+                }
+                for cell in self.cells
+            ],
+        }
+
+
+def _set(**fields: object) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
+# What is answered.
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The first message: where the prober runs. ``error_queue``: it can tell an ICMP error from a reset."""
+
+    facts: HostFacts
+    error_queue: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one cell, as evidence: what it means is for ``netprobe.outcome`` to say.
+
+    ``source`` is the probe's own address, ``observed`` the one that the responder saw it come from, ``local`` the one
+    at which the responder was asked, ``replied_from`` where the answer came from. ``listener`` is the responder's name
+    for the listener that answered: without it nothing is a proof. ``limited``: the silence may be an ICMP rate limit.
+    """
+
+    id: int
+    result: str
+    stage: str
+    errno: str | None = None
+    error: str | None = None
+    icmp: QueuedError | None = None
+    elapsed_ms: float = 0.0
+    attempts: int = 0
+    challenge: str | None = None
+    source: str | None = None
+    source_port: int | None = None
+    replied_from: str | None = None
+    connect_ms: float | None = None
+    rtt_ms: float | None = None
+    listener: str | None = None
+    observed: str | None = None
+    observed_port: int | None = None
+    local: str | None = None
+    payload_size: int | None = None
+    payload_sent: int | None = None
+    payload_received: int | None = None
+    sample: str | None = None
+    limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The prober lives, and has nothing else to say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The prober's own fault; its last message. ``traceback`` is Python's, with its line ends."""
+
+    traceback: str
+
+    @property
+    def summary(self) -> str:
+        """The exception without the frames."""
+        return self.traceback.strip().rpartition("\n")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Every cell of a request has been answered."""
+
+
+Message = Hello | Answer | Heartbeat | Crash | Done
+
+
+class MalformedMessageError(ValueError):
+    """An object that no prober of this version sends; the text names the field, without its value."""
+
+
+def parse_message(value: object) -> Message:
+    """The message that a decoded JSON object is; :class:`MalformedMessageError` when anything about it is off."""
+    fields = _Object(value, "message")
+    if "hello" in fields:
+        hello = fields.required("hello", lambda hello: _Object(hello, "hello"))
+        return Hello(_facts(hello), hello.given("error_queue", _boolean, False))
+    if "cell" in fields:
+        return _answer(_Object(value, "answer"))
+    if "crash" in fields:
+        return Crash(fields.required("crash", _traceback))
+    if "done" in fields:
+        fields.required("done", _true)
+        return Done()
+    if "alive" in fields:
+        fields.required("alive", _true)
+        return Heartbeat()
+    raise MalformedMessageError("the message is of an unknown kind")
+
+
+def parse_facts(hello: object) -> HostFacts:
+    """The facts in a prober's hello: those of this host are read by the same checks."""
+    return _facts(_Object(hello, "hello"))
+
+
+# The messages, field by field.
+
+RESULTS = frozenset({"proof", "timeout", "closed", "foreign", "corrupt", "self", "error"})
+STAGES = frozenset({"socket", "bind", "connect", "answer", "payload"})
+
+MOST_LINKS = 100_000  # and addresses: far beyond what Linux can hold in one namespace in practice
+MOST_ROUTES = 200_000  # one for each destination: as many as a plan may have cells
+MOST_MS = 1e12
+MOST_BYTES = 64 << 20  # of payload: the limit of --payload
+SAMPLE_LENGTH = 60  # characters, one for each byte that was received
+
+
+def _facts(hello: _Object) -> HostFacts:
+    hello.required("version", _version)
+    links = hello.each("links", MOST_LINKS, _link)
+    names = {link.index: link.name for link in links}
+    return HostFacts(
+        system=system_name(hello.given("os", _text(100), "")),
+        release=hello.given("release", _text(200), ""),
+        python=hello.given("python", _text(100), ""),
+        host=hello.given("host", _text(255), ""),
+        addresses=hello.each("addresses", MOST_LINKS, lambda entry: _host_address(entry, names)),
+        links=links,
+        routes=dict(hello.each("routes", MOST_ROUTES, _route)),
+        ipv6=hello.given("ipv6", _boolean, True),
+        stack=hello.optional("stack", _text(200)),
+    )
+
+
+def _link(link: _Object) -> Link:
+    return Link(
+        name=link.required("name", _text(64)),
+        index=link.required("index", _integer(0, 2**31 - 1)),
+        up=link.required("up", _boolean),
+        loopback=link.required("loopback", _boolean),
+    )
+
+
+def _host_address(entry: _Object, names: dict[int, str]) -> HostAddress:
+    ip = ip_address(entry.required("address", _address))
+    interface = names.get(entry.given("index", _none_or(_integer(0, 2**31 - 1)), None) or 0)
+    zone = interface if ip.version == 6 and ip.is_link_local else None
+    prefix = entry.optional("prefix", _integer(0, ip.max_prefixlen))
+    return HostAddress(ScopedAddress(ip, zone), prefix, interface)
+
+
+def _route(route: _Object) -> tuple[str, RouteLookup]:
+    destination = route.required("destination", _address)
+    zone = route.optional("zone", _text(64))
+    source = route.optional("source", _address)
+    return f"{destination}%{zone}" if zone else destination, RouteLookup(source, route.optional("errno", _errno))
+
+
+def _answer(fields: _Object) -> Answer:
+    answer = Answer(
+        id=fields.required("cell", _integer(0, 2**31 - 1)),
+        result=fields.required("result", _one_of(RESULTS)),
+        stage=fields.required("stage", _one_of(STAGES)),
+        errno=fields.optional("errno", _errno),
+        error=fields.optional("error", _text(500)),
+        icmp=fields.optional("icmp", lambda icmp: _queued_error(_Object(icmp, "icmp"))),
+        elapsed_ms=fields.given("elapsed_ms", _milliseconds, 0.0),
+        attempts=fields.given("attempts", _integer(0, 1_000_000), 0),
+        challenge=fields.optional("challenge", _hexadecimal),
+        source=fields.optional("source", _zoned_address),
+        source_port=fields.optional("source_port", _port),
+        replied_from=fields.optional("replied_from", _zoned_address),
+        connect_ms=fields.optional("connect_ms", _milliseconds),
+        rtt_ms=fields.optional("rtt_ms", _milliseconds),
+        listener=fields.optional("listener", _text(200)),
+        observed=fields.optional("observed", _address),
+        observed_port=fields.optional("observed_port", _port),
+        local=fields.optional("local", _address_or_dash),
+        payload_size=fields.optional("payload_size", _integer(0, MOST_BYTES)),
+        payload_sent=fields.optional("payload_sent", _integer(0, MOST_BYTES)),
+        payload_received=fields.optional("payload_received", _integer(0, MOST_BYTES)),
+        sample=fields.optional("sample", _sample),
+        limited=fields.given("limited", _boolean, False),
+    )
+    if answer.result == "proof" and answer.listener is None:
+        raise MalformedMessageError("answer: a proof names no listener")
+    return answer
+
+
+def _queued_error(error: _Object) -> QueuedError:
+    return QueuedError(
+        origin=error.required("origin", _origin),
+        type=error.required("type", _integer(0, 255)),
+        code=error.required("code", _integer(0, 255)),
+        offender=error.optional("offender", _address),
+        errno=error.required("errno", _errno),
+        number=error.required("number", _integer(0, 2**31 - 1)),
+    )
+
+
+class _Object:
+    """A JSON object whose fields are checked as they are taken."""
+
+    def __init__(self, value: object, name: str) -> None:
+        if not isinstance(value, dict):
+            raise MalformedMessageError(f"{name}: not an object")
+        self._fields: dict[str, Any] = value
+        self._name = name
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._fields
+
+    def required(self, key: str, check: Check[T]) -> T:
+        """The field; it must be there."""
+        if key not in self._fields:
+            raise MalformedMessageError(f"{self._name}: {key} is missing")
+        return self._checked(key, check)
+
+    def optional(self, key: str, check: Check[T]) -> T | None:
+        """The field, or None where it is absent or null."""
+        return None if self._fields.get(key) is None else self._checked(key, check)
+
+    def given(self, key: str, check: Check[T], default: T) -> T:
+        """The field, or ``default`` where it is absent; null is not absent."""
+        return self._checked(key, check) if key in self._fields else default
+
+    def each(self, key: str, most: int, build: Callable[[_Object], T]) -> tuple[T, ...]:
+        """The objects of a list; an absent list is empty."""
+        items = self._fields.get(key, [])
+        if not isinstance(items, list) or len(items) > most:
+            raise MalformedMessageError(f"{self._name}: {key} is not a list of at most {most}")
+        return tuple(build(_Object(item, f"{self._name}: {key}")) for item in items)
+
+    def _checked(self, key: str, check: Check[T]) -> T:
+        try:
+            return check(self._fields[key])
+        except MalformedMessageError:
+            raise
+        except ValueError as error:
+            raise MalformedMessageError(f"{self._name}: {key} is {error}") from None
+
+
+# The checks: each returns what it was given, with its type, or raises ValueError ("is ...").
+
+_ERRNO = re.compile(r"[A-Z0-9]{1,32}", re.ASCII)
+_CHALLENGE = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
+_ZONE = re.compile(r"[^\s/%]{1,64}")
+_ORIGIN = re.compile(r"local|icmp|icmp6|[0-9]{1,3}", re.ASCII)  # a number: newer than the prober's table
+
+
+def _version(value: object) -> int:
+    if type(value) is not int or value != REQUEST_VERSION:
+        raise ValueError(f"not {REQUEST_VERSION}")
+    return value
+
+
+def _boolean(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("not true or false")
+    return value
+
+
+def _true(value: object) -> bool:
+    if value is not True:
+        raise ValueError("not true")
+    return True
+
+
+@cache
+def _integer(low: int, high: int) -> Check[int]:
+    def check(value: object) -> int:
+        if type(value) is not int or not low <= value <= high:
+            raise ValueError(f"not an integer from {low} to {high}")
+        return value
+
+    return check
+
+
+_port = _integer(0, 65535)
+
+
+def _none_or(check: Check[T]) -> Check[T | None]:
+    return lambda value: None if value is None else check(value)
+
+
+def _milliseconds(value: object) -> float:
+    if type(value) not in (int, float) or not 0 <= value <= MOST_MS:  # type: ignore[operator]  # NaN fails, too
+        raise ValueError("not a time in milliseconds")
+    return value  # type: ignore[return-value]
+
+
+def _string(value: object, longest: int) -> str:
+    if not isinstance(value, str):
+        raise ValueError("not a string")
+    if len(value) > longest:
+        raise ValueError(f"longer than {longest} characters")
+    return value
+
+
+@cache
+def _text(longest: int) -> Check[str]:
+    """One line of text: no control, formatting, unassigned or surrogate characters."""
+
+    def check(value: object) -> str:
+        text = _string(value, longest)
+        if not (text.isprintable() or all(_is_printable(character) for character in text)):
+            raise ValueError("not printable")
+        return text
+
+    return check
+
+
+def _is_printable(character: str) -> bool:
+    """Spaces other than U+0020 are, too: system messages in French have them."""
+    return character.isprintable() or unicodedata.category(character) == "Zs"
+
+
+def _traceback(value: object) -> str:
+    text = _string(value, 100_000)
+    if not all(_is_printable(character) or character in "\n\t" for character in text):
+        raise ValueError("not printable")
+    return text
+
+
+def _sample(value: object) -> str:
+    """What a stranger sent: any bytes, one character each. Whoever shows it escapes it."""
+    text = _string(value, SAMPLE_LENGTH)
+    if any(character > "\xff" for character in text):
+        raise ValueError("not bytes")
+    return text
+
+
+def _matching(pattern: re.Pattern[str], what: str) -> Check[str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError(f"not {what}")
+        return value
+
+    return check
+
+
+_errno = _matching(_ERRNO, "the name of an errno")
+_hexadecimal = _matching(_CHALLENGE, "hexadecimal")
+_origin = _matching(_ORIGIN, "the origin of an error")
+
+
+@cache
+def _one_of(words: frozenset[str]) -> Check[str]:
+    def check(value: object) -> str:
+        if not isinstance(value, str) or value not in words:
+            raise ValueError("an unknown word")
+        return value
+
+    return check
+
+
+def _address(value: object) -> str:
+    """An IP address without a zone."""
+    text = _string(value, 45)  # the longest: six groups and a dotted quad
+    if not _is_address(text):
+        raise ValueError("not an IP address")
+    return text
+
+
+@lru_cache(4096)  # a run's answers name few addresses, again and again
+def _is_address(text: str) -> bool:
+    if "%" in text or not text.isascii():
+        return False
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _zoned_address(value: object) -> str:
+    """An IP address; a link-local one may have its zone (RFC 4007)."""
+    text = _string(value, 45 + 1 + 64)
+    address, percent, zone = text.partition("%")
+    if percent and not (_ZONE.fullmatch(zone) and zone.isprintable() and ":" in address):
+        raise ValueError("not an IP address")
+    _address(address)
+    return text
+
+
+def _address_or_dash(value: object) -> str:
+    """``-`` is what a responder says whose socket has no address any more."""
+    return "-" if value == "-" else _address(value)

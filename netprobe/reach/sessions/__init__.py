@@ -1,0 +1,1 @@
+"""How a vantage is asked: one session each, whatever leads there."""

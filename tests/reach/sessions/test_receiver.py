@@ -1,0 +1,85 @@
+"""Bytes of one vantage: cut anywhere, bounded, and only messages in their order come out."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from netprobe.reach.messages import Answer, CellRequest, Done, Hello, Message, Request
+from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, LINE_LIMIT, NOISE_LINES, Receiver
+from netprobe.reach.vantage_errors import VantageError
+
+HELLO: dict[str, Any] = {"hello": {"version": 1}}
+ANSWER: dict[str, Any] = {"cell": 1, "result": "timeout", "stage": "answer"}
+REQUEST = Request("n", 1.0, cells=(CellRequest(1, "tcp", "127.0.0.1", 9),))
+
+
+def lines(*values: object) -> bytes:
+    return b"".join(json.dumps(value).encode() + b"\n" for value in values)
+
+
+def receive(*pieces: bytes, noise: list[str] | None = None) -> list[Message]:
+    messages: list[Message] = []
+    receiver = Receiver("v", messages.append, ([] if noise is None else noise).append)
+    receiver.expect(REQUEST)
+    for piece in pieces:
+        receiver.feed(piece)
+    return messages
+
+
+WHOLE = lines(HELLO, {"alive": True}, ANSWER, {"done": True})
+MESSAGES = [Hello, Answer, Done]
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, len(WHOLE)])
+def test_messages_are_the_same_however_the_bytes_are_cut(size: int) -> None:
+    pieces = [WHOLE[i : i + size] for i in range(0, len(WHOLE), size)]
+    assert [type(message) for message in receive(*pieces)] == MESSAGES
+
+
+def test_nothing_is_read_after_the_end() -> None:
+    assert [type(message) for message in receive(WHOLE + b"{]\n" + WHOLE)] == MESSAGES
+
+
+def test_noise_after_the_hello_is_noise_still() -> None:
+    noise: list[str] = []
+    receive(lines(HELLO) + b"Broadcast message from root\n\n", noise=noise)
+    assert noise == ["Broadcast message from root"]
+
+
+def test_endless_noise_is_counted_not_passed_on() -> None:
+    noise: list[str] = []
+    receive(b"motd\n" * 10 * NOISE_LINES, noise=noise)
+    assert len(noise) == NOISE_LINES
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        (lines(HELLO, HELLO), "hello twice"),
+        (lines(HELLO, {**ANSWER, "cell": 2}), "answered a cell that was not requested"),
+        (lines(HELLO, ANSWER, ANSWER), "answered a cell that was not requested"),
+        (lines(HELLO, {"greeting": 1}), "unknown kind"),
+        (lines(HELLO) + b"{]\n", "not valid JSON"),
+        (lines(HELLO) + b'{"cell":' + b"[" * 100_000 + b"\n", "not valid JSON"),
+        (lines({"hello": {"version": 9}}), "version is not 1"),
+        (b"x" * (LINE_LIMIT + 1), "more than any prober would"),
+        (b"x\n" * (HELLO_BYTES + CELL_BYTES), "more than any prober would"),
+    ],
+)  # fmt: skip
+def test_what_is_out_of_place_ends_the_vantage(said: bytes, words: str) -> None:
+    with pytest.raises(VantageError, match=words) as caught:
+        receive(said, b"x" * LINE_LIMIT)
+    assert caught.value.what == "v"
+
+
+def test_a_further_request_makes_room_for_its_own_answers() -> None:
+    messages: list[Message] = []
+    receiver = Receiver("v", messages.append)
+    receiver.expect(REQUEST)
+    receiver.feed(WHOLE)
+    receiver.expect(Request("n", 1.0, cells=(CellRequest(2, "udp", "127.0.0.1", 9),)))
+    receiver.feed(lines(HELLO, {**ANSWER, "cell": 2}, {"done": True}))
+    assert [type(message) for message in messages] == [*MESSAGES, *MESSAGES]

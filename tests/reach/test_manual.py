@@ -1,0 +1,103 @@
+"""The connecting half of a run by hand says what a run by itself would say of the same evidence."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from netprobe.errors import CannotRunError
+from netprobe.prober import engine, wire
+from netprobe.reach.manual import Target, connect
+from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.settings import Settings
+
+NONCE = "secret"
+HOME = ScopedAddress.parse("127.0.0.1")
+HELLO: dict[str, Any] = {"hello": {"version": 1}}
+
+
+@pytest.fixture
+def prober(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
+    """Let the prober say these lines; the list has the request once it is asked."""
+
+    def says(*lines: dict[str, Any]) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = []
+
+        def run(request: dict[str, Any], emit: Callable[[dict[str, Any]], None], stopped: object) -> None:
+            requests.append(request)
+            for line in (HELLO, *lines, {"done": True}):
+                emit(line)
+
+        monkeypatch.setattr(engine, "run", run)
+        return requests
+
+    return says
+
+
+def cells(settings: Settings, port: int = 9) -> list[Any]:
+    return list(connect([Target(HOME, port)], NONCE, settings))
+
+
+def test_a_payload_that_comes_back_in_part_is_counted() -> None:
+    """A listener that proves itself, echoes the first 1200 bytes, and then falls silent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def echo_in_part() -> None:
+            peer, address = server.accept()
+            with peer, peer.makefile("rb") as stream:
+                asked = wire.read_probe(NONCE, stream.readline())
+                assert asked is not None
+                peer.sendall(wire.reply_line(NONCE, asked[0], "t0@127.0.0.1", address, "127.0.0.1"))
+                peer.sendall(stream.read(1200))
+                while stream.read(65536):
+                    pass
+
+        thread = threading.Thread(target=echo_in_part)
+        thread.start()
+        port = server.getsockname()[1]
+        (cell,) = cells(Settings(protocols=("tcp",), timeout=0.5, payload_size=60000), port)
+        thread.join()
+    assert cell.payload_bytes == 1200
+    assert "only 1200 of 60000 bytes" in cell.cause
+    assert (cell.bind, cell.observed) == ("127.0.0.1", "no-answer")
+
+
+def test_a_silence_behind_a_limit_of_icmp_errors_is_told_apart(prober: Callable[..., object]) -> None:
+    prober({"cell": 0, "result": "timeout", "stage": "answer", "limited": True})
+    (cell,) = cells(Settings(protocols=("udp",)))
+    assert "limits its ICMP errors" in cell.cause
+
+
+def test_patience_and_the_source_with_its_zone_are_passed_on(prober: Callable[..., list[dict[str, Any]]]) -> None:
+    requests = prober({"cell": 0, "result": "timeout", "stage": "connect"})
+    source = ScopedAddress.parse("fe80::1%lo")
+    settings = Settings(protocols=("tcp",), patience=77.0, source=source)
+    list(connect([Target(ScopedAddress.parse("fe80::2%lo"), 9)], NONCE, settings))
+    (request,) = requests
+    assert request["patience"] == 77.0
+    (cell,) = request["cells"]
+    assert (cell["zone"], cell["source"], cell["source_zone"]) == ("lo", "fe80::1", "lo")
+
+
+def test_a_prober_that_crashes_is_an_error(prober: Callable[..., object]) -> None:
+    prober({"crash": "Traceback …\nTypeError: no"})
+    with pytest.raises(CannotRunError, match="TypeError: no"):
+        cells(Settings())
+
+
+def test_an_address_translation_in_between_shows(prober: Callable[..., object]) -> None:
+    proof = {"cell": 0, "result": "proof", "stage": "answer", "listener": "t0@10.0.0.1"}
+    prober({**proof, "source": "192.0.2.1", "observed": "198.51.100.1"})
+    (cell,) = cells(Settings(protocols=("tcp",)))
+    assert "sees this host as 198.51.100.1" in cell.cause
+    assert (cell.bind, cell.differs) == ("10.0.0.1", False)
+
+
+def test_the_wrong_nonce_is_a_likely_reason_for_a_stranger(prober: Callable[..., object]) -> None:
+    prober({"cell": 0, "result": "closed", "stage": "answer"})
+    (cell,) = cells(Settings(protocols=("tcp",)))
+    assert "--nonce" in cell.difference

@@ -1,0 +1,234 @@
+"""The one place that believes a vantage: every field of every message, with all that it must not be."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.prober import engine
+from netprobe.prober.pacing import PATIENCE_S
+from netprobe.reach.facts import HostAddress, Link, RouteLookup
+from netprobe.reach.messages import (
+    Answer,
+    CellRequest,
+    Crash,
+    Done,
+    Heartbeat,
+    Hello,
+    MalformedMessageError,
+    Request,
+    parse_message,
+)
+from netprobe.reach.scoped_address import ScopedAddress
+
+ICMP: dict[str, Any] = {
+    "origin": "icmp6", "type": 1, "code": 4, "offender": "2001:db8::1", "errno": "ECONNREFUSED", "number": 111,
+}  # fmt: skip
+ANSWER: dict[str, Any] = {
+    "cell": 7, "result": "proof", "stage": "payload", "errno": "EMSGSIZE", "error": "Message too long", "icmp": ICMP,
+    "elapsed_ms": 1.5, "attempts": 1, "challenge": "0123456789abcdef", "source": "fe80::1%eth0", "source_port": 40000,
+    "replied_from": "192.0.2.1", "connect_ms": 0.5, "rtt_ms": 0, "listener": "t0@0.0.0.0", "observed": "192.0.2.9",
+    "observed_port": 65535, "local": "192.0.2.1", "payload_size": 60000, "payload_sent": 60000,
+    "payload_received": 1200, "sample": "SSH-2.0\r\n\xff", "limited": True,
+}  # fmt: skip
+LINK: dict[str, Any] = {"name": "eth0", "index": 2, "up": True, "loopback": False}
+ADDRESS: dict[str, Any] = {"address": "fe80::1", "prefix": 64, "index": 2, "scope": 253}
+ROUTE: dict[str, Any] = {"destination": "fe80::2", "zone": "eth0", "source": "fe80::1", "errno": None}
+HELLO: dict[str, Any] = {
+    "version": 1, "os": "Linux", "release": "6.12", "python": "3.6.15", "host": "web1", "stack": "boot net:[1]",
+    "links": [LINK], "addresses": [ADDRESS], "routes": [ROUTE], "ipv6": True, "error_queue": True,
+}  # fmt: skip
+
+
+def test_an_answer_is_read_whole() -> None:
+    answer = parse_message(ANSWER)
+    assert isinstance(answer, Answer)
+    expected = {("id" if key == "cell" else key): value for key, value in ANSWER.items()}
+    expected["icmp"] = QueuedError("icmp6", 1, 4, "2001:db8::1", "ECONNREFUSED", 111)
+    assert {name: getattr(answer, name) for name in Answer.__slots__} == expected
+
+
+def test_a_hello_becomes_the_facts_of_its_host() -> None:
+    hello = parse_message({"hello": HELLO})
+    assert isinstance(hello, Hello)
+    facts = hello.facts
+    assert (facts.system, facts.release, facts.python, facts.host) == ("linux", "6.12", "3.6.15", "web1")
+    assert (facts.stack, facts.ipv6, hello.error_queue) == ("boot net:[1]", True, True)
+    assert facts.links == (Link("eth0", 2, True, False),)
+    assert facts.addresses == (HostAddress(ScopedAddress.parse("fe80::1%eth0"), 64, "eth0"),)
+    assert facts.routes == {"fe80::2%eth0": RouteLookup("fe80::1", None)}
+
+
+def test_the_short_messages() -> None:
+    assert parse_message({"alive": True}) == Heartbeat()
+    assert parse_message({"done": True}) == Done()
+    assert parse_message({"crash": "Traceback:\n  …\nTypeError: no\n"}) == Crash("Traceback:\n  …\nTypeError: no\n")
+    assert Crash("Traceback:\n  …\nTypeError: no\n").summary == "TypeError: no"
+
+
+def test_this_hosts_own_prober_says_what_is_read() -> None:
+    said: list[dict[str, Any]] = []
+    request = Request("n", 0.2, (CellRequest(0, "tcp", "127.0.0.1", 9), CellRequest(1, "udp", "::1", 9)), patience=0.0)
+    engine.run(request.to_json(), said.append)
+    messages = [parse_message(json.loads(json.dumps(line))) for line in said]
+    assert [type(message) for message in messages] == [Hello, Answer, Answer, Done]
+
+
+Values = tuple[object, ...]
+
+TEXT: Values = (5, None, True, [], {}, "line\nfeed", "\x1b[31m", "\u202egnp", "\ud800", "x" * 501)
+ADDRESSES: Values = (
+    5,
+    True,
+    [],
+    "",
+    "x",
+    "1.2.3",
+    "1.2.3.4/8",
+    "1.2.3.4\n",
+    "１.2.3.4",
+    "::1%",
+    "::1%a b",
+    "1.2.3.4%eth0",
+    "-",
+)
+NUMBER: Values = ("1", None, True, [], {}, -1, 2**31, 1.0, 10**400)
+TIME: Values = ("1", True, [], {}, -0.1, float("nan"), float("inf"), 10**400)
+FLAG: Values = (0, 1, None, "true", [], {})
+WORD: Values = (5, None, True, [], "", "PROOF", "other", "proof ")
+PORT: Values = ("80", True, 1.0, [], -1, 65536)
+ERRNO: Values = (5, True, [], "", "ECONN REFUSED", "econnrefused", "E" * 33, "ECONNREFUSED\n", "E\u0410")
+OCTET: Values = ("3", None, True, 3.0, -1, 256)
+
+
+def but_null(values: Values) -> Values:
+    """For a field that may be null."""
+    return tuple(value for value in values if value is not None)
+
+
+WRONG_IN_AN_ANSWER: dict[str, Values] = {
+    "cell": NUMBER,
+    "result": WORD,
+    "stage": WORD,
+    "errno": ERRNO,
+    "error": but_null(TEXT),
+    "icmp": (5, True, [], "icmp", {}),
+    "elapsed_ms": (None, *TIME),
+    "attempts": NUMBER,
+    "challenge": (5, True, [], "", "xyz", "AB", "a" * 65, "ab\n"),
+    "source": ADDRESSES,
+    "source_port": PORT,
+    "replied_from": ADDRESSES,
+    "connect_ms": TIME,
+    "rtt_ms": TIME,
+    "listener": TEXT,  # null as well: the answer is a proof
+    "observed": (*ADDRESSES, "fe80::1%eth0"),
+    "observed_port": PORT,
+    "local": tuple(value for value in ADDRESSES if value != "-"),
+    "payload_size": (*but_null(NUMBER), (64 << 20) + 1),
+    "payload_sent": but_null(NUMBER),
+    "payload_received": but_null(NUMBER),
+    "sample": (5, True, [], "\u0100", "x" * 61),
+    "limited": FLAG,
+}
+WRONG_IN_AN_ICMP_ERROR: dict[str, Values] = {
+    "origin": (5, None, [], "", "ICMP", "icmp4", "1000"),
+    "type": OCTET,
+    "code": OCTET,
+    "offender": ADDRESSES,
+    "errno": (None, *ERRNO),
+    "number": NUMBER,
+}
+WRONG_IN_A_HELLO: dict[str, Values] = {
+    "version": (0, 2, True, "1", 1.0, None, []),
+    "os": TEXT,
+    "release": TEXT,
+    "python": TEXT,
+    "host": TEXT,
+    "stack": but_null(TEXT),
+    "links": (5, None, True, {}, "x", [5], [None], [[]], [{}]),
+    "addresses": (5, None, True, {}, "x", [5], [None], [[]], [{}]),
+    "routes": (5, None, True, {}, "x", [5], [None], [[]], [{}]),
+    "ipv6": FLAG,
+    "error_queue": FLAG,
+}
+WRONG_IN_A_LINK: dict[str, Values] = {"name": TEXT, "index": NUMBER, "up": FLAG, "loopback": FLAG}
+WRONG_IN_AN_ADDRESS: dict[str, Values] = {
+    "address": (None, *ADDRESSES, "fe80::1%eth0"),
+    "prefix": ("64", True, 64.0, -1, 129),
+    "index": but_null(NUMBER),
+}
+WRONG_IN_A_ROUTE: dict[str, Values] = {
+    "destination": (None, *ADDRESSES, "fe80::1%eth0"),
+    "zone": but_null(TEXT),
+    "source": (*ADDRESSES, "fe80::1%eth0"),
+    "errno": ERRNO,
+}
+
+
+WRONG_MESSAGES: dict[str, Values] = {
+    "hello": (5, None, True, [], "x", {}),
+    "crash": (5, None, True, [], "\x1b", "x" * 100_001),
+    "done": (1, None, False, "true"),
+    "alive": (1, None, False, "true"),
+}
+NO_MESSAGES: Values = ({}, {"hallo": 1}, [], None, 5, "x")
+
+
+def hello(**fields: object) -> dict[str, Any]:
+    return {"hello": {**HELLO, **fields}}
+
+
+def every_wrong_message() -> list[tuple[str, object]]:
+    """(what is wrong with it, the message)."""
+    found: list[tuple[str, object]] = []
+    for name, values in WRONG_IN_AN_ANSWER.items():
+        found += [(f"answer {name}", {**ANSWER, name: value}) for value in values]
+    for name, values in WRONG_IN_AN_ICMP_ERROR.items():
+        found += [(f"icmp {name}", {**ANSWER, "icmp": {**ICMP, name: value}}) for value in values]
+    for name, values in WRONG_IN_A_HELLO.items():
+        found += [(f"hello {name}", hello(**{name: value})) for value in values]
+    for name, values in WRONG_IN_A_LINK.items():
+        found += [(f"link {name}", hello(links=[{**LINK, name: value}])) for value in values]
+    for name, values in WRONG_IN_AN_ADDRESS.items():
+        found += [(f"address {name}", hello(addresses=[{**ADDRESS, name: value}])) for value in values]
+    for name, values in WRONG_IN_A_ROUTE.items():
+        found += [(f"route {name}", hello(routes=[{**ROUTE, name: value}])) for value in values]
+    found += [
+        (f"missing {missing}", {key: ANSWER[key] for key in ANSWER if key != missing})
+        for missing in ("result", "stage")
+    ]
+    for name, values in WRONG_MESSAGES.items():
+        found += [(name, {name: value}) for value in values]
+    found += [("message", value) for value in NO_MESSAGES]
+    return found
+
+
+@pytest.mark.parametrize(("what", "message"), every_wrong_message())
+def test_a_field_that_is_off_is_named_and_its_value_is_not_repeated(what: str, message: object) -> None:
+    with pytest.raises(MalformedMessageError) as caught:
+        parse_message(message)
+    assert what.split()[-1] in str(caught.value)
+    assert str(caught.value).isascii() and str(caught.value).isprintable()
+    assert len(str(caught.value)) < 100
+
+
+def test_every_field_of_an_answer_has_its_wrong_values() -> None:
+    assert WRONG_IN_AN_ANSWER.keys() == ANSWER.keys()
+    assert {name if name != "id" else "cell" for name in Answer.__slots__} == ANSWER.keys()
+    assert WRONG_IN_A_HELLO.keys() == HELLO.keys()
+
+
+def test_text_of_a_system_in_another_language_is_text() -> None:
+    parse_message({**ANSWER, "error": "Connexion refusée\u00a0: 接続を拒否されました"})
+
+
+def test_a_request_leaves_out_what_is_not_set() -> None:
+    cell = CellRequest(3, "udp", "192.0.2.1", 80)
+    assert Request("n", 2.0, (cell,)).to_json() == {
+        "version": 1, "nonce": "n", "timeout": 2.0, "patience": PATIENCE_S, "payload": 0,
+        "cells": [{"id": 3, "protocol": "udp", "address": "192.0.2.1", "port": 80, "host": False}],
+    }  # fmt: skip
