@@ -1,60 +1,57 @@
-"""One address, all that is known of it: the record of ``netprobe classify`` and how it is made.
+"""The record of ``netprobe classify``: all that is known of one address, and what it comes to in a sentence.
 
-What only some addresses have (a multicast group, a Teredo client, a range) lives in modules of its own, which are
-loaded when such an address comes along: one plain answer should not pay for all of them at start-up.
+Every record of the answer stands in the module of what it describes, but for :class:`Embedded`: an address that is
+carried inside another is classified itself, so each of the two types holds the other. The two sentences, ``summary``
+and ``warning``, are made here and nowhere else: they are the library's as much as the command line's (``str()`` of a
+record, JSON). How a record is laid out on a screen is netprobe/render/classify.py's.
+
+What only some addresses have (a multicast group, a Teredo client, a range) lives in modules that are loaded when such
+an address comes along. Importing all of them costs MEASURED.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from netprobe.address.classes import AddressClass, class_of
-from netprobe.address.kinds import globally_reachable, kind_of_number
-from netprobe.address.number import BITS, address_text, net_mask, reverse_name
-from netprobe.address.reader import Address, Subject, read_address, read_subject
-from netprobe.address.record import Record
-from netprobe.address.registry import Property, SpecialBlock, covering
-from netprobe.address.roles import Role, roles_of
-from netprobe.errors import AddressError
+from netprobe.address.classful import AddressClass, Role
+from netprobe.address.registry import Property, SpecialBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from netprobe.address.embedded import Embedded, Nat64Prefix
-    from netprobe.address.here import Here
     from netprobe.address.interface_id import Teredo, UniqueLocal
+    from netprobe.address.locality import Locality
     from netprobe.address.multicast import Multicast
-    from netprobe.address.prefix import Network
-    from netprobe.address.ranges import Range
+    from netprobe.address.ranges import Network, Range
     from netprobe.address.space import Space
     from netprobe.address.spellings import Reading
 
-__all__ = ["Classification", "classify", "kind_of"]
-
-# Where the types of the fields are that are not loaded here (read by the CSV header).
-__lazy_types__ = {
-    "Here": "netprobe.address.here",
-    "Embedded": "netprobe.address.embedded",
-    "Multicast": "netprobe.address.multicast",
-    "Network": "netprobe.address.prefix",
-    "Range": "netprobe.address.ranges",
-    "Reading": "netprobe.address.spellings",
-    "Space": "netprobe.address.space",
-    "Teredo": "netprobe.address.interface_id",
-    "UniqueLocal": "netprobe.address.interface_id",
-}
+__all__ = ["Classification", "Embedded", "warning_of"]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Classification(Record):
+def deferred_types() -> dict[str, type]:
+    """The field types that are not loaded here, by name, for who resolves the annotations (the CSV header)."""
+    from netprobe.address.interface_id import Teredo, UniqueLocal
+    from netprobe.address.locality import Locality
+    from netprobe.address.multicast import Multicast
+    from netprobe.address.ranges import Network, Range
+    from netprobe.address.space import Space
+    from netprobe.address.spellings import Reading
+
+    return {
+        found.__name__: found for found in (Locality, Multicast, Network, Range, Reading, Space, Teredo, UniqueLocal)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
     """What an address is.
 
     ``class_``, ``role`` and ``roles`` are IPv4's; ``network`` needs a prefix; ``block`` is the most specific special
     block or None; ``embedded`` what is inside. ``globally_reachable`` is IANA's property, and what follows where no
     block covers the address. ``range`` stands for a prefix or a range as a whole, ``spelling`` and ``readings`` for a
-    text that was read leniently, ``here`` for the address seen from this host. ``verdict`` is one line when the
-    inside disagrees with the outside.
+    text that was read leniently, ``here`` for the address seen from this host. ``warning`` is one line when what is
+    embedded has another reach than the address itself; ``verdict`` is the key under which schema 1 had it first.
     """
 
     input: str
@@ -81,164 +78,105 @@ class Classification(Record):
     solicited_node: str | None = None
     spelling: str | None = None
     readings: tuple[Reading, ...] = ()
-    here: Here | None = None
+    here: Locality | None = None
+    warning: str | None = None
 
     @property
     def summary(self) -> str:
         """One sentence: ``class B, private (172.16.0.0/12, RFC 1918), a host of 172.20.0.0/16``."""
-        from netprobe.address.sentence import sentence
-
-        return sentence(self)
+        return ", ".join(_parts(self))
 
     def __str__(self) -> str:
         return f"{self.input}: {self.summary}"
 
 
-def classify(text: str, prefix: int | None = None, nat64: Iterable[str] = (), lenient: bool = False) -> Classification:
-    """What is the address, prefix or range in ``text``.
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """An IPv4 address inside an IPv6 address.
 
-    ``text``: an address, ``address/prefix``, ``address/netmask``, ``address/wildcard mask``, a range ``a-b``, or a
-    reverse name (``5.1.20.172.in-addr.arpa``). ``prefix`` (0 to 32 or 128 bits) is used where ``text`` names none.
-    ``nat64``: translation prefixes of the network at hand (RFC 6052). ``lenient``: take the spellings that inet_aton(3)
-    takes. Raises AddressError, which is a ValueError.
+    ``form`` is the kind of embedding, ``rfc`` defines it, ``inside`` is the classification of what is embedded.
     """
-    prefixes: tuple[Nat64Prefix, ...] = ()
-    if nat64:
-        from netprobe.address.embedded import read_nat64_prefix
 
-        prefixes = tuple(read_nat64_prefix(entry) for entry in nat64)
-    if "-" in text and not _is_reverse_name(text) and (pair := _range_ends(text)) is not None:
-        return _of_range(text, *pair, prefixes)
-    subject, lenient_spelling = _read(text, lenient)
-    version = subject.address.version
-    if prefix is not None and not 0 <= prefix <= BITS[version]:
-        raise AddressError(text, f"prefix {prefix} is out of range", f"IPv{version} prefixes are 0 to {BITS[version]}")
-    bits = prefix if subject.prefix is None else subject.prefix
-    return _classified(text, subject.address, bits, prefixes, lenient_spelling)
+    form: str
+    address: str
+    rfc: str
+    inside: Classification
 
 
-def kind_of(text: str) -> str:
-    """The kind of one address, for those who want nothing else."""
-    address = read_address(text)
-    return kind_of_number(address.version, address.number)
+# Kinds that a packet from elsewhere has no business to reach.
+_INWARD = frozenset(
+    {"loopback", "private", "shared", "link-local", "this-network", "unspecified", "limited-broadcast", "reserved"}
+)
 
 
-def _read(text: str, lenient: bool) -> tuple[Subject, str | None]:
-    """The subject, and the spelling where it was a legacy one."""
-    if _is_reverse_name(text):
-        from netprobe.address.reverse import read_reverse_name
+def _parts(found: Classification) -> Iterator[str]:
+    whole = found.range
+    is_whole = whole is not None and (found.network is None or whole.first == found.address)
+    if is_whole and whole is not None and len(whole.pieces) > 1:
+        kinds = list(dict.fromkeys(piece.kind for piece in whole.pieces))
+        yield f"{whole.addresses:,} addresses in {len(whole.pieces)} pieces: {', '.join(kinds)}"
+        return
+    yield f"class {found.class_.letter}" if found.class_ else f"IPv{found.version}"
+    yield f"{found.kind}{_source(found)}"
+    if found.network is None and whole is not None:
+        yield f"{whole.addresses:,} address{'es' if whole.addresses > 1 else ''}"
+        return
+    place = _place(found)
+    if place:
+        yield place
+    for inner in found.embedded:
+        yield f"{inner.form} of {inner.address} ({inner.inside.kind})"
 
-        return Subject(text, read_reverse_name(text)), None
-    try:
-        return read_subject(text), None
-    except AddressError as error:
-        from netprobe.address.spellings import lenient_subject, with_readings
 
-        if lenient and (subject := lenient_subject(text)) is not None:
-            return subject, text
-        raise with_readings(error, text) from None
-
-
-def _is_reverse_name(text: str) -> bool:
-    return text[-6:].lower().endswith((".arpa", ".arpa."))
+def _source(found: Classification) -> str:
+    """Which table says so."""
+    if found.block is not None:
+        return f" ({', '.join([found.block.cidr, *found.block.rfc])})"
+    if found.multicast is not None:
+        return f" ({found.multicast.block}, {found.multicast.scope}, {found.multicast.rfc})"
+    return ""
 
 
-def _range_ends(text: str) -> tuple[Address, Address] | None:
-    """The two ends of ``a-b``; None where the dash is part of something else."""
-    first, _, last = text.partition("-")
-    if "%" in first:
+def _place(found: Classification) -> str | None:
+    """Which part the address plays in its network."""
+    if found.network is not None:
+        return _part(found)
+    role, natural = found.role, found.class_
+    if role is None or natural is None:
         return None
-    one, two = (_read(end.strip(), lenient=False)[0] for end in (first, last))
-    if one.prefix is not None or two.prefix is not None:
-        raise AddressError(text, "a range has no prefix", "write the first and the last address: a-b")
-    if one.address.version != two.address.version:
-        raise AddressError(text, "the ends of the range are of two versions")
-    if one.address.number > two.address.number:
-        raise AddressError(text, "the range ends before it begins", f"write {last}-{first}")
-    return one.address, two.address
+    if natural.natural_prefix is None or natural.network in ("0.0.0.0", "127.0.0.0"):
+        return None if found.kind in (role.name.replace(" ", "-"), "multicast") else role.name
+    name = {"{net,host}": "a host", "{net,0}": "the network address"}.get(role.notation, "the broadcast")
+    return f"{name} of {natural.network}/{natural.natural_prefix}"
 
 
-def _of_range(text: str, first: Address, last: Address, nat64: tuple[Nat64Prefix, ...]) -> Classification:
-    """The first address of a range, with the range itself and its kind."""
-    from dataclasses import replace
-
-    from netprobe.address.ranges import range_of
-
-    whole = range_of(first.version, first.number, last.number)
-    return replace(
-        _classified(text, first, None, nat64, None),
-        kind=whole.kind,
-        globally_reachable=whole.globally_reachable,
-        range=whole,
-    )
-
-
-def _classified(
-    text: str, address: Address, prefix: int | None, nat64: tuple[Nat64Prefix, ...], spelling: str | None
-) -> Classification:
-    version, number = address.version, address.number
-    more: dict[str, Any] = {} if version == 4 else _ipv6_only(number, nat64)
-    if version == 6 or number >> 28 == 0xE:
-        from netprobe.address.multicast import multicast_of
-
-        more["multicast"] = multicast_of(version, number)
-    if spelling is not None:
-        from netprobe.address.spellings import readings_of
-
-        more |= {"spelling": spelling, "readings": readings_of(spelling.partition("/")[0])}
-    kind, reachable = kind_of_number(version, number), globally_reachable(version, number)
-    if prefix is not None:
-        from netprobe.address.prefix import network_of
-
-        more["network"] = network_of(version, number, prefix)
-    if prefix is not None and prefix < BITS[version]:
-        from netprobe.address.ranges import prefix_range
-
-        more["range"] = whole = prefix_range(version, number, prefix)
-        if number & net_mask(version, prefix) == number:  # no host bits: the prefix as a whole is meant
-            kind, reachable = whole.kind, whole.globally_reachable
-    roles = roles_of(number, prefix) if version == 4 else ()
-    return Classification(
-        input=text,
-        address=address_text(version, number) + (f"%{address.zone}" if address.zone else ""),
-        version=version,
-        kind=kind,
-        class_=class_of(number) if version == 4 else None,
-        block=covering(version, number),
-        role=roles[0] if roles else None,
-        network=more.pop("network", None),
-        embedded=more.pop("embedded", ()),
-        zone=address.zone,
-        reverse_name=reverse_name(version, number),
-        integer=number,
-        globally_reachable=reachable,
-        roles=roles,
-        **more,
-    )
+def _part(found: Classification) -> str:
+    assert found.network is not None
+    if found.role is None:
+        part = "an address" if found.network.position is not None else "the subnet-router anycast address"
+        return f"{part} of {found.network.network}"
+    names = {"net,0": "the network address", "subnet,0": "the network address", "-1": "the broadcast"}
+    notation = found.role.notation.strip("{}")
+    part = next((name for end, name in names.items() if notation.endswith(end)), "a host")
+    place = f"{part} of {found.network.network}"
+    natural = found.class_
+    if len(found.roles) > 1 and natural is not None:
+        whole = f"{natural.network}/{natural.natural_prefix}"
+        also = "the all-subnets broadcast" if "-1,-1" in found.roles[1].notation else "the network address"
+        return f"{place} and {also} of {whole}"
+    return place
 
 
-def _ipv6_only(number: int, nat64: tuple[Nat64Prefix, ...]) -> dict[str, Any]:
-    """The fields that only IPv6 addresses have, and what is inside of them."""
-    from netprobe.address.embedded import Embedded, carried_by
-    from netprobe.address.interface_id import mac_of, solicited_node, teredo_of, unique_local_of
-    from netprobe.address.sentence import disagreement
-    from netprobe.address.space import space_of
-
-    embedded = tuple(
-        Embedded(
-            carried.form,
-            inner := address_text(4, carried.number),
-            carried.rfc,
-            _classified(inner, Address(4, carried.number), None, (), None),
-        )
-        for carried in carried_by(number, nat64)
-    )
-    return {
-        "embedded": embedded,
-        "verdict": disagreement(globally_reachable(6, number), embedded),
-        "space": space_of(number),
-        "teredo": teredo_of(number),
-        "unique_local": unique_local_of(number),
-        "mac": mac_of(number),
-        "solicited_node": solicited_node(number) if number > 1 and number >> 120 != 0xFF else None,
-    }
+def warning_of(outer_reachable: Property, embedded: Sequence[Embedded]) -> str | None:
+    """When what is inside an address is of another reach than the address itself: one line, else None."""
+    for inner in embedded:
+        inward = inner.inside.kind in _INWARD
+        if outer_reachable in (True, "n/a") and inward:
+            return f"globally routable {inner.form} that leads to {inner.address} ({inner.inside.kind})"
+        if outer_reachable is False and inner.form == "ipv4-mapped":
+            return f"an IPv6 spelling of {inner.address} ({inner.inside.kind}): a filter must look inside"
+        if outer_reachable is False and not inward and inner.inside.kind == "public":
+            return f"not globally routable itself, but stands for {inner.address} (public)"
+        if inward:
+            return f"{inner.form} that leads to {inner.address} ({inner.inside.kind})"
+    return None

@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from netprobe.address.number import address_text, net_mask
+from netprobe.address.ip import address_text, net_mask
 from netprobe.address.reader import read_subject
 from netprobe.errors import AddressError
 
-if TYPE_CHECKING:
-    from netprobe.address.classification import Classification
-
-__all__ = ["NAT64_LENGTHS", "Carried", "Embedded", "Nat64Prefix", "carried_by", "read_nat64_prefix"]
+__all__ = ["NAT64_LENGTHS", "Carried", "Nat64Prefix", "carried_by", "read_nat64_prefix"]
 
 NAT64_LENGTHS = (32, 40, 48, 56, 64, 96)  # RFC 6052 section 2.2
 
 _LOW32 = 0xFFFFFFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """An address inside another: the ``form`` of the wrapping, where that is laid down, and what the inside is."""
-
-    form: str
-    address: str
-    rfc: str
-    inside: Classification
 
 
 class Carried(NamedTuple):

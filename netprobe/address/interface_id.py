@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netprobe.address.number import address_text
+from netprobe.address.ip import address_text
 
 __all__ = ["Teredo", "UniqueLocal", "mac_of", "solicited_node", "teredo_of", "unique_local_of"]
 

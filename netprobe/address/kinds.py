@@ -9,7 +9,7 @@ from bisect import bisect_right
 from functools import cache
 from typing import NamedTuple
 
-from netprobe.address.number import BITS
+from netprobe.address.ip import BITS
 from netprobe.address.registry import Property, covering, cuts
 
 __all__ = ["BLOCK_KINDS", "KINDS", "Segment", "globally_reachable", "kind_of_number", "segments_of"]
@@ -23,31 +23,31 @@ class Segment(NamedTuple):
 
 
 KINDS: dict[str, str] = {
-    "public": "unicast that the whole Internet may reach",
-    "private": "for use inside a network, may occur many times (RFC 1918)",
+    "public": "unicast that is globally reachable",
+    "private": "for use inside a network, not unique (RFC 1918)",
     "shared": "between a provider and its customers, carrier-grade NAT (RFC 6598)",
     "unique-local": "IPv6's private addresses (RFC 4193)",
     "loopback": "this host itself, never on a wire (RFC 1122, RFC 4291)",
     "link-local": "one link, never forwarded (RFC 3927, RFC 4291)",
-    "site-local": "IPv6's former private addresses, deprecated (RFC 3879)",
-    "unspecified": "no address yet; as a bind address: all of this host's (RFC 1122, RFC 4291)",
+    "site-local": "former private addresses of IPv6, deprecated (RFC 3879)",
+    "unspecified": "no address yet; as a bind address: every address of the host (RFC 1122, RFC 4291)",
     "this-network": "a host on this network, as a source only (RFC 791, RFC 1122)",
     "limited-broadcast": "every host on this link (RFC 919)",
     "multicast": "a group of hosts (RFC 1112, RFC 4291)",
-    "documentation": "for examples in texts (RFC 5737, RFC 3849, RFC 9637)",
+    "documentation": "for examples in documentation (RFC 5737, RFC 3849, RFC 9637)",
     "benchmarking": "for tests of network devices (RFC 2544, RFC 5180)",
-    "protocol-assignment": "set aside for one protocol of the IETF (RFC 6890, RFC 2928)",
-    "anycast": "a service at the nearest of many places (RFC 7723, RFC 8155)",
-    "ipv4-mapped": "an IPv4 address in the form of IPv6, inside a host only (RFC 4291)",
+    "protocol-assignment": "assigned to one IETF protocol (RFC 6890, RFC 2928)",
+    "anycast": "a service at the nearest of several hosts (RFC 7723, RFC 8155)",
+    "ipv4-mapped": "an IPv4 address as IPv6 sockets show it, within a host only (RFC 4291)",
     "ipv4-compatible": "an IPv4 address behind 96 zero bits, deprecated (RFC 4291)",
     "nat64": "an IPv4 address behind a translator (RFC 6052, RFC 8215)",
-    "6to4": "a network behind an IPv4 address, by tunnel (RFC 3056)",
-    "teredo": "a host behind a NAT, by tunnel (RFC 4380)",
-    "orchid": "a cryptographic identifier, not a place (RFC 7343)",
+    "6to4": "a network behind an IPv4 address, through a tunnel (RFC 3056)",
+    "teredo": "a host behind a NAT, through a tunnel (RFC 4380)",
+    "orchid": "a cryptographic identifier, not a location (RFC 7343)",
     "segment-routing": "a segment identifier (RFC 9602)",
     "discard": "traffic to it is dropped (RFC 6666)",
-    "reserved": "kept by the IETF, not in use",
-    "mixed": "a range of more than one kind; its pieces tell",
+    "reserved": "reserved by the IETF, not in use",
+    "mixed": "a range of more than one kind; see its pieces",
 }
 
 BLOCK_KINDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 
-from netprobe.address.number import address_text, net_mask
+from netprobe.address.ip import address_text, net_mask
 
 __all__ = ["IPV4_BLOCKS", "IPV6_FLAGS", "IPV6_SCOPES", "Multicast", "multicast_of"]
 

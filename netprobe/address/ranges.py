@@ -6,11 +6,50 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from netprobe.address.ip import BITS, address_text, host_mask, net_mask
 from netprobe.address.kinds import globally_reachable, segments_of
-from netprobe.address.number import BITS, address_text, host_mask, net_mask
 from netprobe.address.registry import Property
 
 __all__ = ["Piece", "Range", "fewest_prefixes", "prefix_range", "range_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """``hosts`` counts the addresses that a host may have; ``position`` is the address' place among them, from 1.
+
+    ``broadcast`` is None in IPv6, in a /31 (RFC 3021) and in a /32. ``position`` is None for an address that no
+    host may have: the network address and the broadcast.
+    """
+
+    prefix: int
+    network: str
+    broadcast: str | None
+    first_host: str
+    last_host: str
+    hosts: int
+    position: int | None
+
+
+def network_of(version: int, number: int, prefix: int) -> Network:
+    """The network of ``prefix`` bits around an address."""
+    first = number & net_mask(version, prefix)
+    last = first | host_mask(version, prefix)
+    broadcast = None
+    low, high = first, last
+    if version == 4 and prefix < 31:
+        broadcast = address_text(4, last)
+        low, high = first + 1, last - 1
+    elif version == 6 and prefix < BITS[6] - 1:
+        low = first + 1  # the first address is the subnet-router anycast address (RFC 4291 section 2.6.1)
+    return Network(
+        prefix=prefix,
+        network=f"{address_text(version, first)}/{prefix}",
+        broadcast=broadcast,
+        first_host=address_text(version, low),
+        last_host=address_text(version, high),
+        hosts=high - low + 1,
+        position=number - low + 1 if low <= number <= high else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,26 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from netprobe.address.number import BITS, host_mask
+from netprobe.address.ip import BITS, host_mask
 from netprobe.errors import AddressError
 
-__all__ = ["Address", "Subject", "block_bounds", "read_address", "read_prefix", "read_subject"]
+__all__ = [
+    "ParsedAddress",
+    "Subject",
+    "block_bounds",
+    "is_reverse_name",
+    "read_address",
+    "read_prefix",
+    "read_reverse_name",
+    "read_subject",
+    "takes_prefix",
+]
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 _DIGITS = frozenset("0123456789")
 
 
-class Address(NamedTuple):
+class ParsedAddress(NamedTuple):
     """An address as a number: ``version`` 4 or 6, ``zone`` only with IPv6 (RFC 4007 section 11)."""
 
     version: int
@@ -28,7 +38,7 @@ class Subject(NamedTuple):
     """What an argument names: an address, and the prefix if one was given with it."""
 
     text: str
-    address: Address
+    address: ParsedAddress
     prefix: int | None = None
 
 
@@ -41,7 +51,7 @@ def read_subject(text: str) -> Subject:
     return Subject(text, address, read_prefix(mask, address.version, text))
 
 
-def read_address(text: str) -> Address:
+def read_address(text: str) -> ParsedAddress:
     """One address. Raises AddressError with what is wrong."""
     return _read(text, text)
 
@@ -54,14 +64,14 @@ def block_bounds(cidr: str) -> tuple[int, int]:
     return first, first | host_mask(subject.address.version, subject.prefix)
 
 
-def _read(body: str, text: str) -> Address:
+def _read(body: str, text: str) -> ParsedAddress:
     if not body:
         raise AddressError(text or "''", "no address", "an address looks like 172.20.1.5 or 2001:db8::1")
     if body != body.strip():
         raise AddressError(text, "blanks around the address")
     if ":" in body:
         return _read_ipv6(body, text)
-    return Address(4, _read_ipv4(body, text))
+    return ParsedAddress(4, _read_ipv4(body, text))
 
 
 def _read_ipv4(body: str, text: str) -> int:
@@ -98,7 +108,7 @@ def _refuse_letters(octets: list[str], octet: str, text: str) -> None:
     raise AddressError(text, "not an address", "netprobe looks up no names; an address looks like 172.20.1.5")
 
 
-def _read_ipv6(body: str, text: str) -> Address:
+def _read_ipv6(body: str, text: str) -> ParsedAddress:
     if body.startswith("["):
         inside, _, rest = body[1:].partition("]")
         why = "host:port is not an address" if rest.startswith(":") else "brackets belong to URLs"
@@ -109,7 +119,7 @@ def _read_ipv6(body: str, text: str) -> Address:
     body, percent, zone = body.partition("%")
     if percent and (not zone or not zone.isprintable() or any(c in " %/" for c in zone)):
         raise AddressError(text, "the zone behind % is empty or not a name")
-    return Address(6, _read_groups(body, text), zone or None)
+    return ParsedAddress(6, _read_groups(body, text), zone or None)
 
 
 def _read_groups(body: str, text: str) -> int:
@@ -120,7 +130,7 @@ def _read_groups(body: str, text: str) -> int:
         number = _read_ipv4(quad, text)
         tail = [number >> 16, number & 0xFFFF]
         body += ":" if body.endswith(":") else ""
-        if body == ":" or (body == "" and not body):
+        if not body:
             raise AddressError(text, "an IPv6 address cannot start with a single colon")
     halves = body.split("::")
     if len(halves) > 2 or ":::" in body:
@@ -178,3 +188,38 @@ def _mask_to_prefix(number: int, mask: str, text: str) -> int:
         if inverted & (inverted + 1) == 0:
             return 32 - inverted.bit_length()
     raise AddressError(text, f"mask {mask} is not contiguous", "a netmask is ones followed by zeros")
+
+
+def is_reverse_name(text: str) -> bool:
+    """Is ``text`` a name of the reverse tree (or means to be one)?"""
+    return text[-6:].lower().endswith((".arpa", ".arpa."))
+
+
+def read_reverse_name(text: str) -> ParsedAddress:
+    """The address behind a whole PTR name (RFC 1035 section 3.5, RFC 3596 section 2.5). Raises AddressError."""
+    name = text.lower().removesuffix(".")
+    if name.endswith(".in-addr.arpa"):
+        octets = name.removesuffix(".in-addr.arpa").split(".")
+        if len(octets) != 4:
+            raise AddressError(text, f"{len(octets)} of 4 octets before .in-addr.arpa", "a zone, not an address")
+        return _read_reversed(".".join(reversed(octets)), text)
+    if name.endswith(".ip6.arpa"):
+        digits = name.removesuffix(".ip6.arpa").split(".")
+        if len(digits) != 32 or any(len(d) != 1 for d in digits):
+            raise AddressError(text, "an ip6.arpa name has 32 single digits", "a zone, not an address")
+        joined = "".join(reversed(digits))
+        return _read_reversed(":".join(joined[i : i + 4] for i in range(0, 32, 4)), text)
+    raise AddressError(text, "a name, and netprobe looks up no names")
+
+
+def _read_reversed(address: str, text: str) -> ParsedAddress:
+    try:
+        return read_address(address)
+    except AddressError as error:
+        raise AddressError(text, f"{error.why} in {address}") from None
+
+
+def takes_prefix(text: str) -> bool:
+    """Does a prefix given beside ``text`` apply to it? Not where it holds one, nor to a range or a reverse name."""
+    text = text.strip().partition("%")[0]  # a zone may have any name
+    return not ("/" in text or "-" in text or is_reverse_name(text))

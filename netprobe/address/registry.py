@@ -13,18 +13,17 @@ from functools import cache
 from typing import Literal
 
 from netprobe.address.reader import block_bounds
-from netprobe.address.record import Record
 
 __all__ = ["IPV4_ROWS", "IPV6_ROWS", "PAGE_DATE", "Property", "SpecialBlock", "covering", "cuts", "special_blocks"]
 
 PAGE_DATE = "2025-10-09"  # "Last Updated" of both registry pages
 
 Property = bool | Literal["n/a"] | None
-Row = tuple[str, str, tuple[str, ...], Property, Property, Property, Property, Property]
+RegistryRow = tuple[str, str, tuple[str, ...], Property, Property, Property, Property, Property]
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class SpecialBlock(Record):
+@dataclass(frozen=True, slots=True)
+class SpecialBlock:
     """One row: may an address of the block be a source, a destination, be forwarded, be reached globally?"""
 
     cidr: str
@@ -38,7 +37,7 @@ class SpecialBlock(Record):
     parents: tuple[str, ...] = ()
 
 
-IPV4_ROWS: tuple[Row, ...] = (
+IPV4_ROWS: tuple[RegistryRow, ...] = (
     ("0.0.0.0/8", "This network", ("RFC 791",), True, False, False, False, True),
     ("0.0.0.0/32", "This host on this network", ("RFC 1122",), True, False, False, False, True),
     ("10.0.0.0/8", "Private-Use", ("RFC 1918",), True, True, True, False, False),
@@ -66,7 +65,7 @@ IPV4_ROWS: tuple[Row, ...] = (
     ("240.0.0.0/4", "Reserved", ("RFC 1112",), False, False, False, False, True),
     ("255.255.255.255/32", "Limited Broadcast", ("RFC 8190", "RFC 919"), False, True, False, False, True),
 )
-IPV6_ROWS: tuple[Row, ...] = (
+IPV6_ROWS: tuple[RegistryRow, ...] = (
     ("::1/128", "Loopback Address", ("RFC 4291",), False, False, False, False, True),
     ("::/128", "Unspecified Address", ("RFC 4291",), True, False, False, False, True),
     ("::ffff:0:0/96", "IPv4-mapped Address", ("RFC 4291",), False, False, False, False, True),
@@ -107,7 +106,7 @@ IPV6_ROWS: tuple[Row, ...] = (
 class _Index:
     """The rows of one family, cut where one begins or ends, so that the most specific one is found by bisection."""
 
-    def __init__(self, rows: tuple[Row, ...]) -> None:
+    def __init__(self, rows: tuple[RegistryRow, ...]) -> None:
         self.rows = {row[0]: row for row in rows}
         self.bounds = {cidr: block_bounds(cidr) for cidr in self.rows}
         self.starts, self.owners = [0], [None]  # type: list[int], list[str | None]

@@ -1,7 +1,9 @@
-"""What other parsers make of a text that netprobe refuses: C's inet_aton and the URL host parser of browsers.
+"""How other parsers read what netprobe refuses: C's inet_aton and the URL host parser of browsers.
 
-A filter that reads a text one way and a connection that reads it another way are how requests are forged
-(CVE-2021-29921, CVE-2023-42282, CVE-2024-29415).
+A filter that reads a text as one address and a connection that reads it as another is how requests are forged
+(CVE-2021-29921, CVE-2023-42282, CVE-2024-29415). So netprobe takes the one spelling that all parsers agree on, and
+this module exists to show the disagreement: of ``010.1.1.1`` jodies' ipcalc makes 10.1.1.1, subnetcalc 8.1.1.1, and
+CPython an error.
 """
 
 from __future__ import annotations
@@ -9,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import hexdigits, octdigits
 
+from netprobe.address.ip import address_text
 from netprobe.address.kinds import kind_of_number
-from netprobe.address.number import address_text
-from netprobe.address.reader import Address, Subject, read_address, read_prefix
+from netprobe.address.reader import ParsedAddress, Subject, read_address, read_prefix
 from netprobe.address.registry import covering
 from netprobe.errors import AddressError
 
@@ -63,7 +65,11 @@ def whatwg_host(text: str) -> int | None:
     """
     import unicodedata
 
-    host = unicodedata.normalize("NFKC", _percent_decoded(text).translate(_DOTS)).translate(_DOTS).lower()
+    if "%" in text:
+        from urllib.parse import unquote_to_bytes
+
+        text = unquote_to_bytes(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+    host = unicodedata.normalize("NFKC", text.translate(_DOTS)).translate(_DOTS).lower()
     host = host.replace("\u00ad", "").replace("\u200b", "").replace("\u2060", "").replace("\ufeff", "")
     parts = host.split(".")
     if parts[-1] == "" and len(parts) > 1:
@@ -99,49 +105,31 @@ def _joined(parts: list[int | None]) -> int | None:
     return None if last is None or last >= 1 << room else number << room | last
 
 
-def _percent_decoded(text: str) -> str:
-    """RFC 3986 section 2.1, as UTF-8; a percent sign without two hexadecimal digits stays."""
-    if "%" not in text:
-        return text
-    data = bytearray()
-    raw = text.encode("utf-8", "surrogatepass")
-    at = 0
-    while at < len(raw):
-        pair = raw[at + 1 : at + 3].decode("latin-1")
-        if raw[at : at + 1] == b"%" and len(pair) == 2 and _ALPHABETS[16].issuperset(pair):
-            data.append(int(pair, 16))
-            at += 3
-        else:
-            data.append(raw[at])
-            at += 1
-    return data.decode("utf-8", "replace")
-
-
 def lenient_subject(text: str) -> Subject | None:
     """What inet_aton(3) makes of the address in ``text``, with the prefix behind it; None where it refuses."""
     body, slash, mask = text.partition("/")
     number = inet_aton(body)
     if number is None:
         return None
-    return Subject(text, Address(4, number), read_prefix(mask, 4, text) if slash else None)
+    return Subject(text, ParsedAddress(4, number), read_prefix(mask, 4, text) if slash else None)
 
 
 def with_readings(error: AddressError, text: str) -> AddressError:
-    """``error`` with a hint that tells how others read the text, where it could be taken for an address."""
+    """``error`` with a hint how other parsers read the text, where it could be taken for an address."""
     body = text.partition("/")[0]
     if not any(c.isdigit() for c in body) or body.startswith("[") or "port" in error.why or _is_strict(body):
         return error
     readings = readings_of(body)
-    told = ", ".join(f"{_NAMES[r.parser]} {_told(r)}" for r in readings)
-    way_out = "; --lenient takes inet_aton's reading" if readings[0].address else ""
-    hint = f"{error.hint}; {told}{way_out}" if error.hint else f"{told}{way_out}"
+    others = ", ".join(f"{_NAMES[reading.parser]} {_as_read(reading)}" for reading in readings)
+    option = "; --lenient takes inet_aton's reading" if readings[0].address else ""
+    hint = f"{error.hint}; {others}{option}" if error.hint else f"{others}{option}"
     return AddressError(error.what, error.why, hint)
 
 
 _NAMES = {"inet_aton": "C's inet_aton", "whatwg": "a browser (WHATWG URL)"}
 
 
-def _told(reading: Reading) -> str:
+def _as_read(reading: Reading) -> str:
     if reading.address is None:
         return "refuses it"
     return f"reads {reading.address} ({reading.kind}{f', {reading.block}' if reading.block else ''})"

@@ -35,7 +35,7 @@ class HostAddress:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An interface, as far as reaching goes."""
+    """An interface, as far as reachability is concerned."""
 
     name: str
     index: int
@@ -45,7 +45,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RouteLookup:
-    """Which source address a vantage's kernel takes towards a destination, or the errno that it gives."""
+    """What a kernel said when it was asked for the route to a destination: the source address, or an errno."""
 
     source: str | None
     errno: str | None
@@ -72,7 +72,7 @@ class HostFacts:
         object.__setattr__(self, "broadcasts", frozenset(x.broadcast for x in self.addresses if x.broadcast))
 
     def has(self, ip: IPv4Address | IPv6Address | str, zone: str | None = None) -> bool:
-        """Is it an address of this host? All of 127.0.0.0/8 is, where the system has it so."""
+        """Is it an address of this host? On some systems all of 127.0.0.0/8 is."""
         ip = ip_address(ip) if isinstance(ip, str) else ip
         if ip.version == 4 and ip.is_loopback and BIND_LOOPBACK_NET.holds_for(self.system):
             return True

@@ -153,7 +153,7 @@ def select_vantages(
             names = {vantage.name for vantage in found}
             found += [x for x in inventory.vantages(text.removeprefix("group:")) if x.name not in names]
     if not found:
-        raise InvalidInputError("--from", "the group has no hosts")
+        raise InvalidInputError("--from", "names no vantage")
     check_unique(found)
     return with_pythons(found, pythons)
 

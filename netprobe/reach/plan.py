@@ -1,4 +1,8 @@
-"""Which cells there are: bind addresses x protocols x destinations x vantages. Pure."""
+"""Which cells there are: bind addresses x protocols x destinations x vantages. Pure.
+
+The plan is made whole before anything is asked: every vantage gets all its questions in one request, and cells come
+out in this order, whoever answers first.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,7 @@ def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddr
 def questions_of(
     listeners: Sequence[Listener], vantages: Sequence[str], host: HostFacts, to: Sequence[ScopedAddress] = ()
 ) -> Iterator[Question]:
-    """Every cell, in the order in which it is shown; more than anybody could read is refused."""
+    """Every cell, in the order in which cells are shown; more than anybody could read are refused."""
     numbers = count()
     for vantage in vantages:
         for listener in listeners:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "parse_settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,16 @@ class Settings:
     payload_size: int = 0
     options: ListenerOptions = field(default_factory=ListenerOptions)
     nonce: str | None = None
+
+
+def parse_settings(
+    addresses: Iterable[str], to: Iterable[str] = (), source: str | None = None, *, tcp: bool = True, udp: bool = True
+) -> Settings:
+    """The settings that come as text; the rest has its defaults. What is no address is an ``AddressError``."""
+    wanted: tuple[tuple[Protocol, bool], ...] = (("tcp", tcp), ("udp", udp))
+    return Settings(
+        binds=tuple(dict.fromkeys(ScopedAddress.parse(text) for text in addresses)),
+        protocols=tuple(protocol for protocol, is_wanted in wanted if is_wanted),
+        to=tuple(ScopedAddress.parse(text) for text in to),
+        source=None if source is None else ScopedAddress.parse(source),
+    )

@@ -29,7 +29,6 @@ __all__ = [
     "check_python",
     "check_unique",
     "parse_vantage",
-    "parse_vantages",
     "ssh_vantage",
     "with_pythons",
 ]
@@ -92,13 +91,6 @@ class Vantage:
     def command(self) -> str:
         """The Python as a line for the shell at the far side, which ssh hands its words to (ssh(1))."""
         return f"{shlex.quote(self.python)} {' '.join(bundle.ARGUMENTS)}"
-
-
-def parse_vantages(texts: Sequence[str]) -> tuple[Vantage, ...]:
-    """All of them; two of one name are refused."""
-    found = tuple(parse_vantage(text) for text in texts)
-    check_unique(found)
-    return found
 
 
 def parse_vantage(text: str) -> Vantage:

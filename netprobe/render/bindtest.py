@@ -1,6 +1,7 @@
-"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, a mark a cell.
+"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, a symbol a cell.
 
-Everything here reads fields of the cells and of the document; nothing is computed that is not about showing.
+It shows fields of the cells and of their summary, and works out nothing but how they fit on the screen. A column is
+dropped by no width: headings become letters with a legend, and where even those do not fit, cells become lines.
 """
 
 from __future__ import annotations
@@ -83,14 +84,14 @@ def _can_print(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Matrix:
-    """How wide, with which tick, and whether words stand in the place of symbols."""
+    """How wide, with which tick, and whether words replace the symbols."""
 
     width: int
     unicode: bool
     wide: bool
 
     def parts(self, cells: Sequence[Cell], summary: Summary | None) -> list[RenderableType]:
-        """Everything that is shown; where there are many vantages, their agreements in the place of the matrix."""
+        """Everything that is shown; where there are many vantages, their agreements replace the matrix."""
         many = summary is not None and summary.agreements
         return [*self.cells([] if many else cells), *self.summary(summary)]
 
@@ -132,11 +133,10 @@ class _Matrix:
         """One table; headings that are too wide become letters with a legend."""
         columns = _distinct(cells, across)
         rows = _distinct(cells, _destination_of)
-        contents = {
-            (row, column): self.content([c for c in cells if _destination_of(c) == row and across(c) == column])
-            for row in rows
-            for column in columns
-        }
+        grouped: dict[tuple[str, str], list[Cell]] = {}
+        for cell in cells:
+            grouped.setdefault((_destination_of(cell), across(cell)), []).append(cell)
+        contents = {(row, column): self.content(grouped.get((row, column), ())) for row in rows for column in columns}
         if across is _bind_of:
             title, corner = f"from {name}", "to \\ bound to"
         else:
@@ -163,7 +163,7 @@ class _Matrix:
     def listing(
         self, title: str, rows: Sequence[str], columns: Sequence[str], contents: dict[tuple[str, str], Text]
     ) -> list[RenderableType]:
-        """Where no table fits: an address a line, what it is about indented below it."""
+        """Where no table fits: each destination on a line, its cells indented below it."""
         lines: list[RenderableType] = [Text(title, style="bold")]
         for row in rows:
             lines.append(Text(f"to {row}"))
@@ -173,7 +173,7 @@ class _Matrix:
         return [*lines, Text()]
 
     def content(self, cells: Sequence[Cell]) -> Text:
-        """The marks of the protocols, once where they agree."""
+        """The protocols' marks, or one where they agree."""
         texts = [self.mark(cell) for cell in cells]
         if len({text.plain for text in texts}) <= 1:
             return texts[0] if texts else Text(_NOT_ASKED)
@@ -182,7 +182,7 @@ class _Matrix:
         return Text("/").join(texts)
 
     def mark(self, cell: Cell) -> Text:
-        """One cell: a letter that reads without colour, and ``!`` where it is not as expected."""
+        """One cell: a symbol that reads without colour, and ``!`` where it is not as expected."""
         text = cell.observed if self.wide else self.tick(cell.observed)
         if cell.differs:
             text += f"{_DIFFERS} (expected {cell.expected})" if self.wide else _DIFFERS
@@ -195,7 +195,7 @@ class _Matrix:
         mark = _MARKS[verdict]
         return mark if self.unicode or mark.isascii() else _ASCII_TICK
 
-    # What stands below it.
+    # Below the matrix.
 
     def legend(self, cells: Sequence[Cell]) -> list[RenderableType]:
         """The marks that occur."""
@@ -212,23 +212,23 @@ class _Matrix:
         return [Text(shown.plain.replace("\xa0", " "), style="dim")]
 
     def remarks(self, cells: Sequence[Cell]) -> list[RenderableType]:
-        """Each difference with its explanation, then answers that are right and yet remarkable."""
+        """Each difference with its explanation, then answers that are as expected and yet unusual."""
         found: dict[tuple[str, str], list[Cell]] = {}
         for cell in cells:
             if cell.differs:
-                said = f"expected {cell.expected}, observed {cell.observed}"
-                said += f": {cell.cause}" if cell.cause else ""
-                said += f". Why: {cell.difference}" if cell.difference else ""
+                text = f"expected {cell.expected}, observed {cell.observed}"
+                text += f": {cell.cause}" if cell.cause else ""
+                text += f". Why: {cell.difference}" if cell.difference else ""
             elif cell.observed == Verdict.REACHABLE and cell.cause:
                 asked = _destination_of(cell).partition("%")[0]
-                said = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
+                text = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
             else:
                 continue
-            found.setdefault((_DIFFERS if cell.differs else _REMARK, said), []).append(cell)
+            found.setdefault((_DIFFERS if cell.differs else _REMARK, text), []).append(cell)
         lines: list[RenderableType] = [Text()] if found else []
-        for (sign, said), same in sorted(found.items(), key=lambda item: item[0][0] != _DIFFERS):
+        for (sign, text), same in sorted(found.items(), key=lambda item: item[0][0] != _DIFFERS):
             style = "bold red" if sign == _DIFFERS else "bold"
-            lines.append(_folded(f"{sign} {_where(same)}: {said}", self.width, style, sign))
+            lines.append(_folded(f"{sign} {_where(same)}: {text}", self.width, style, sign))
         return lines
 
 
@@ -240,7 +240,7 @@ def _where(cells: Sequence[Cell]) -> str:
 
 
 def _listed(cells: Sequence[Cell], key: Callable[[Cell], str]) -> str:
-    """The first few different values, and how many more there are."""
+    """The first few distinct values, and how many more there are."""
     values = _distinct(cells, key)
     more = len(values) - _MOST_NAMES
     return ", ".join(values[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
@@ -258,7 +258,7 @@ def _folded(text: str, width: int, style: str = "", lead: str = "") -> Text:
 
 
 def _style_of(cell: Cell) -> str:
-    """Colour says again what the mark says."""
+    """Colour repeats what the symbol says."""
     if cell.differs:
         return "bold red"
     return "green" if cell.observed == Verdict.REACHABLE else "dim"

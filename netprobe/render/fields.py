@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from importlib import import_module
-from types import ModuleType
 from typing import Any, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from netprobe.text import escape
@@ -98,24 +96,14 @@ def leaf_names(*record_types: type) -> tuple[str, ...]:
 
 
 def _leaves(record_type: type) -> Iterator[str]:
-    hints = get_type_hints(record_type, localns=_Names(sys.modules[record_type.__module__]))
+    deferred = getattr(sys.modules[record_type.__module__], "deferred_types", dict)
+    hints = get_type_hints(record_type, localns=deferred())
     for field in fields(record_type):
         nested = _record_in(hints[field.name])
         if nested is None:
             yield key_of(field.name)
         else:
             yield from (f"{key_of(field.name)}.{leaf}" for leaf in leaf_names(nested))
-
-
-class _Names(dict[str, object]):
-    """A module's names, and those that its ``__lazy_types__`` says are elsewhere, which are loaded when asked for."""
-
-    def __init__(self, module: ModuleType) -> None:
-        super().__init__(vars(module))
-        self._elsewhere: dict[str, str] = getattr(module, "__lazy_types__", {})
-
-    def __missing__(self, name: str) -> object:
-        return getattr(import_module(self._elsewhere[name]), name)
 
 
 def _record_in(hint: object) -> type | None:

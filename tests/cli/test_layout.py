@@ -54,7 +54,7 @@ IMPURE = {"socket", "_socket", "select", "selectors", "asyncio", "time", "os", "
           "rich", "subprocess", "threading", "multiprocessing"}  # fmt: skip
 HOMONYMS = {
     "netprobe.outcome.failures": {"refused"},  # the id of a row
-    "netprobe.render.classification": {"refused"},  # what a parser did with a spelling
+    "netprobe.render.classify": {"refused"},  # what a parser did with a spelling
 }
 TOP_LEVEL = {"pyproject.toml", "README.md", "LICENSE", "netprobe", "tests", "man"}
 

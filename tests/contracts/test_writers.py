@@ -30,8 +30,8 @@ from tests.conftest import NETPROBE
 RECORD_TYPES = [
     "netprobe.address.classification.Classification",
     "netprobe.address.registry.SpecialBlock",
-    "netprobe.address.words.KindCount",
-    "netprobe.address.words.Word",
+    "netprobe.bulk.stream.KindCount",
+    "netprobe.address.predicates.Word",
     "netprobe.interfaces.records.Interface",
     "netprobe.reach.cells.Cell",
     "netprobe.reach.manual.Visit",

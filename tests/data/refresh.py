@@ -28,14 +28,14 @@ WORDS: dict[str, registry.Property] = {"True": True, "False": False, "N/A": "n/a
 LINE = 120  # characters
 
 
-def special_rows(folder: Path, version: int) -> tuple[registry.Row, ...]:
+def special_rows(folder: Path, version: int) -> tuple[registry.RegistryRow, ...]:
     """The rows of one special-purpose CSV file: a row of two blocks is two, footnote marks are taken off."""
     return tuple(
         _row(block, row) for row in _table(folder / SPECIAL[version]) for block in row["Address Block"].split(",")
     )
 
 
-def _row(block: str, row: dict[str, str]) -> registry.Row:
+def _row(block: str, row: dict[str, str]) -> registry.RegistryRow:
     source, destination, forwardable, reachable, reserved = (WORDS[_unmarked(row[column])] for column in PROPERTIES)
     name = row["Name"].strip('" ')
     return _unmarked(block), name, _rfcs(row["RFC"]), source, destination, forwardable, reachable, reserved
@@ -54,7 +54,7 @@ def _rfcs(cell: str) -> tuple[str, ...]:
     return tuple(f"RFC {number}" for number in re.findall(r"\[RFC(\d+)\]", cell))
 
 
-def changes(old: Sequence[registry.Row], new: Sequence[registry.Row]) -> Iterator[str]:
+def changes(old: Sequence[registry.RegistryRow], new: Sequence[registry.RegistryRow]) -> Iterator[str]:
     """What changed between two states of a table, a line a block or a field."""
     before, after = ({row[0]: row for row in rows} for rows in (old, new))
     yield from (f"- {cidr} {before[cidr][1]}" for cidr in before if cidr not in after)
@@ -67,12 +67,12 @@ def changes(old: Sequence[registry.Row], new: Sequence[registry.Row]) -> Iterato
                 yield f"~ {cidr} {field}: {was!r} is now {now!r}"
 
 
-def missing_kinds(rows: Sequence[registry.Row]) -> list[str]:
+def missing_kinds(rows: Sequence[registry.RegistryRow]) -> list[str]:
     """Blocks that ``kinds.py`` has no word for."""
     return [row[0] for row in rows if row[0] not in kinds.BLOCK_KINDS]
 
 
-def module_with(text: str, rows: dict[int, Sequence[registry.Row]], date: str) -> str:
+def module_with(text: str, rows: dict[int, Sequence[registry.RegistryRow]], date: str) -> str:
     """The text of ``registry.py`` with other rows and another date."""
     for version, table in rows.items():
         pattern = rf"(?ms)^(IPV{version}_ROWS: [^\n]* = \(\n).*?(^\)$)"
@@ -83,7 +83,7 @@ def module_with(text: str, rows: dict[int, Sequence[registry.Row]], date: str) -
     return re.sub(r'(?m)^PAGE_DATE = "[^"]*"', f'PAGE_DATE = "{date}"', text)
 
 
-def _source(row: registry.Row) -> str:
+def _source(row: registry.RegistryRow) -> str:
     """A row as the formatter writes it."""
     cells = [_quoted(cell) for cell in row]
     line = f"    ({', '.join(cells)}),\n"

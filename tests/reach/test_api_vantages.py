@@ -19,6 +19,6 @@ def test_a_run_without_any_vantage_that_works_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("vantages", [["telnet:x"], ["ssh:-oProxyCommand=x"], ["a=exec:env", "a=exec:true"]])
-def test_what_is_no_vantage_is_refused(vantages: list[str]) -> None:
+def test_what_is_not_a_vantage_is_refused(vantages: list[str]) -> None:
     with pytest.raises(netprobe.InvalidInputError):
         netprobe.bindtest(["127.0.0.1"], vantages=vantages)

@@ -66,14 +66,14 @@ def test_a_port_in_use_is_named(netprobe: Run) -> None:
     assert {cell["errno"] for cell in results(ran)} == {"EADDRINUSE"}
 
 
-def test_an_address_that_is_not_here_is_told_with_those_that_are(netprobe: Run) -> None:
+def test_an_address_that_this_host_lacks_is_refused_with_those_it_has(netprobe: Run) -> None:
     ran = netprobe("bindtest", "--addr", "198.51.100.77")
     assert ran.status == 3
     assert "no interface of this host has that address" in ran.stderr
     assert "127.0.0.1" in ran.stderr.partition("hint:")[2]
 
 
-def test_a_right_is_needed_below_1024() -> None:
+def test_a_port_below_1024_needs_a_privilege() -> None:
     command = [str(NETPROBE), "bindtest", "--addr", "127.0.0.1", "--port", "7", "--tcp"]
     if os.geteuid() == 0:
         command = ["setpriv", "--bounding-set=-net_bind_service", *command]
@@ -102,7 +102,7 @@ def test_wrong_usage_is_status_2(netprobe: Run, arguments: tuple[str, ...], word
     assert words in ran.stderr
 
 
-def test_an_answer_from_another_address_is_reached_and_said(netprobe: Run) -> None:
+def test_an_answer_from_another_address_is_reachable_with_a_remark(netprobe: Run) -> None:
     ran = netprobe("bindtest", "--addr", "0.0.0.0", "--to", "127.0.0.2", "--udp", "--json")
     cell = next(cell for cell in results(ran) if cell["destination"] == "127.0.0.2")
     assert cell["observed"] == "reachable"
@@ -184,7 +184,7 @@ def test_wide_has_words() -> None:
     assert "✓" not in ran.stdout
 
 
-def in_the_dark(command: str) -> subprocess.Popen[str]:
+def in_a_namespace(command: str) -> subprocess.Popen[str]:
     """netprobe in a network namespace of its own, prepared by the shell ``command`` before it."""
     needs("ip")
     argv = ["unshare", "-rn", "bash", "-c", f"{command}", str(NETPROBE)]
@@ -198,7 +198,7 @@ def alone() -> Callable[[str], Ran]:
     """Run a script in a namespace with nothing but ``lo`` (down at first); ``$0`` is netprobe."""
 
     def run(script: str) -> Ran:
-        process = in_the_dark(script)
+        process = in_a_namespace(script)
         try:
             out, err = process.communicate(timeout=60)
         except subprocess.TimeoutExpired:
@@ -244,7 +244,7 @@ def test_few_descriptors(alone: Callable[[str], Ran]) -> None:
 
 
 @pytest.mark.lab
-def test_an_address_that_vanishes_in_mid_run_is_said(alone: Callable[[str], Ran]) -> None:
+def test_an_address_that_vanishes_during_the_run_is_reported(alone: Callable[[str], Ran]) -> None:
     """The listener is held up by a silent cell; meanwhile its address goes."""
     script = (
         "ip link set lo up; ip link add d0 type veth peer name d1; ip addr add 10.9.0.1/24 dev d0;"
@@ -267,7 +267,7 @@ def test_ctrl_c_gives_what_is_known_and_leaves_nothing() -> None:
         "ip link set d1 up; ip link set d0 up;"
         "exec $0 bindtest --addr 0.0.0.0 --to 10.9.0.99 --tcp --timeout 30 --format ndjson"
     )
-    process = in_the_dark(script)
+    process = in_a_namespace(script)
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     if not first:
@@ -320,7 +320,7 @@ def test_two_machines_without_a_login() -> None:
         listening.communicate()
 
 
-def test_keep_reports_everybody_who_comes() -> None:
+def test_keep_reports_every_connection() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

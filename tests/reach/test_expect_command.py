@@ -48,7 +48,7 @@ def test_a_changed_cell_is_status_1_with_the_diff_also_when_quiet(
     assert changes(ran.stdout) == [{"where": CHANGED, "expected": "no-answer", "observed": "reachable"}]
 
 
-BY_HAND = """
+HANDWRITTEN = """
 groups = {{ web = ["web*"] }}
 [[cell]]
 destination = "127.0.0.1"
@@ -63,9 +63,9 @@ observed = ["refused", "reachable"]
     ("who", "first", "status"),
     [("group:web", "reachable", 0), ("*", "reachable", 0), ("web2", "refused", 1), ("group:web", "refused", 1)],
 )
-def test_a_short_file_by_hand(netprobe: Run, tmp_path: Path, who: str, first: str, status: int) -> None:
+def test_a_short_handwritten_file(netprobe: Run, tmp_path: Path, who: str, first: str, status: int) -> None:
     file = tmp_path / "wanted.toml"
-    file.write_text(BY_HAND.format(who=who, first=first), "utf-8")
+    file.write_text(HANDWRITTEN.format(who=who, first=first), "utf-8")
     ran = netprobe(*PLAN, "--expect", str(file))
     assert ran.status == status
     assert {x["where"].rpartition(" ")[2] for x in changes(ran.stdout)} == (
@@ -103,14 +103,14 @@ def test_a_file_that_is_wrong_is_status_2_before_anything_runs(
 
 
 @pytest.mark.parametrize("where", ["nowhere/matrix.toml", "."])
-def test_where_nothing_can_be_saved_is_said_before_the_run(netprobe: Run, tmp_path: Path, where: str) -> None:
+def test_a_file_that_cannot_be_saved_is_refused_before_the_run(netprobe: Run, tmp_path: Path, where: str) -> None:
     ran = netprobe(*PLAN, "--save", str(tmp_path / where))
     assert ran.status == 3
     assert json.loads(ran.stdout)["results"] == []
 
 
 @pytest.mark.parametrize("option", ["--svg", "--html"])
-def test_a_picture_that_cannot_be_written_is_told_by_name(option: str, netprobe: Run, tmp_path: Path) -> None:
+def test_a_picture_that_cannot_be_written_is_refused_by_name(option: str, netprobe: Run, tmp_path: Path) -> None:
     ran = netprobe(*PLAN, option, str(tmp_path / "nowhere" / "picture"))
     assert (ran.status, json.loads(ran.stdout)["results"]) == (3, [])
     assert "its directory does not exist" in ran.stderr
@@ -121,11 +121,11 @@ def test_a_picture_that_cannot_be_written_is_told_by_name(option: str, netprobe:
 
 
 @pytest.mark.parametrize("option", ["--save", "--expect", "--inventory", "--svg", "--html"])
-@pytest.mark.parametrize("by_hand", [("--listen-only",), ("--connect", "127.0.0.1:9", "--nonce", "00")])
-def test_a_run_by_hand_has_no_matrix_to_save_or_compare(
-    option: str, by_hand: tuple[str, ...], tmp_path: Path, netprobe: Run
+@pytest.mark.parametrize("manual", [("--listen-only",), ("--connect", "127.0.0.1:9", "--nonce", "00")])
+def test_a_manual_run_has_no_matrix_to_save_or_compare(
+    option: str, manual: tuple[str, ...], tmp_path: Path, netprobe: Run
 ) -> None:
-    ran = netprobe("bindtest", *by_hand, option, str(tmp_path / "file.toml"))
+    ran = netprobe("bindtest", *manual, option, str(tmp_path / "file.toml"))
     assert (ran.status, ran.stdout) == (2, "")
     assert ran.stderr.startswith(f"netprobe: {option}: is for a whole run")
 

@@ -41,7 +41,7 @@ def test_what_is_saved_is_read_back_whatever_a_vantage_is_called(name: str, as_j
     assert expectations.changes(run) == ()
 
 
-def test_a_changed_a_new_and_a_missing_cell_are_told() -> None:
+def test_a_changed_a_new_and_a_missing_cell_are_reported() -> None:
     expectations = parse_expectations(dump_expectations(cells(web1="reachable", web2="reachable")), "f")
     changes = expectations.changes(cells(web1="no_answer", web3="reachable"))
     assert [(x.expected, x.observed) for x in changes] == [
@@ -54,7 +54,7 @@ def test_a_changed_a_new_and_a_missing_cell_are_told() -> None:
     )
 
 
-BY_HAND = """
+HANDWRITTEN = """
 [groups]
 web = ["web1", "web2"]
 [[cell]]
@@ -66,8 +66,8 @@ observed = ["refused", "no-answer"]
 """
 
 
-def test_a_file_by_hand_has_stars_groups_and_a_first_row_that_decides() -> None:
-    expectations = parse_expectations(BY_HAND, "f")
+def test_a_handwritten_file_has_stars_groups_and_a_first_row_that_decides() -> None:
+    expectations = parse_expectations(HANDWRITTEN, "f")
     assert expectations.changes(cells(web1="reachable", web2="reachable", db="refused", x="no_answer")) == ()
     assert [x.observed for x in expectations.changes(cells(web2="refused", db="reachable"))] == ["refused", "reachable"]
 

@@ -38,14 +38,16 @@ def test_a_probe_that_arrived_blames_the_path_back() -> None:
 
 
 def test_an_offender_is_named() -> None:
-    seen = Context(Answer(0, "error", "connect", icmp=QueuedError("icmp", 3, 13, "192.168.0.254", "EHOSTUNREACH", 113)))
+    context = Context(
+        Answer(0, "error", "connect", icmp=QueuedError("icmp", 3, 13, "192.168.0.254", "EHOSTUNREACH", 113))
+    )
     for expected in (Verdict.REACHABLE, Verdict.REFUSED):
-        assert "192.168.0.254" in said(expected, Verdict.REJECTED, seen)
-    assert "192.168.0.254" in said(Verdict.REACHABLE, Verdict.UNREACHABLE, seen)
+        assert "192.168.0.254" in said(expected, Verdict.REJECTED, context)
+    assert "192.168.0.254" in said(Verdict.REACHABLE, Verdict.UNREACHABLE, context)
     assert "own firewall" in said(Verdict.REACHABLE, Verdict.REJECTED)
 
 
-def test_what_changed_in_mid_run_comes_first() -> None:
+def test_what_changed_during_the_run_comes_first() -> None:
     changed = ("192.168.0.1 vanished from this host during the run",)
     assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(changes=changed)) == changed[0]
 

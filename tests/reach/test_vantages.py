@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from netprobe.errors import InvalidInputError
 from netprobe.prober import bundle
-from netprobe.reach.vantages import parse_vantage, parse_vantages, with_pythons
+from netprobe.reach.inventory import select_vantages
+from netprobe.reach.vantages import parse_vantage
 
 SHELL = " ".join(["python3", *bundle.ARGUMENTS])
 
@@ -95,22 +96,22 @@ def test_nothing_behind_the_colon_becomes_an_option(kind: str, rest: str) -> Non
 
 
 def test_the_python_over_there_is_quoted_for_its_shell() -> None:
-    (vantage,) = with_pythons(parse_vantages(["w=ssh:web1"]), ["/opt/my python;rm/bin/python3"])
+    (vantage,) = select_vantages(["w=ssh:web1"], ["/opt/my python;rm/bin/python3"])
     assert shlex.split(vantage.argv[-1])[:3] == ["/opt/my python;rm/bin/python3", "-I", "-c"]
     assert vantage.argv[-1].endswith(" ".join(bundle.ARGUMENTS))
 
 
 def test_a_python_is_for_all_or_for_one() -> None:
-    a, b = with_pythons(parse_vantages(["a=docker:a", "b=docker:b"]), ["/usr/bin/python3.11", "b=/opt/b"])
+    a, b = select_vantages(["a=docker:a", "b=docker:b"], ["/usr/bin/python3.11", "b=/opt/b"])
     assert (a.python, b.python) == ("/usr/bin/python3.11", "/opt/b")
 
 
 @pytest.mark.parametrize("path", ["-c", "", "c=/opt/x", "/opt/\x1b[m"])
 def test_a_python_that_is_none_is_refused(path: str) -> None:
     with pytest.raises(InvalidInputError):
-        with_pythons(parse_vantages(["a=docker:a"]), [path])
+        select_vantages(["a=docker:a"], [path])
 
 
 def test_two_columns_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="two vantages"):
-        parse_vantages(["ssh:web1", "ssh:web1"])
+        select_vantages(["ssh:web1", "ssh:web1"])

@@ -12,7 +12,7 @@ import queue
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -21,16 +21,15 @@ from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
-from netprobe.reach.expectations import Change, dump_expectations, parse_expectations
+from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
 from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
 from netprobe.reach.responder import Arrival
-from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
-from netprobe.reach.settings import Settings
+from netprobe.reach.settings import Settings, parse_settings
 from netprobe.reach.summary import Summary, summarize
 from netprobe.reach.vantages import LOCAL, Vantage
 from netprobe.render.fields import escaped
@@ -123,16 +122,12 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
     """The whole test on this host."""
     report = _Report(output, options)
     with report.document as document, ExitStack() as stack:
-        expectations = None
-        if options.expect:
-            expectations = parse_expectations(read_text(Path(options.expect)), options.expect)
-        for file in (options.save, options.svg, options.html):
-            if file:
-                check_writable(Path(file))
+        expectations = _expectations(options)
         inventory = read_inventory(Path(options.inventory)) if options.inventory else None
         vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
+        sessions = _sessions(output, options, vantages, stack)
         strangers = _Strangers(output)
-        test = stack.enter_context(Bindtest(_settings(options), _sessions(output, options, vantages, stack), strangers))
+        test = stack.enter_context(Bindtest(_settings(options), sessions, strangers))
         strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
@@ -147,17 +142,13 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
             progress.clear()
             _report_vantages(output, document, test)
             report.finish()
-            for file, undone in ((options.save, "written"), (options.expect, "compared")):
-                if file:
-                    output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
+            report.say_what_is_undone()
             raise
         progress.clear()
         _report_vantages(output, document, test)
         groups = inventory.all_members() if inventory else {}
         report.finish(expectations.changes(report.cells, groups) if expectations else None)
-        if options.save:
-            path = Path(options.save)
-            write_text(path, dump_expectations(report.cells, as_json=path.suffix == ".json"))
+        report.save()
         if options.keep:
             document.finish()
             open_ones = ", ".join(f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open)
@@ -166,17 +157,24 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
     return document.status
 
 
+def _expectations(options: BindtestOptions) -> Expectations | None:
+    """What ``--expect`` names. A file that cannot be read, or written later, is refused before anything is asked."""
+    found = parse_expectations(read_text(Path(options.expect)), options.expect) if options.expect else None
+    for file in (options.save, options.svg, options.html):
+        if file:
+            check_writable(Path(file))
+    return found
+
+
 def _settings(options: BindtestOptions) -> Settings:
-    """The options as what the engine takes."""
-    both = options.tcp == options.udp
-    return Settings(
-        binds=tuple(dict.fromkeys(ScopedAddress.parse(text) for text in options.addr)),
-        protocols=("tcp", "udp") if both else ("tcp",) if options.tcp else ("udp",),
-        to=tuple(ScopedAddress.parse(text) for text in options.to),
-        source=ScopedAddress.parse(options.source) if options.source else None,
+    """The options as what the engine takes; neither ``--tcp`` nor ``--udp`` means both."""
+    tcp, udp = options.tcp or not options.udp, options.udp or not options.tcp
+    return replace(
+        parse_settings(options.addr, options.to, options.source, tcp=tcp, udp=udp),
         timeout=options.timeout,
         patience=options.patience,
         payload_size=options.payload,
+        nonce=options.nonce,
         options=ListenerOptions(
             port=options.port,
             v6only=options.v6only,
@@ -184,7 +182,6 @@ def _settings(options: BindtestOptions) -> Settings:
             reuse_port=options.reuse_port,
             freebind=options.freebind,
         ),
-        nonce=options.nonce,
     )
 
 
@@ -269,6 +266,18 @@ class _Report:
                 self._output.always_say(line)
         if changes:
             document.answer(Exit.NO)
+
+    def save(self) -> None:
+        """The matrix as an expectation, where ``--save`` asks for it."""
+        if self._options.save:
+            path = Path(self._options.save)
+            write_text(path, dump_expectations(self.cells, as_json=path.suffix == ".json"))
+
+    def say_what_is_undone(self) -> None:
+        """After Ctrl-C: a file saved before stays as it was."""
+        for file, undone in ((self._options.save, "written"), (self._options.expect, "compared")):
+            if file:
+                self._output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
 
     def _print(self, cells: Sequence[Cell], terminal: Terminal) -> None:
         """The table format."""

@@ -25,35 +25,32 @@ __all__ = ["classify"]
     ]
 )
 @click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
-@option("--prefix", type=click.IntRange(0, 128), metavar="BITS", help="Prefix of addresses that come without one.")
+@option("--prefix", type=click.IntRange(0, 128), metavar="BITS", help="Prefix of addresses given without one.")
 @option("--here", is_flag=True, help="Also say where this host's kernel finds the address: own, on-link, routed.")
-@option("--bits", is_flag=True, help="Also show the bits, the network's apart from the host's.")
-@option("--nat64", multiple=True, metavar="PREFIX", help="A translation prefix of your network (RFC 6052).")
-@option("--lenient", is_flag=True, help="Take every spelling that inet_aton takes: 127.1, 0x7f.1, 010.1.1.1.")
-@option("--is", metavar="KIND", help="Exit status 0 if all are of that kind, 1 if one is not.")
+@option("--bits", is_flag=True, help="Also show the bits, network and host part separated.")
+@option("--nat64", multiple=True, metavar="PREFIX", help="A NAT64 prefix of your network (RFC 6052).")
+@option("--lenient", is_flag=True, help="Accept every spelling that inet_aton does: 127.1, 0x7f.1, 010.1.1.1.")
+@option("--is", metavar="KIND", help="Exit status 0 if all are of this kind, 1 if any is not.")
 @option("--only", multiple=True, metavar="KIND", help="Print only these kinds.")
 @option("--not", multiple=True, metavar="KIND", help="Leave these kinds out.")
-@option("--count", is_flag=True, help="How many of each kind.")
-@option("--file", type=click.Path(dir_okay=False), metavar="FILE", help="Read addresses from FILE, one a line.")
+@option("--count", is_flag=True, help="Count addresses by kind.")
+@option("--file", type=click.Path(dir_okay=False), metavar="FILE", help="Read addresses from FILE, one per line.")
 @option("--field", type=click.IntRange(1), metavar="N", help="The address is the N-th field of a line.")
 @option("--delimiter", metavar="D", help="What separates fields.  [default: white space]")
-@option("--processes", type=click.IntRange(1, 64), metavar="N", help="For streams.  [default: one a core, if large]")
-@option("--registry", is_flag=True, help="Print IANA's special-purpose blocks, with the date of the page.")
+@option(
+    "--processes",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Workers for a stream.  [default: one per core, if large]",
+)
+@option("--registry", is_flag=True, help="Print IANA's special-purpose blocks and their date.")
 @option("--kinds", is_flag=True, help="Print the kinds and what they mean.")
 @output_options
-def classify(output: Output, addresses: tuple[str, ...], **options: Any) -> Exit:
+def classify(output: Output, **given: Any) -> Exit:
     """Say what each ADDRESS is: class, kind, special block, role, network.
 
     ADDRESS is an address, address/prefix, address/netmask, a range a-b, a reverse name, or - for standard input.
     """
-    from netprobe.commands.classify import run as classify_run
+    from netprobe.commands.classify.run import ClassifyOptions, run
 
-    if options["registry"]:
-        return classify_run.registry(output)
-    if options["kinds"]:
-        return classify_run.kinds(output)
-    if options["file"] or "-" in addresses:
-        from netprobe.commands.classify.stream import stream
-
-        return stream(output, addresses, options)
-    return classify_run.arguments(output, addresses, options)
+    return run(output, ClassifyOptions(asked=given.pop("is"), excluded=given.pop("not"), **given))

@@ -1,173 +1,180 @@
-"""``netprobe classify`` of arguments: one record each, as a card, a line or JSON."""
+"""``netprobe classify``: its options turned into calls, the records into a document."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from netprobe.address.classification import Classification
-from netprobe.address.classification import classify as classified
-from netprobe.address.prefix import comes_alone
-from netprobe.errors import AddressError, Exit, InvalidInputError
-from netprobe.render.view import Column, View
+from netprobe.address.classifier import classify
+from netprobe.address.reader import takes_prefix
+from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
+from netprobe.render.classify import plain_lines, print_classifications
+from netprobe.render.view import View
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
-    from netprobe.render.terminal import Terminal
 
-__all__ = ["arguments", "kinds", "question_of", "registry"]
-
-PLAIN = ("input", "kind", "block.cidr")  # and the sentence
+__all__ = ["ClassifyOptions", "run"]
 
 
-def arguments(output: Output, addresses: Sequence[str], options: Mapping[str, Any]) -> Exit:
-    """Classify every argument; a bad one is told and the rest is answered."""
-    if not addresses:
+@dataclass(frozen=True, slots=True)
+class ClassifyOptions:
+    """The command line of ``netprobe classify``; a field has its option's name, but ``asked`` is ``--is``
+    and ``excluded`` is ``--not``.
+
+    ``field`` counts from 1, ``processes`` None leaves the number to netprobe.
+    """
+
+    addresses: tuple[str, ...]
+    prefix: int | None
+    here: bool
+    bits: bool
+    nat64: tuple[str, ...]
+    lenient: bool
+    asked: str | None
+    only: tuple[str, ...]
+    excluded: tuple[str, ...]
+    count: bool
+    file: str | None
+    field: int | None
+    delimiter: str | None
+    processes: int | None
+    registry: bool
+    kinds: bool
+
+    @property
+    def is_stream(self) -> bool:
+        """Are the addresses lines of a file or of standard input?"""
+        return self.file is not None or "-" in self.addresses
+
+
+def run(output: Output, options: ClassifyOptions) -> Exit:
+    """Print a table, or classify the addresses of a stream or of the command line."""
+    if options.registry or options.kinds:
+        from netprobe.commands.classify import tables
+
+        return tables.registry(output) if options.registry else tables.kinds(output)
+    if not (options.addresses or options.is_stream):
         raise click.UsageError("no address", click.get_current_context())
-    question_of(options)
-    relate = _relation() if options["here"] else None
-    silent = bool(options["is"]) and (output.quiet or output.for_people)
-    view = View(plain=_plain, table=partial(_print_cards, bits=options["bits"]))
-    with output.document("classify", Classification, view) as document:
-        found = [f for f in (_one(text, options, document) for text in addresses) if f is not None]
-        if options["count"]:
-            raise InvalidInputError("--count", "counts a stream", "use it with - or --file")
-        for record in found:
-            if _stays(record, options) and not silent:
-                document.add(_with_here(record, relate))
-            if options["is"]:
-                _answer(record, options["is"], output, document)
-    return document.status
-
-
-def question_of(options: Mapping[str, Any]) -> None:
-    """Check the words of ``--is``, ``--only`` and ``--not``. Raises InvalidInputError."""
-    words = [*options["only"], *options["not"], *([options["is"]] if options["is"] else [])]
+    words = (*options.only, *options.excluded, *((options.asked,) if options.asked else ()))
     if words:
-        from netprobe.address.predicates import check_predicate
+        from netprobe.address.predicates import check_predicates
 
-        for word in words:
-            check_predicate(word)
-
-
-def _one(text: str, options: Mapping[str, Any], document: Document[Classification]) -> Classification | None:
-    try:
-        prefix = options["prefix"] if comes_alone(text) else None
-        return classified(text, prefix, options["nat64"], options["lenient"])
-    except AddressError as error:
-        document.error(error)
-        return None
+        check_predicates(words)
+    return _stream(output, options) if options.is_stream else _arguments(output, options)
 
 
-def _stays(record: Classification, options: Mapping[str, Any]) -> bool:
-    if not options["only"] and not options["not"]:
-        return True
-    from netprobe.address.predicates import matches
-
-    stays = not options["only"] or any(matches(record, word) for word in options["only"])
-    return stays and not any(matches(record, word) for word in options["not"])
-
-
-def _answer(record: Classification, word: str, output: Output, document: Document[Classification]) -> None:
-    from netprobe.address.predicates import matches
-
-    yes = matches(record, word)
-    document.answer(Exit.OK if yes else Exit.NO)
-    if not output.quiet:
-        document.note(f"{record.input}\t{'yes' if yes else 'no'}\t{record.kind}")
+def _arguments(output: Output, options: ClassifyOptions) -> Exit:
+    """Classify every argument; a bad one is an error and the rest is answered."""
+    only_answers = options.asked is not None and (output.quiet or output.for_people)
+    locate = _locator() if options.here else None
+    view = View(plain=plain_lines, table=partial(print_classifications, bits=options.bits))
+    with output.document("classify", Classification, view) as document:
+        found = list(_classified(options, document))
+        if options.count:
+            raise InvalidInputError("--count", "counts a stream", "use it with - or --file")
+        for record in _filtered(found, options) if not only_answers else ():
+            document.add(locate(record) if locate else record)
+        if options.asked is not None:
+            _answer(found, options.asked, document, quiet=output.quiet)
+    return document.status
 
 
-def _relation() -> Callable[[Classification], Any]:
-    """The function that places an address for this host; what the host has is asked once, its way to each address."""
-    from netprobe import api
-    from netprobe.address.here import HostRoute, LinkAddress, seen_from
-    from netprobe.interfaces import route_to
-
-    links = api.local_interfaces()
-    held = [LinkAddress(a.address, a.prefix or 0, i.name) for i in links for a in i.addresses if a.prefix is not None]
-    routes = [HostRoute(r.version, r.gateway, i.name) for i in links for r in i.default_routes]
-    zones = {name: i.name for i in links for name in (i.name, str(i.index))}
-
-    def relate(record: Classification) -> Any:
-        interface = zones.get(record.zone) if record.zone else None
-        near = [entry for entry in held if interface in (None, entry.interface)]
-
-        def look_up() -> HostRoute | None:
-            way = route_to(record.address, interface)
-            return way and HostRoute(record.version, way.gateway, way.interface, way.own)
-
+def _classified(options: ClassifyOptions, document: Document[Classification]) -> Iterator[Classification]:
+    for text in options.addresses:
         try:
-            return seen_from(record.version, record.integer, near, routes, look_up)
-        except OSError:  # no netlink here
-            return seen_from(record.version, record.integer, near, routes)
-
-    return relate
+            yield classify(text, options.prefix if takes_prefix(text) else None, options.nat64, options.lenient)
+        except AddressError as error:
+            document.error(error)
 
 
-def _with_here(record: Classification, relate: Callable[[Classification], Any] | None) -> Classification:
-    if relate is None:
-        return record
-    from dataclasses import replace
+def _filtered(found: Sequence[Classification], options: ClassifyOptions) -> Iterable[Classification]:
+    if not options.only and not options.excluded:
+        return found
+    from netprobe.address.predicates import Filter
 
-    return replace(record, here=relate(record))
-
-
-def _plain(record: Classification) -> str:
-    from netprobe.render.classification import here_words, whole_words
-    from netprobe.render.fields import plain_line
-
-    said = [record.summary, whole_words(record), record.verdict and f"beware: {record.verdict}"]
-    lines = [f"{plain_line(record, PLAIN)}\t{'; '.join(filter(None, said))}"]
-    if record.here is not None:
-        lines[0] += f"\t{here_words(record.here)}"
-    if record.range is not None and len(record.range.pieces) > 1:
-        lines += [f"{piece.first}-{piece.last}\t{piece.kind}\t{piece.block or '-'}" for piece in record.range.pieces]
-    return "\n".join(lines)
+    return filter(Filter(options.only, options.excluded).keeps, found)
 
 
-def _print_cards(records: Sequence[Classification], terminal: Terminal, bits: bool) -> None:
-    from netprobe.render.classification import print_classifications
+def _locator() -> Callable[[Classification], Classification]:
+    from netprobe import api
 
-    print_classifications(records, terminal, bits)
+    return api.locator()
 
 
-def registry(output: Output) -> Exit:
-    """Every row of both registries."""
-    from netprobe.address.registry import PAGE_DATE, SpecialBlock, special_blocks
-    from netprobe.commands.classify.head import RegistryHead
+def _answer(found: Iterable[Classification], word: str, document: Document[Classification], *, quiet: bool) -> None:
+    """Yes or no for each address; one no makes the exit status."""
+    from netprobe.address.predicates import matches
 
-    columns = (
-        Column("cidr", "block", whole=True),
-        Column("name", "name"),
-        Column("rfc", "RFC", 3),
-        Column("source", "source", 2),
-        Column("destination", "dest", 2),
-        Column("forwardable", "fwd", 2),
-        Column("globally_reachable", "global", 1),
-        Column("reserved_by_protocol", "reserved", 2),
+    for record in found:
+        yes = matches(record, word)
+        document.answer(Exit.OK if yes else Exit.NO)
+        if not quiet:
+            document.note(f"{record.input}\t{'yes' if yes else 'no'}\t{record.kind}")
+
+
+def _stream(output: Output, options: ClassifyOptions) -> Exit:
+    """Classify every line of standard input or of a file; a bad line is an error and the rest goes on."""
+    from netprobe.address.predicates import Filter
+    from netprobe.bulk.filters import Plan
+    from netprobe.bulk.stream import KindCount, label_stream, record_stream
+    from netprobe.render.classify import StreamWriter, count_line, print_histogram
+
+    plan = Plan(
+        field=options.field,
+        delimiter=options.delimiter,
+        asked=options.asked,
+        filter=Filter(options.only, options.excluded),
+        counting=options.count,
+        lenient=options.lenient,
+        nat64=options.nat64,
+        prefix=options.prefix,
     )
-    with output.document("classify registry", SpecialBlock, View(columns)) as document:
-        document.head = RegistryHead(PAGE_DATE)
-        output.say(f"IANA special-purpose address registries, pages of {PAGE_DATE}")
-        for version in (4, 6):
-            for block in special_blocks(version):
-                document.add(block)
-    return document.status
+    if not output.for_people and not plan.counting:
+        with (
+            _source(output, options) as source,
+            output.document("classify", Classification) as records,
+            output.progress() as progress,
+        ):
+            totals = record_stream(source, plan, records.add, StreamWriter(records, progress, output.terminal))
+            records.answer(Exit.OK if totals.yes else Exit.NO)
+        return records.status
+    command = "classify count" if plan.counting else "classify"
+    with (
+        _source(output, options) as source,
+        output.document(command, KindCount, View(plain=count_line, table=print_histogram)) as counts,
+    ):
+        with output.progress() as progress:
+            writer = StreamWriter(counts, progress, output.terminal)
+            totals = label_stream(source, plan, options.processes, writer)
+        counts.answer(Exit.OK if totals.yes else Exit.NO)
+        for count in totals.counts:
+            counts.add(count)
+    return counts.status
 
 
-def kinds(output: Output) -> Exit:
-    """The closed list of kinds, and the further words that --is, --only and --not take."""
-    from netprobe.address.kinds import KINDS
-    from netprobe.address.predicates import PREDICATES
-    from netprobe.address.words import Word
-
-    columns = (Column("word", "word", whole=True), Column("sort", "sort", 1), Column("meaning", "meaning"))
-    with output.document("classify kinds", Word, View(columns)) as document:
-        for word, meaning in KINDS.items():
-            document.add(Word(word, "kind", meaning))
-        for word, (meaning, _) in PREDICATES.items():
-            document.add(Word(word, "predicate", meaning))
-    return document.status
+def _source(output: Output, options: ClassifyOptions) -> IO[bytes]:
+    """The file or standard input, opened; first what a stream cannot take is refused."""
+    if len(options.addresses) > (0 if options.file else 1):
+        raise InvalidInputError("a stream and addresses", "one or the other", "put the addresses into the stream")
+    for name, given in (("--here", options.here), ("--bits", options.bits)):
+        if given:
+            raise InvalidInputError(name, "is for addresses, not for streams", "name the addresses as arguments")
+    if options.delimiter is not None and options.field is None:
+        raise InvalidInputError("--delimiter", "needs --field", "--field 1 is the first one")
+    if options.delimiter == "":
+        raise InvalidInputError("--delimiter", "is empty")
+    if options.file:
+        try:
+            return open(options.file, "rb")  # noqa: PTH123 (loading pathlib takes as long as 15,000 lines)
+        except OSError as error:
+            raise CannotRunError(options.file, error.strerror or str(error)) from error
+    if output.terminal.stdin_tty:
+        raise InvalidInputError("-", "standard input is a terminal", "netprobe classify - < FILE, or --file FILE")
+    return open(sys.stdin.fileno(), "rb", closefd=False)

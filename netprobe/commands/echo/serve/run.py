@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from netprobe.bulk.workers import available_cores
 from netprobe.echo.server.bind import BindSettings
 from netprobe.echo.server.busy_poll import window_s
 from netprobe.echo.server.event_sink import EventSink
@@ -12,7 +13,6 @@ from netprobe.echo.server.events import EVENT_TYPES
 from netprobe.echo.server.loop import ServerSettings
 from netprobe.echo.server.workers import serve
 from netprobe.errors import Exit
-from netprobe.parallel import available_cores
 from netprobe.render.server_log import event_line
 from netprobe.render.view import View
 

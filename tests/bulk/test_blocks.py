@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netprobe.commands.classify import blocks as classify_blocks
-from netprobe.commands.classify.blocks import FileParts, blocks_of, file_parts, size_of
+from netprobe.bulk import blocks as bulk_blocks
+from netprobe.bulk.blocks import FileParts, blocks_of, file_parts, size_of
 from tests.conftest import NETPROBE, Run, run_process
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "pread"), reason="pread(2) is not there")
@@ -30,7 +30,7 @@ def test_each_line_is_in_one_part(lines: list[bytes], ends_with_feed: bool, size
         os.write(descriptor, b"\n" * skipped + text)
         parts = FileParts(descriptor, skipped, skipped + len(text))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(classify_blocks, "BLOCK_SIZE", size)
+            patch.setattr(bulk_blocks, "BLOCK_SIZE", size)
             found = [parts.lines(part) for part in range(parts.number)]
     finally:
         os.close(descriptor)

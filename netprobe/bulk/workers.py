@@ -1,8 +1,6 @@
 """A function over blocks in several processes: order kept, memory bounded, nobody left behind.
 
-``in_order`` hands blocks out and takes results back: each worker is a fork with a pipe in each direction and one block
-at a time. ``in_turn`` is for blocks that every worker can fetch by itself and results that it can write by itself:
-only their order is agreed upon. A worker ends when its pipe closes, so none outlives this process, however it ends.
+WHY
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import Any, TypeVar
 
 from netprobe.errors import CannotRunError
 
-__all__ = ["available_cores", "in_order", "in_turn"]
+__all__ = ["available_cores", "deliver_in_turn", "map_in_order"]
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -40,7 +38,7 @@ def _never() -> bool:
     return False
 
 
-def in_order(
+def map_in_order(
     function: Callable[[T], R], blocks: Iterable[T], processes: int, pausing: Callable[[], bool] = _never
 ) -> Iterator[R]:
     """``function`` of each block, in the order of the blocks; one process means this one.
@@ -71,7 +69,7 @@ def in_order(
             worker.end()
 
 
-def in_turn(
+def deliver_in_turn(
     parts: int, processes: int, prepare: Callable[[int], P], deliver: Callable[[P, int], tuple[R, int]]
 ) -> Iterator[R]:
     """``deliver(prepare(part), carried)`` of each part from 0, by forked processes that take the parts in turn.

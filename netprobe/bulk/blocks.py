@@ -9,12 +9,17 @@ import stat
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from netprobe.address.stream import Block
-
-__all__ = ["BLOCK_SIZE", "FileParts", "blocks_of", "file_parts", "pauses", "size_of"]
+__all__ = ["BLOCK_SIZE", "Block", "FileParts", "blocks_of", "file_parts", "pauses", "size_of"]
 
 BLOCK_SIZE = 1 << 18  # bytes; a longer line makes a longer block
-_MORE = 1 << 16  # bytes; what is read on to find the end of a part's last line
+_MORE = 1 << 16  # bytes read at a time to find the end of a part's last line
+
+
+class Block(NamedTuple):
+    """Whole lines of a stream, without the last line feed, and the number of the first one."""
+
+    data: bytes
+    first_line: int
 
 
 def blocks_of(source: IO[bytes]) -> Iterator[Block]:
@@ -45,7 +50,7 @@ def _chunk(source: IO[bytes]) -> bytes:
 
 
 def pauses(source: IO[bytes]) -> bool:
-    """Would a read have to wait? Where the system cannot tell (Windows, of pipes) the answer is yes."""
+    """Would a read have to wait? Yes where the system cannot tell (pipes on Windows)."""
     try:
         return not select.select([source], [], [], 0)[0]
     except OSError:
@@ -74,7 +79,7 @@ class FileParts(NamedTuple):
         """The lines of one part, without the last line feed; None when no line begins there. Raises OSError."""
         first = self.begin + part * BLOCK_SIZE
         after = min(first + BLOCK_SIZE, self.end)
-        lead = 1 if part else 0  # the byte before tells whether a line begins right here
+        lead = 1 if part else 0  # the byte before: is it a line feed, so that a line begins right here?
         data = os.pread(self.descriptor, after - first + lead, first - lead)
         begin = data.find(b"\n") + 1 if lead else 0
         if lead and not begin:

@@ -1,4 +1,4 @@
-"""Ranges, prefixes, predicates and streams."""
+"""Streams: every line answered, in order, by one process or several."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import random
+import select
 import subprocess
 from pathlib import Path
 
@@ -13,64 +14,65 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netprobe.address import classify
-from netprobe.address.bulk import Labeller
-from netprobe.address.ranges import fewest_prefixes
-from netprobe.address.stream import Block, Plan, handle
+import netprobe as library
+from netprobe.address import Classification, classify
+from netprobe.bulk.blocks import Block
+from netprobe.bulk.filters import Plan, process_block
+from netprobe.bulk.labels import Labeller
 from netprobe.errors import AddressError
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal
 
 
-def test_a_range_shows_where_private_begins_and_ends(netprobe: Run) -> None:
-    whole = classify("172.15.0.0-172.32.255.255").range
-    assert whole is not None
-    assert [(p.first, p.last, p.kind) for p in whole.pieces] == [
-        ("172.15.0.0", "172.15.255.255", "public"),
-        ("172.16.0.0", "172.31.255.255", "private"),
-        ("172.32.0.0", "172.32.255.255", "public"),
-    ]
-    assert (
-        "172.16.0.0-172.31.255.255\tprivate\t172.16.0.0/12" in netprobe("classify", "172.15.0.0-172.32.255.255").stdout
-    )
+def test_a_prefix_for_all_lines_of_a_stream(netprobe: Run) -> None:
+    lines = "10.0.0.9\n10.0.0.9/16\n10.0.0.1-10.0.0.2\n9.1.20.172.in-addr.arpa\n"
+    ran = netprobe("classify", "-", "--prefix", "24", "--format", "ndjson", stdin=lines)
+    assert (ran.status, ran.stderr) == (0, "")
+    networks = [json.loads(line)["network"] for line in ran.stdout.splitlines()]
+    assert [n and n["network"] for n in networks] == ["10.0.0.0/24", "10.0.0.0/16", None, None]
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
-def test_the_fewest_prefixes_are_those_of_the_standard_library(one: int, two: int) -> None:
-    first, last = sorted((one, two))
-    peer = ipaddress.summarize_address_range(ipaddress.IPv4Address(first), ipaddress.IPv4Address(last))
-    assert list(fewest_prefixes(4, first, last)) == list(map(str, peer))
+def test_a_prefix_of_several_kinds_has_no_block_of_its_own(netprobe: Run) -> None:
+    ran = netprobe("classify", "-", "--prefix", "7", stdin="10.0.0.0\n")
+    assert ran.stdout == "10.0.0.0\tmixed\t-\n"
 
 
-def test_host_bits_decide_whether_the_prefix_or_the_address_is_meant() -> None:
-    assert classify("172.0.0.0/8").kind == "mixed"
-    found = classify("172.16.0.1/8")
-    assert found.kind == "private"
-    assert found.range is not None and found.range.kind == "mixed"
-    assert found.network is not None and found.network.network == "172.0.0.0/8"
+@pytest.mark.parametrize("option", ["--here", "--bits"])
+def test_an_option_that_a_stream_cannot_honour_is_refused(option: str, netprobe: Run) -> None:
+    ran = netprobe("classify", "-", option, stdin="10.0.0.1\n")
+    assert (ran.status, ran.stdout) == (2, "")
+    assert ran.stderr.startswith(f"netprobe: {option}: ")
 
 
-@pytest.mark.parametrize("text", ["10.0.0.2-10.0.0.1", "10.0.0.1-::1", "10.0.0.0/8-11.0.0.0", "1.2.3.4-", "1-2"])
-def test_a_range_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(AddressError):
-        classify(text)
+def test_two_processes_keep_the_order_and_say_what_one_says(tmp_path: Path, netprobe: Run) -> None:
+    path = tmp_path / "addresses"
+    path.write_text("".join(f"{n % 223 + 1}.{n >> 8 & 255}.{n & 255}.7\n" for n in range(200_000)) + "bad\n")
+    one, two = (netprobe("classify", "--file", str(path), "--processes", n) for n in "12")
+    assert one == two
+    assert one.status == 2
+    assert one.stderr.startswith("netprobe: line 200001: bad: ")
+    assert one.stdout.count("\n") == 200_000
 
 
-@pytest.mark.parametrize(
-    ("words", "status"),
-    [
-        (["private", "10.0.0.1", "192.168.0.1"], 0),
-        (["private", "10.0.0.1", "8.8.8.8"], 1),
-        (["global", "192.0.0.9"], 0),
-        (["class-b", "172.20.1.5"], 0),
-        (["v6", "::1"], 0),
-        (["broadcast", "10.0.0.255/24"], 0),
-        (["private", "10.0.0.256"], 2),
-        (["privat", "10.0.0.1"], 2),
-    ],
-)
-def test_a_predicate_answers_by_its_exit_status(words: list[str], status: int, netprobe: Run) -> None:
-    ran = netprobe("classify", "-q", "--is", *words)
-    assert (ran.status, ran.stdout) == (status, "")
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_a_slow_stream_is_answered_line_by_line(processes: str) -> None:
+    argv = [str(NETPROBE), "classify", "-", "--processes", processes]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in range(20):
+            process.stdin.write(b"10.0.0.%d\n" % number)
+            process.stdin.flush()
+            assert select.select([process.stdout], [], [], 20)[0], f"nothing after line {number + 1}"
+            assert process.stdout.readline() == b"10.0.0.%d\tprivate\t10.0.0.0/8\n" % number
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def test_the_library_classifies_lines_and_hands_back_the_errors() -> None:
+    first, second = library.classify_many(["# sources\n", "\n", "10.0.0.1\n", "10.0.0.300\n"])
+    assert isinstance(first, Classification)
+    assert first.kind == "private"
+    assert isinstance(second, AddressError)
 
 
 LINES = [
@@ -129,17 +131,17 @@ addresses = st.one_of(
 @settings(max_examples=50)
 @given(st.lists(addresses, min_size=1, max_size=700))
 def test_a_block_says_of_each_line_what_the_record_says(texts: list[str]) -> None:
-    outcome = handle(Plan(), Block("\n".join(texts).encode(), 1))
-    for line, text in zip(outcome.text.decode().splitlines(), texts, strict=True):
+    result = process_block(Plan(), Block("\n".join(texts).encode(), 1))
+    for line, text in zip(result.text.decode().splitlines(), texts, strict=True):
         found = classify(text)
         assert line.split("\t") == [text, found.kind, found.block.cidr if found.block else "-"]
 
 
 def test_a_stream_that_repeats_itself_gets_the_same_answers() -> None:
     texts = ["10.0.0.1", "8.8.8.8", "bad"] * 1000
-    tails = Labeller().tails(texts)
-    assert set(tails.each[::3]) == {"\tprivate\t10.0.0.0/8\n"}
-    assert {type(t) for t in tails.each[2::3]} == {AddressError}
+    labels = Labeller().labels(texts)
+    assert set(labels.each[::3]) == {"\tprivate\t10.0.0.0/8\n"}
+    assert {type(t) for t in labels.each[2::3]} == {AddressError}
 
 
 @pytest.mark.parametrize("processes", ["1", "2", "3"])

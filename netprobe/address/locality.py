@@ -1,4 +1,8 @@
-"""An address seen from this host: its own, on a link, or behind a gateway. Pure: the host's facts are passed in."""
+"""Where an address is for a host: its own, on a link, or behind a gateway. Pure: the host's facts are passed in.
+
+The default routes alone do not decide: a more specific route, a policy rule or a blackhole may lead elsewhere. So the
+kernel's own answer for the very address is used wherever it can be asked (a netlink lookup; nothing is sent).
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from netprobe.address.number import BITS, host_mask, net_mask
+from netprobe.address.ip import BITS, address_text, host_mask, net_mask
 from netprobe.address.reader import read_address
 
-__all__ = ["Here", "HostRoute", "LinkAddress", "seen_from"]
+__all__ = ["HostRoute", "LinkAddress", "Locality", "seen_from"]
 
 
 class LinkAddress(NamedTuple):
@@ -21,7 +25,7 @@ class LinkAddress(NamedTuple):
 
 
 class HostRoute(NamedTuple):
-    """A default route of this host, or its way to one address; ``own`` when that ends here (a local route)."""
+    """A default route of the host, or the route to one address; ``own`` if it is a local route, which ends here."""
 
     version: int
     gateway: str | None
@@ -30,7 +34,7 @@ class HostRoute(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Here:
+class Locality:
     """``relation``: ``own``, ``network``, ``broadcast``, ``gateway``, ``on-link``, ``routed`` or ``no-route``."""
 
     relation: str
@@ -39,7 +43,7 @@ class Here:
     gateway: str | None
 
 
-_NO_ROUTE = Here("no-route", None, None, None)
+_NO_ROUTE = Locality("no-route", None, None, None)
 
 
 def seen_from(
@@ -48,50 +52,48 @@ def seen_from(
     addresses: Iterable[LinkAddress],
     routes: Sequence[HostRoute],
     look_up: Callable[[], HostRoute | None] | None = None,
-) -> Here:
+) -> Locality:
     """Where an address is for a host with these addresses and default routes.
 
-    ``look_up`` tells the host's way to this very address (None: it has none), where the host can be asked; else the
-    default routes must do.
+    ``look_up`` returns the host's route to this very address (None: there is none); without it the default routes
+    decide.
     """
     held = [(read_address(entry.address), entry) for entry in addresses]
     own = [(a, entry) for a, entry in held if a.version == version]
     for address, entry in own:
         if address.number == number:
-            return Here("own", entry.interface, _subnet(address.number, entry, version), None)
+            return Locality("own", entry.interface, _subnet(address.number, entry, version), None)
     if version == 4 and number >> 24 == 127:
-        return Here("own", next((e.interface for a, e in own if a.number >> 24 == 127), None), "127.0.0.0/8", None)
-    if number == 0:  # as a bind address all of this host's own, as a destination this host (RFC 1122, RFC 4291)
-        return Here("own", None, None, None)
-    way = look_up() if look_up else next((route for route in routes if route.version == version), None)
-    if way and way.own:
-        return Here("own", way.interface, None, None)
+        return Locality("own", next((e.interface for a, e in own if a.number >> 24 == 127), None), "127.0.0.0/8", None)
+    if number == 0:  # as a bind address every one of this host, as a destination this host (RFC 1122, RFC 4291)
+        return Locality("own", None, None, None)
+    route = look_up() if look_up else next((entry for entry in routes if entry.version == version), None)
+    if route and route.own:
+        return Locality("own", route.interface, None, None)
     if _stays_on_link(version, number):
-        return Here("on-link", way.interface, None, None) if way else _NO_ROUTE
+        return Locality("on-link", route.interface, None, None) if route else _NO_ROUTE
     around = [(a, e) for a, e in own if not (number ^ a.number) & net_mask(version, e.prefix)]
     if look_up:  # a more specific route, a rule or a firewall's blackhole may lead elsewhere
-        around = [(a, e) for a, e in around if way and not way.gateway and way.interface == e.interface]
+        around = [(a, e) for a, e in around if route and not route.gateway and route.interface == e.interface]
     if around:
         address, entry = max(around, key=lambda pair: pair[1].prefix)
-        relation = _place(version, number, entry.prefix, routes)
-        return Here(relation, entry.interface, _subnet(address.number, entry, version), None)
-    if way is None:
+        relation = _relation(version, number, entry.prefix, routes)
+        return Locality(relation, entry.interface, _subnet(address.number, entry, version), None)
+    if route is None:
         return _NO_ROUTE
-    return Here("routed" if way.gateway else "on-link", way.interface, None, way.gateway)
+    return Locality("routed" if route.gateway else "on-link", route.interface, None, route.gateway)
 
 
 def _stays_on_link(version: int, number: int) -> bool:
-    """Groups and the limited broadcast leave by the default route's interface and have no gateway for next hop."""
+    """Multicast and the limited broadcast leave by the default route's interface and have no gateway as next hop."""
     return number >> 120 == 0xFF if version == 6 else number >> 28 == 0xE or number == 0xFFFFFFFF
 
 
 def _subnet(number: int, entry: LinkAddress, version: int) -> str:
-    from netprobe.address.number import address_text
-
     return f"{address_text(version, number & net_mask(version, entry.prefix))}/{entry.prefix}"
 
 
-def _place(version: int, number: int, prefix: int, routes: Sequence[HostRoute]) -> str:
+def _relation(version: int, number: int, prefix: int, routes: Sequence[HostRoute]) -> str:
     gateways = {read_address(r.gateway).number for r in routes if r.version == version and r.gateway}
     if number in gateways:
         return "gateway"

@@ -12,24 +12,24 @@ from pathlib import Path
 
 import pytest
 
+from netprobe.bulk.workers import _AHEAD, deliver_in_turn, map_in_order
 from netprobe.errors import CannotRunError
-from netprobe.parallel import _AHEAD, in_order, in_turn
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="workers are made by fork(2)")
 
 
 def test_the_order_of_the_blocks_is_kept() -> None:
-    assert list(in_order(lambda n: n * n, range(50), 3)) == [n * n for n in range(50)]
+    assert list(map_in_order(lambda n: n * n, range(50), 3)) == [n * n for n in range(50)]
 
 
 def test_fewer_blocks_than_processes_are_enough() -> None:
-    assert list(in_order(str, [1], 4)) == ["1"]
-    assert list(in_order(str, [], 4)) == []
+    assert list(map_in_order(str, [1], 4)) == ["1"]
+    assert list(map_in_order(str, [], 4)) == []
 
 
 def test_large_blocks_go_through_in_both_directions() -> None:
     blocks = [bytes([n]) * 5_000_000 for n in range(5)]
-    assert list(in_order(lambda block: block * 2, blocks, 2)) == [block * 2 for block in blocks]
+    assert list(map_in_order(lambda block: block * 2, blocks, 2)) == [block * 2 for block in blocks]
 
 
 def test_no_more_than_a_block_a_process_is_taken_ahead() -> None:
@@ -40,7 +40,7 @@ def test_no_more_than_a_block_a_process_is_taken_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = in_order(int, blocks(), 2)
+    results = map_in_order(int, blocks(), 2)
     assert next(results) == 0
     assert len(taken) <= 3
     results.close()  # type: ignore[attr-defined]
@@ -48,21 +48,21 @@ def test_no_more_than_a_block_a_process_is_taken_ahead() -> None:
 
 def test_what_the_function_raises_is_raised_here() -> None:
     with pytest.raises(ZeroDivisionError):
-        list(in_order(lambda n: 1 // n, [1, 0], 2))
+        list(map_in_order(lambda n: 1 // n, [1, 0], 2))
 
 
 def test_a_worker_that_is_killed_is_an_error_not_a_hang() -> None:
     with pytest.raises(CannotRunError, match="was killed"):
-        list(in_order(lambda n: os.kill(os.getpid(), signal.SIGKILL), range(4), 2))
+        list(map_in_order(lambda n: os.kill(os.getpid(), signal.SIGKILL), range(4), 2))
 
 
 def test_workers_end_with_a_parent_that_is_killed() -> None:
     program = (
         "import os, time\n"
-        "from netprobe.parallel import in_order\n"
+        "from netprobe.bulk.workers import map_in_order\n"
         "def work(n):\n"
         "    return os.getpid()\n"
-        "results = in_order(work, iter(range(100)), 2)\n"
+        "results = map_in_order(work, iter(range(100)), 2)\n"
         "print(next(results), next(results), flush=True)\n"
         "time.sleep(60)\n"
     )
@@ -78,9 +78,9 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
 
 @pytest.mark.parametrize(("parts", "processes"), [(0, 2), (1, 1), (1, 4), (7, 2), (50, 3)])
 def test_parts_are_delivered_in_turn_and_hand_a_number_on(parts: int, processes: int) -> None:
-    results = in_turn(parts, processes, lambda part: part * part, lambda square, sum_: (square, sum_ + square))
+    results = deliver_in_turn(parts, processes, lambda part: part * part, lambda square, sum_: (square, sum_ + square))
     assert list(results) == [part * part for part in range(parts)]
-    carried = in_turn(parts, processes, lambda part: 1, lambda one, before: (before, before + one))
+    carried = deliver_in_turn(parts, processes, lambda part: 1, lambda one, before: (before, before + one))
     assert list(carried) == list(range(parts))
 
 
@@ -92,7 +92,7 @@ def test_deliveries_go_out_one_after_the_other(tmp_path: Path) -> None:
                 out.write(text[at : at + 100])
             return len(text), carried
 
-        assert sum(in_turn(40, 4, lambda part: b"%d" % (part % 10) * 5000, write)) == 200_000
+        assert sum(deliver_in_turn(40, 4, lambda part: b"%d" % (part % 10) * 5000, write)) == 200_000
     assert (tmp_path / "out").read_bytes() == b"".join(b"%d" % (part % 10) * 5000 for part in range(40))
 
 
@@ -109,7 +109,7 @@ def test_a_slow_part_holds_up_nobody_but_its_delivery() -> None:
         return part
 
     try:
-        assert list(in_turn(30, 2, prepare, lambda part, carried: (part, carried))) == list(range(30))
+        assert list(deliver_in_turn(30, 2, prepare, lambda part, carried: (part, carried))) == list(range(30))
     finally:
         os.close(prepared)
         os.close(tell)
@@ -120,7 +120,7 @@ def test_what_comes_before_a_part_that_fails_is_delivered() -> None:
         assert part != 12, "the thirteenth"
         return part
 
-    results = in_turn(30, 2, prepare, lambda part, carried: (part, carried))
+    results = deliver_in_turn(30, 2, prepare, lambda part, carried: (part, carried))
     assert [next(results) for _ in range(12)] == list(range(12))
     with pytest.raises(AssertionError, match="the thirteenth"):
         next(results)
@@ -135,7 +135,7 @@ def test_after_an_exception_nothing_more_is_delivered(tmp_path: Path) -> None:
         return None, carried
 
     with pytest.raises(ZeroDivisionError):
-        list(in_turn(10, 3, int, append))
+        list(deliver_in_turn(10, 3, int, append))
     assert len(out.read_text().split()) == 3
 
 
@@ -145,7 +145,7 @@ def test_a_killed_worker_ends_its_neighbours_too() -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return part
 
-    results = in_turn(9, 3, kill_the_second, lambda part, carried: (part, carried))
+    results = deliver_in_turn(9, 3, kill_the_second, lambda part, carried: (part, carried))
     assert next(results) == 0
     with pytest.raises(CannotRunError, match="was killed"):
         next(results)
@@ -156,11 +156,11 @@ def test_a_killed_worker_ends_its_neighbours_too() -> None:
 def test_workers_in_turn_end_with_a_parent_that_is_killed() -> None:
     program = (
         "import os\n"
-        "from netprobe.parallel import in_turn\n"
+        "from netprobe.bulk.workers import deliver_in_turn\n"
         "def deliver(part, carried):\n"
         "    print(os.getpid(), flush=True)\n"
         "    return part, carried\n"
-        "results = in_turn(100_000_000, 2, int, deliver)\n"
+        "results = deliver_in_turn(100_000_000, 2, int, deliver)\n"
         "for _ in results: pass\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as parent:

@@ -1,21 +1,46 @@
-"""The part an IPv4 address plays by its network and host numbers: RFC 1122 section 3.2.1.3, in its own notation.
+"""An IPv4 address as the classful Internet saw it: its class, and the role its network and host numbers give it.
 
--1 stands for a field of all ones, 0 for a field of all zeros.
+Classes A to E are the leading bits of an address (RFC 791 section 3.2, RFC 1112). Routing has not looked at them since
+RFC 1519 (1993), but they still decide the natural network of an address written without a prefix, and RFC 1122 section
+3.2.1.3 defines the roles by them. The roles are given in its notation: -1 is a field of all ones, 0 one of all zeros.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netprobe.address.classes import class_of
-from netprobe.address.number import host_mask
-from netprobe.address.record import Record
+from netprobe.address.ip import address_text, host_mask, net_mask
 
-__all__ = ["Role", "role_of", "roles_of"]
+__all__ = ["CLASSES", "AddressClass", "Role", "class_of", "roles_of"]
+
+# letter, leading bits, natural prefix
+CLASSES = (("A", "0", 8), ("B", "10", 16), ("C", "110", 24), ("D", "1110", None), ("E", "1111", None))
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Role(Record):
+@dataclass(frozen=True, slots=True)
+class AddressClass:
+    """The class of an address: ``network`` and ``host`` are its two numbers, both None in D and E."""
+
+    letter: str
+    leading_bits: str
+    natural_prefix: int | None
+    network: str | None
+    host: int | None
+
+
+def class_of(number: int) -> AddressClass:
+    """The class of an IPv4 address."""
+    for letter, bits, prefix in CLASSES:
+        if number >> (32 - len(bits)) == int(bits, 2):
+            if prefix is None:
+                return AddressClass(letter, bits, None, None, None)
+            network = address_text(4, number & net_mask(4, prefix))
+            return AddressClass(letter, bits, prefix, network, number & host_mask(4, prefix))
+    raise AssertionError("the five patterns of leading bits cover every number")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
     """A role: may an address in it be a packet's source, its destination? ``obsolete`` says by which RFC it ended."""
 
     notation: str
@@ -45,11 +70,6 @@ MULTICAST = Role("{group}", "a multicast group", False, True, "RFC 1122 section 
 RESERVED = Role("{reserved}", "class E, not in use", False, False, "RFC 1112 section 4")
 HOST = Role("{net,host}", "a host", True, True, "RFC 1122 section 3.2.1.3")
 SUBNET_HOST = Role("{net,subnet,host}", "a host of the subnet", True, True, "RFC 1122 section 3.2.1.3")
-
-
-def role_of(number: int, prefix: int | None = None) -> Role:
-    """The first of ``roles_of``: the one that decides."""
-    return roles_of(number, prefix)[0]
 
 
 def roles_of(number: int, prefix: int | None = None) -> tuple[Role, ...]:
