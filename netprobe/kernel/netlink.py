@@ -109,15 +109,16 @@ def _exchange(protocol: int, kind: int, flags: int, body: bytes) -> Tuple[List[b
         raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
     bodies: List[bytes] = []
     is_consistent = True
+    buffer = bytearray(_BUFFER)  # one for all datagrams: recv() would map and unmap a megabyte for each
     with socket.socket(AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
         sock.settimeout(_TIMEOUT_S)
         sock.bind((0, 0))
         sock.send(_HEADER.pack(_HEADER.size + len(body), kind, NLM_F_REQUEST | flags, _SEQUENCE, 0) + body)
         while True:
-            data = sock.recv(_BUFFER)
-            if not data:
+            length = sock.recv_into(buffer)
+            if not length:
                 raise OSError(errno.EPROTO, "the netlink answer ended early")
-            for message in messages(data):
+            for message in messages(bytes(memoryview(buffer)[:length])):
                 if message.sequence != _SEQUENCE or message.kind == NLMSG_NOOP:
                     continue  # not an answer to this request
                 is_consistent = is_consistent and not message.flags & NLM_F_DUMP_INTR

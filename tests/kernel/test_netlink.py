@@ -84,11 +84,12 @@ class FakeKernel:
     def send(self, data: bytes) -> None:
         self.asked.append(data)
 
-    def recv(self, size: int) -> bytes:
+    def recv_into(self, buffer: bytearray) -> int:
         answer = next(self.now)
         if isinstance(answer, OSError):
             raise answer
-        return answer
+        buffer[: len(answer)] = answer
+        return len(answer)
 
 
 def answering(monkeypatch: pytest.MonkeyPatch, *answers: list[bytes | OSError]) -> FakeKernel:
