@@ -16,13 +16,15 @@ def local_interfaces(
 
     Linux's netlink answers where there is one, ``netifaces`` elsewhere, and ``refused`` is called with the reason.
     """
-    from netprobe.interfaces import netifaces_reader, netlink_reader
+    from netprobe.interfaces import netlink_reader
 
     try:
         return netlink_reader.read_interfaces(kind_of)
     except OSError as error:
         if refused is not None:
             refused(error.strerror or str(error))
+        from netprobe.interfaces import netifaces_reader
+
         return netifaces_reader.read_interfaces(kind_of)
 
 

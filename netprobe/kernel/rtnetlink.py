@@ -23,6 +23,10 @@ _RTEXT_FILTER_SKIP_STATS = 1 << 3  # counters are half of a link's message, and 
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8  # linux/if_addr.h
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
+_LINK_ATTRIBUTES = frozenset((_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO))
+_LINK_INFO = frozenset((_IFLA_INFO_KIND,))
+_ADDRESS_ATTRIBUTES = frozenset((_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS))
+_ROUTE_ATTRIBUTES = frozenset((_RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA))
 _IFINFOMSG = struct.Struct("=BxHiII")  # family, hardware type, index, flags, change mask
 _IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix, flags, scope, index
 _RTMSG = struct.Struct("=BBBBBBBBI")  # family, prefixes, tos, table, protocol, scope, type, flags
@@ -117,15 +121,15 @@ def route_to(address: str, index: int = 0) -> Route:
     if index:
         body += attribute(_RTA_OIF, struct.pack("=i", index))
     answer = request(NETLINK_ROUTE, RTM_GETROUTE, body)
-    found = attributes(answer, _RTMSG.size)
+    found = attributes(answer, _ROUTE_ATTRIBUTES, _RTMSG.size)
     return Route(_number(found, _RTA_OIF, 0), _gateway(family, found), answer[7] == _RTN_LOCAL)
 
 
 def _link(body: bytes) -> Link:
     _, hardware, index, flags, _ = _IFINFOMSG.unpack_from(body)
-    found = attributes(body, _IFINFOMSG.size)
+    found = attributes(body, _LINK_ATTRIBUTES, _IFINFOMSG.size)
     info = found.get(_IFLA_LINKINFO)
-    kind = attributes(info).get(_IFLA_INFO_KIND, b"") if info else b""
+    kind = attributes(info, _LINK_INFO).get(_IFLA_INFO_KIND, b"") if info else b""
     return Link(
         ifindex=index,
         name=_text(found.get(_IFLA_IFNAME, b"")),
@@ -143,7 +147,7 @@ def _read_addresses(bodies: List[bytes]) -> Iterator[LinkAddress]:
         family, prefix, flags, scope, index = _IFADDRMSG.unpack_from(body)
         if family not in _INTERNET:
             continue
-        found = attributes(body, _IFADDRMSG.size)
+        found = attributes(body, _ADDRESS_ATTRIBUTES, _IFADDRMSG.size)
         far = found.get(_IFA_ADDRESS)
         own = found.get(_IFA_LOCAL, far)
         if own is None:
@@ -166,7 +170,7 @@ def _read_default_routes(bodies: List[bytes]) -> Iterator[DefaultRoute]:
     for body in bodies:
         if body[1] or body[7] != _RTN_UNICAST or body[0] not in _INTERNET:  # a prefix, no route for packets
             continue
-        found = attributes(body, _RTMSG.size)
+        found = attributes(body, _ROUTE_ATTRIBUTES, _RTMSG.size)
         metric = _number(found, _RTA_PRIORITY, 0) if _RTA_PRIORITY in found else None
         for index, hop in _next_hops(found):
             yield DefaultRoute(index, body[0], _gateway(body[0], hop), metric, _number(found, _RTA_TABLE, body[4]))
@@ -181,7 +185,7 @@ def _next_hops(found: Dict[int, bytes]) -> Iterator[Tuple[int, Dict[int, bytes]]
         length, _, _, index = struct.unpack_from("=HBBi", paths)
         if length < 8:
             break
-        yield index, attributes(paths[8:length])
+        yield index, attributes(paths[8:length], _ROUTE_ATTRIBUTES)
         paths = paths[(length + 3) & ~3 :]
 
 

@@ -10,11 +10,11 @@ them.
 ``-I``: neither the directory nor the environment there changes what runs.
 
 Nobody knows how many shells stand between here and there. docker, kubectl, nsenter and most commands hand arguments
-on as they are; sshd joins them and has a shell read them, which takes quotes away; a ForceCommand that ends in ``exec
-$SSH_ORIGINAL_COMMAND`` splits them at spaces and leaves the quotes in. So the bootstrap is one word, and the same
-program either way: an f-string whose expression is evaluated, or, without the quotes, an assignment to ``f`` and a
-set with that expression. Its parentheses are inside the quotes, where neither sh nor csh, fish, PowerShell or cmd.exe
-touches them.
+on as they are; sshd joins them and has a shell read them, which takes quotes away; a ForceCommand that ends in
+``exec $SSH_ORIGINAL_COMMAND`` splits them at spaces and leaves the quotes in. So the bootstrap is one word, and the
+same program either way: an f-string whose expression is evaluated, or, without the quotes, an assignment to ``f`` and
+a set with that expression. Its parentheses are inside the quotes, where neither sh nor csh, fish, PowerShell or
+cmd.exe touches them.
 
 This module stays at home, so it need not be readable by old Pythons.
 """

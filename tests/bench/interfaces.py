@@ -8,11 +8,11 @@ from tests.bench.pairs import alternate, print_ratios
 from tests.conftest import NETPROBE
 from tests.lab.network import Lab
 
-PEER = "ip -json addr, then import click"
+PEER = "3 x ip -json addr, then import click"
 
 
 def main() -> None:
-    """Print the table; the aim is a ratio of at most 3."""
+    """Print the table; the aim is a ratio of at most 1."""
     with Lab({"hosts": {"one": {}}}) as lab:
         host = lab["one"]
         batch = "".join(
@@ -21,7 +21,9 @@ def main() -> None:
         )
         host.run("ip", "-batch", "-", input=batch)
         commands = {
-            PEER: host.argv(["sh", "-c", f"ip -json addr; {sys.executable} -c 'import click'"]),
+            PEER: host.argv(
+                ["sh", "-c", f"ip -json addr; ip -json addr; ip -json addr; {sys.executable} -c 'import click'"]
+            ),
             "netprobe interfaces": host.argv([str(NETPROBE), "interfaces"]),
             "netprobe interfaces --json": host.argv([str(NETPROBE), "interfaces", "--json"]),
         }
