@@ -21,7 +21,7 @@ _MOST_CELLS: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One cell before it is answered: who asks whom, about which listener."""
+    """One cell before it is probed: from which vantage, to which destination of which listener."""
 
     id: int
     listener: Listener
@@ -38,8 +38,8 @@ def default_binds(host: HostFacts) -> tuple[ScopedAddress, ...]:
 
 
 def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddress] = ()) -> tuple[ScopedAddress, ...]:
-    """What is asked about one listener: every local address of the families it could serve, the wildcard(s) of
-    those families, the bound address itself, and whatever ``--to`` adds.
+    """The destinations to probe for one listener: every local address of the families it could serve, the wildcard(s)
+    of those families, the bound address itself, and whatever ``--to`` adds.
     """
     bind = listener.bind
     versions = {4} if bind.version == 4 or bind.mapped else {6}
@@ -55,7 +55,7 @@ def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddr
 def questions_of(
     listeners: Sequence[Listener], vantages: Sequence[str], host: HostFacts, to: Sequence[ScopedAddress] = ()
 ) -> Iterator[Question]:
-    """Every cell, in the order in which it is shown; more than anybody could read is refused."""
+    """Every cell, in display order; more than anybody could read is refused."""
     numbers = count()
     for vantage in vantages:
         for listener in listeners:
@@ -69,5 +69,5 @@ def questions_of(
 
 
 def _in_order(addresses: Iterable[ScopedAddress]) -> tuple[ScopedAddress, ...]:
-    """Each address once, in the order in which it came first."""
+    """Each address once, in the order of first appearance."""
     return tuple(dict.fromkeys(addresses))

@@ -1,6 +1,6 @@
-"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, a mark a cell.
+"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, one mark per cell.
 
-Everything here reads fields of the cells and of the document; nothing is computed that is not about showing.
+Everything here reads fields of the cells and the summary; only the presentation is computed.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ _DIFFERS: Final = "!"
 _REMARK: Final = "*"
 _ASCII_TICK: Final = "o"
 _NOT_ASKED: Final = ""
-_MOST_NAMES: Final = 3  # so many addresses are listed in a remark, more are counted
+_MOST_NAMES: Final = 3  # up to this many addresses are listed in a remark, more are counted
 _EXPORT_WIDTH: Final = 100
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def print_matrix(cells: Sequence[Cell], summary: Summary | None, terminal: Terminal, *, wide: bool = False) -> None:
-    """Print the matrix to stdout, and below it what the cells come to."""
+    """Print the matrix to stdout, and below it what the cells add up to."""
     out = console(terminal)
     for part in _Matrix(terminal.width, _can_print("✓"), wide).parts(cells, summary):
         out.print(part, soft_wrap=isinstance(part, Text))
@@ -62,7 +62,7 @@ def matrix_as_html(cells: Sequence[Cell], summary: Summary | None, *, wide: bool
 
 
 def _recorded(cells: Sequence[Cell], summary: Summary | None, wide: bool) -> Console:
-    """A console that nobody sees, with the matrix on it. A picture has all cells, however many vantages there are."""
+    """An off-screen console with the matrix on it. A picture has all cells, however many vantages there are."""
     out = Console(
         file=io.StringIO(), record=True, width=_EXPORT_WIDTH, force_terminal=True, highlight=False, _environ={}
     )
@@ -73,7 +73,7 @@ def _recorded(cells: Sequence[Cell], summary: Summary | None, wide: bool) -> Con
 
 
 def _can_print(text: str) -> bool:
-    """Does stdout's encoding have it?"""
+    """Can stdout's encoding represent it?"""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -83,14 +83,14 @@ def _can_print(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Matrix:
-    """How wide, with which tick, and whether words stand in the place of symbols."""
+    """How wide, with which tick, and whether words replace symbols."""
 
     width: int
     unicode: bool
     wide: bool
 
     def parts(self, cells: Sequence[Cell], summary: Summary | None) -> list[RenderableType]:
-        """Everything that is shown; where there are many vantages, their agreements in the place of the matrix."""
+        """Everything that is shown; where there are many vantages, agreements instead of the matrix."""
         many = summary is not None and summary.agreements
         return [*self.cells([] if many else cells), *self.summary(summary)]
 
@@ -163,7 +163,7 @@ class _Matrix:
     def listing(
         self, title: str, rows: Sequence[str], columns: Sequence[str], contents: dict[tuple[str, str], Text]
     ) -> list[RenderableType]:
-        """Where no table fits: an address a line, what it is about indented below it."""
+        """Where no table fits: one destination per line, its cells indented below it."""
         lines: list[RenderableType] = [Text(title, style="bold")]
         for row in rows:
             lines.append(Text(f"to {row}"))
@@ -195,7 +195,7 @@ class _Matrix:
         mark = _MARKS[verdict]
         return mark if self.unicode or mark.isascii() else _ASCII_TICK
 
-    # What stands below it.
+    # Below the matrix.
 
     def legend(self, cells: Sequence[Cell]) -> list[RenderableType]:
         """The marks that occur."""
@@ -212,28 +212,28 @@ class _Matrix:
         return [Text(shown.plain.replace("\xa0", " "), style="dim")]
 
     def remarks(self, cells: Sequence[Cell]) -> list[RenderableType]:
-        """Each difference with its explanation, then answers that are right and yet remarkable."""
+        """Each difference with its explanation, then answers that are as expected but unusual."""
         found: dict[tuple[str, str], list[Cell]] = {}
         for cell in cells:
             if cell.differs:
-                said = f"expected {cell.expected}, observed {cell.observed}"
-                said += f": {cell.cause}" if cell.cause else ""
-                said += f". Why: {cell.difference}" if cell.difference else ""
+                text = f"expected {cell.expected}, observed {cell.observed}"
+                text += f": {cell.cause}" if cell.cause else ""
+                text += f". Why: {cell.difference}" if cell.difference else ""
             elif cell.observed == Verdict.REACHABLE and cell.cause:
-                asked = _destination_of(cell).partition("%")[0]
-                said = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
+                probed = _destination_of(cell).partition("%")[0]
+                text = cell.cause.replace(f"not from {probed}", "not from the address that was probed")
             else:
                 continue
-            found.setdefault((_DIFFERS if cell.differs else _REMARK, said), []).append(cell)
+            found.setdefault((_DIFFERS if cell.differs else _REMARK, text), []).append(cell)
         lines: list[RenderableType] = [Text()] if found else []
-        for (sign, said), same in sorted(found.items(), key=lambda item: item[0][0] != _DIFFERS):
+        for (sign, text), same in sorted(found.items(), key=lambda item: item[0][0] != _DIFFERS):
             style = "bold red" if sign == _DIFFERS else "bold"
-            lines.append(_folded(f"{sign} {_where(same)}: {said}", self.width, style, sign))
+            lines.append(_folded(f"{sign} {_where(same)}: {text}", self.width, style, sign))
         return lines
 
 
 def _where(cells: Sequence[Cell]) -> str:
-    """Which cells a remark is about."""
+    """Which cells a remark concerns."""
     protocols = "+".join(_distinct(cells, lambda cell: cell.protocol))
     binds, destinations, vantages = (_listed(cells, key) for key in (_bind_of, _destination_of, _vantage_of))
     return f"{protocols} {binds} at {destinations} from {vantages}"
@@ -258,7 +258,7 @@ def _folded(text: str, width: int, style: str = "", lead: str = "") -> Text:
 
 
 def _style_of(cell: Cell) -> str:
-    """Colour says again what the mark says."""
+    """Colour repeats what the mark says."""
     if cell.differs:
         return "bold red"
     return "green" if cell.observed == Verdict.REACHABLE else "dim"
