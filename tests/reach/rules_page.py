@@ -20,7 +20,8 @@ def with_rules(page: str) -> str:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{PAGE.name} lacks the markers of the rules")
-    lines = [".Sh RULES", "What decides, by the names that", ".Fl -explain", "prints.", ".Bl -tag -width Ds"]
+    lines = [".Sh RULES", "The rules behind the predictions, named as", ".Fl -explain", "prints them."]
+    lines.append(".Bl -tag -width Ds")
     for rule in RULES.values():
         lines += item(rule)
     return f"{before}{BEGIN}\n" + "\n".join([*lines, ".El", ""]) + f"{END}{after}"
