@@ -1,4 +1,8 @@
-"""Which cells there are: bind addresses x protocols x destinations x vantages. Pure."""
+"""Which cells there are: bind addresses x protocols x destinations x vantages. Pure.
+
+The wildcards are destinations, too: what connecting to 0.0.0.0 means differs between systems, and tutorials get it
+wrong (netprobe-bindtest(1)).
+"""
 
 from __future__ import annotations
 
