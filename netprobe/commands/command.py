@@ -1,4 +1,4 @@
-"""What all commands share: the output options, environment variables, and help that starts with an example."""
+"""What all commands share: the output options, environment variables, help that starts with an example."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import click
 
 from netprobe.errors import InvalidInputError
 
-__all__ = ["Command", "FiniteRange", "Group", "command", "option", "output_options"]
+__all__ = ["DEBUG", "Command", "FiniteRange", "Group", "command", "option", "output_options"]
 
+DEBUG = "netprobe.debug"  # the key of click's context under which the error boundary finds --debug
 F = TypeVar("F", bound=Callable[..., Any])
 Example = tuple[str, str]  # a command line, and the question it answers
 
@@ -44,10 +45,10 @@ class Command(_WithExamples):
 
 
 class Group(_WithExamples, click.Group):
-    """A group that knows what a mistyped command may have meant, and loads only the command that is asked for.
+    """A group that suggests what a mistyped command may have meant, and loads only the command that is asked for.
 
-    ``lazy`` names each command's module. All of them together cost 4 ms of the 10 that a piped ``classify`` may take
-    over the import of click.
+    ``lazy`` names each command's module. Loading them all would cost 4 ms of the 10 that a piped ``classify`` may take
+    on top of the import of click.
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, str] | None = None, **kwargs: Any) -> None:
@@ -78,17 +79,20 @@ class Group(_WithExamples, click.Group):
         return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} --help'"
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(dict.fromkeys([*self._lazy, *self.commands]))  # in the order in which they were named
+        return list(dict.fromkeys([*self._lazy, *self.commands]))  # in declared order
 
 
 class FiniteRange(click.FloatRange):
-    """A number in a range: neither infinite nor, what no range refuses, NaN."""
+    """A finite number in a range. click's own FloatRange lets infinity pass where it is open, and NaN everywhere."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number = float(super().convert(value, param, ctx))
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
         if not isfinite(number):
             self.fail(f"{value!r} is not a finite number", param, ctx)
-        return number
+        return float(super().convert(number, param, ctx))
 
 
 def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command]:
@@ -104,47 +108,50 @@ def option(*args: Any, **kwargs: Any) -> Callable[[F], F]:
 
 
 def output_options(function: F) -> F:
-    """The options that every command has; the command receives them as one ``output`` argument."""
+    """The options that every command has; the command receives them as one :class:`Output`, named ``output``."""
 
     @option(
         "--format",
         type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
-        help="Form of the results.  [default: table on a terminal, plain in a pipe]",
+        help="Output format.  [default: table on a terminal, plain in a pipe]",
     )
     @option("--json", is_flag=True, help="Same as --format json.")
-    @option("-q", "--quiet", is_flag=True, help="Nothing but results and errors.")
-    @option("-v", "--verbose", count=True, help="More detail on stderr; twice for still more.")
+    @option("-q", "--quiet", is_flag=True, help="Print only results and errors.")
+    @option("-v", "--verbose", count=True, help="More detail on stderr; twice for even more.")
     @option(
         "--color",
         type=click.Choice(["auto", "always", "never"]),
         default="auto",
         help="Colour; auto obeys NO_COLOR and TERM=dumb.",
     )
-    @option("--debug", is_flag=True, help="A traceback with an error.")
+    @option("--debug", is_flag=True, help="Show tracebacks.")
     @click.pass_context
     @wraps(function)
-    def with_output(ctx: click.Context, /, **kwargs: Any) -> Any:
+    def with_output(
+        ctx: click.Context,
+        /,
+        *,
+        format: str | None,
+        json: bool,
+        quiet: bool,
+        verbose: int,
+        color: str,
+        debug: bool,
+        **own: Any,
+    ) -> Any:
         from netprobe.render.output import Output
         from netprobe.render.terminal import Terminal
 
-        debug = kwargs.pop("debug")
-        ctx.meta["netprobe.debug"] = debug
-        terminal = Terminal.detect(kwargs.pop("color"))
-        form = _format(ctx, kwargs.pop("format"), kwargs.pop("json"))
-        output = Output(
-            terminal=terminal,
-            format=form or ("table" if terminal.stdout_tty else "plain"),
-            quiet=kwargs.pop("quiet"),
-            verbose=kwargs.pop("verbose"),
-            debug=debug,
-        )
-        return function(output=output, **kwargs)
+        ctx.meta[DEBUG] = debug
+        terminal = Terminal.detect(color)
+        form = _format(ctx, format, json) or ("table" if terminal.stdout_tty else "plain")
+        return function(output=Output(terminal, form, quiet, verbose, debug), **own)
 
     return with_output  # type: ignore[return-value]
 
 
 def _format(ctx: click.Context, form: str | None, json: bool) -> str | None:
-    """``--json`` and ``--format`` as one choice: a flag wins over the environment, contradicting flags are refused."""
+    """``--json`` and ``--format`` as one choice: a flag wins over the environment, contradictory flags are refused."""
     from click.core import ParameterSource
 
     if not json or form == "json":
@@ -154,4 +161,4 @@ def _format(ctx: click.Context, form: str | None, json: bool) -> str | None:
         return "json"
     if ctx.get_parameter_source("json") is not ParameterSource.COMMANDLINE:
         return form
-    raise InvalidInputError(f"--json and --format {form}", "two forms at once", "leave one of them out")
+    raise InvalidInputError(f"--json and --format {form}", "two formats at once", "leave one of them out")

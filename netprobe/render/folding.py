@@ -1,4 +1,4 @@
-"""Lines that are no longer than the terminal is wide, broken between words."""
+"""Text broken between words into lines that fit the width of the terminal."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ if TYPE_CHECKING:
 
 __all__ = ["fold", "folded_line"]
 
-NARROWEST: Final = 20  # columns; nothing is folded closer
+_NARROWEST: Final = 20  # columns; text is never folded to less
 
 
 def folded_line(line: str, width: int) -> str:
-    """``line`` in lines of ``width``, the later ones indented; a word that is longer stays whole."""
+    """``line`` folded to ``width``, continuation lines indented; a longer word stays whole."""
     if len(line) <= width:
         return line
     from textwrap import wrap
 
-    width = max(width, NARROWEST)
+    width = max(width, _NARROWEST)
     return "\n".join(wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def fold(text: str, terminal: Terminal) -> str:
-    """``text`` for a person: its lines folded on a terminal, as they are in a pipe."""
+    """``text`` with its lines folded if stdout is a terminal, and unchanged in a pipe."""
     if not terminal.stdout_tty:
         return text
     return "\n".join(folded_line(line, terminal.width) for line in text.split("\n"))

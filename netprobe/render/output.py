@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Self, TypeVar
 
 from netprobe.errors import Exit, NetprobeError
 from netprobe.render.terminal import Terminal
@@ -28,8 +27,7 @@ R = TypeVar("R")
 _GRAVITY: Final = (Exit.OK, Exit.NO, Exit.CANNOT_RUN, Exit.USAGE, Exit.INTERRUPTED)  # from mild to grave
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """The output options of one run and the terminal it has, as one value that commands pass on."""
 
     terminal: Terminal
@@ -95,7 +93,7 @@ class Output:
 
 
 class Document(Generic[R]):
-    """The results of one run: records, what went wrong beside them, and the exit status they add up to.
+    """The results of one run: records, errors, and the exit status they add up to.
 
     ``head`` is a frozen dataclass of further top-level keys of the JSON document; it may be set until the end.
     ``status`` is the gravest answer so far.
@@ -135,12 +133,12 @@ class Document(Generic[R]):
 
     def error(self, error: NetprobeError) -> None:
         """Something failed, the rest goes on: one line on stderr, an entry of ``errors``, and the exit status."""
-        _to_stderr(error_lines(error))
+        _to_stderr(error_lines(str(error), error.hint))
         self._keep(error)
         self.answer(error.exit_code)
 
     def answer(self, status: Exit) -> None:
-        """What a part of the run came to; the gravest answer is the exit status."""
+        """How a part of the run ended; the gravest answer is the exit status."""
         self.status = max(self.status, status, key=_GRAVITY.index)
 
     def __exit__(
@@ -166,14 +164,14 @@ class Document(Generic[R]):
             self._errors.append(error)
 
 
-def error_lines(error: NetprobeError) -> str:
-    """``netprobe: what: why``, and ``hint: …`` on a second line where there is something to do."""
-    text = f"netprobe: {escape(str(error))}"
-    return text if error.hint is None else f"{text}\nhint: {escape(error.hint)}"
+def error_lines(text: str, hint: str | None = None) -> str:
+    """The form of every error: ``netprobe: what: why``, and ``hint: …`` below where there is something to do."""
+    head = f"netprobe: {escape(text)}"
+    return head if hint is None else f"{head}\nhint: {escape(hint)}"
 
 
 def _to_stderr(text: str) -> None:
-    """Best effort: a closed stderr must not change what the run comes to."""
+    """Best effort: a closed stderr must not change the exit status."""
     with suppress(OSError, ValueError, AttributeError):
         sys.stdout.flush()
         sys.stderr.write(text + "\n")

@@ -9,17 +9,17 @@ from typing import Self
 
 __all__ = ["ProgressLine"]
 
-_PATIENCE_S = 0.5  # a run shorter than this shows nothing
+_DELAY_S = 0.5  # a run shorter than this shows nothing
 _BETWEEN_S = 0.1  # at most ten updates a second
 
 
 class ProgressLine:
-    """One line that overwrites itself. ``show`` may be called as often as one likes."""
+    """One line that overwrites itself; ``show`` limits its own rate, so it may be called for every item of work."""
 
     def __init__(self, enabled: bool, width: int) -> None:
         self._enabled = enabled
         self._width = width
-        self._next = time.monotonic() + _PATIENCE_S
+        self._next = time.monotonic() + _DELAY_S
         self._shown = False
 
     def __enter__(self) -> Self:

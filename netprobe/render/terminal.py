@@ -1,4 +1,4 @@
-"""The facts about the terminal, found once and passed in: who is a tty, how wide, whether colour is wanted."""
+"""What is known about the terminal, found once and passed in: which streams are ttys, its width, colour or not."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple, TextIO
 
 __all__ = ["DEFAULT_WIDTH", "Terminal", "wants_colour"]
 
-DEFAULT_WIDTH = 80  # columns, where nobody says
+DEFAULT_WIDTH = 80  # columns, where neither COLUMNS nor a terminal tells
 
 
 class Terminal(NamedTuple):
     """What the three standard streams are, as one injected value.
 
-    ``width`` is in columns, at least 1. ``colour`` is the decision, not the wish: it is already the outcome of
+    ``width`` is in columns, at least 1. ``colour`` is the decision, already made from
     ``--color``, ``NO_COLOR``, ``TERM`` and the tty.
     """
 

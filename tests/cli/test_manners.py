@@ -224,3 +224,23 @@ def test_progress_is_for_a_watching_person_only() -> None:
     for enabled, expected in ((True, b"\r\x1b[K" + b"x" * 29 + b"\r\x1b[K"), (False, b"")):
         done = subprocess.run([sys.executable, "-c", program.format(enabled=enabled)], capture_output=True, check=False)
         assert (done.stdout, done.stderr) == (b"", expected)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["10.0.0.1\x1b[2J\u202e"],
+        ["classify", "10.0.0.1\x1b[2J\u202e"],
+        ["classify", "--bogus\x1b[2J\u202e"],
+        ["classify", "--format", "x\x1b[2J\u202e", "10.0.0.1"],
+        ["classify", "--file", "/nowhere\x1b[2J\u202e"],
+        ["echo", "ping", "nowhere\x1b[2J\u202e:1"],
+        ["bindtest", "--addr", "\x1b[2J\u202e"],
+    ],
+)
+def test_a_hostile_text_in_an_argument_is_shown_escaped(arguments: list[str], netprobe: Run) -> None:
+    ran = netprobe(*arguments)
+    assert ran.status != 0
+    shown = ran.stdout + ran.stderr
+    assert "\\x1b[2J\\u202e" in shown
+    assert all(line.isprintable() for line in shown.splitlines())

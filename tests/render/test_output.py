@@ -145,5 +145,5 @@ def test_the_gravest_answer_is_the_exit_status() -> None:
 
 def test_an_error_is_one_line_whatever_the_text_in_it() -> None:
     error = InvalidInputError("a\nb\x1b[31m", "bad\r\n")
-    assert error_lines(error) == "netprobe: a\\nb\\x1b[31m: bad\\r\\n"
+    assert error_lines(str(error)) == "netprobe: a\\nb\\x1b[31m: bad\\r\\n"
     assert isinstance(error, NetprobeError)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -135,16 +134,10 @@ def _print_cards(records: Sequence[Classification], terminal: Terminal, bits: bo
     print_classifications(records, terminal, bits)
 
 
-@dataclass(frozen=True, slots=True)
-class RegistryHead:
-    """What ``classify --registry --json`` says beside the blocks."""
-
-    page_date: str
-
-
 def registry(output: Output) -> Exit:
     """Every row of both registries."""
     from netprobe.address.registry import PAGE_DATE, SpecialBlock, special_blocks
+    from netprobe.commands.classify.head import RegistryHead
 
     columns = (
         Column("cidr", "block", whole=True),

@@ -1,4 +1,4 @@
-"""``netprobe completion``: the script that completes netprobe's commands and options in a shell."""
+"""``netprobe completion``: the script that makes a shell complete netprobe's commands and options."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ __all__ = ["completion"]
 
 @command(
     examples=[
-        ('eval "$(netprobe completion bash)"', "completion in this bash"),
-        ("netprobe completion fish > ~/.config/fish/completions/netprobe.fish", "completion in every fish"),
+        ('eval "$(netprobe completion bash)"', "completion in the current bash"),
+        ("netprobe completion fish > ~/.config/fish/completions/netprobe.fish", "completion in every new fish"),
     ]
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -24,7 +24,7 @@ def completion(shell: str) -> Exit:
     kind = get_completion_class(shell)
     assert kind is not None, shell
     root = click.get_current_context().find_root().command
-    # ShellComplete.source() of bash first runs bash to learn its version; the template itself needs no process.
+    # ShellComplete.source() would run bash first, to learn its version; the template itself needs no process.
     script = kind(root, {}, "netprobe", "_NETPROBE_COMPLETE")
     click.echo(script.source_template % script.source_vars())
     return Exit.OK

@@ -18,4 +18,4 @@ __all__ = ["echo"]
     ],
 )
 def echo() -> None:
-    """Serve echoes, and ask others for theirs: does it echo, how fast, who do I look like from there."""
+    """Run an echo server, or test one: does it echo, how fast, and who do I look like from there?"""
