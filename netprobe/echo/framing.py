@@ -63,8 +63,8 @@ __all__ = [
 ]
 
 
-DEPTH: Final = 64  # levels of nesting in a header: what is accepted can be serialised again by any JSON library
-SHORT: Final = 256  # bytes of a header worth remembering: the four keys take 110, the header of a reply 380
+_DEPTH: Final = 64  # levels of nesting in a header: what is accepted can be serialised again by any JSON library
+_SHORT: Final = 256  # bytes of a header worth remembering: the four keys take 110, the header of a reply 380
 
 
 class _Parsed(NamedTuple):
@@ -190,8 +190,8 @@ class Connection:
     def _read(self, start: bytes) -> Header:
         last = self._last
         if last is None or last.start != start:
-            last = (_shared_parse if len(start) <= SHORT else _parse)(start, self._max_content)
-            self._last = last if len(start) <= SHORT and not self._ended else None
+            last = (_shared_parse if len(start) <= _SHORT else _parse)(start, self._max_content)
+            self._last = last if len(start) <= _SHORT and not self._ended else None
         return last.header
 
     def _end(self) -> Closed | None:
@@ -263,8 +263,8 @@ def _parse(start: bytes, max_content: int) -> _Parsed:
         raise Fault("header-not-json", f"the header is not valid JSON: character {error.pos}: {error.msg}") from None
     except (ValueError, RecursionError):  # NaN; 1e999; a number with more than 4,300 digits; thousands of brackets
         raise Fault("header-not-json", "the header exceeds the limits of the JSON parser") from None
-    if _deeper(value, DEPTH):
-        raise Fault("header-not-json", f"the header is nested more than {DEPTH} levels deep")
+    if _deeper(value, _DEPTH):
+        raise Fault("header-not-json", f"the header is nested more than {_DEPTH} levels deep")
     header = Header.of_json(value)
     if header.content_length > max_content:
         # 2**64 and above are not printed: the digits would only fill the peer's log

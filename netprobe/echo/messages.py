@@ -35,9 +35,11 @@ __all__ = [
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
 
-MAX_CONTENT = 16 * 1024 * 1024
-MAX_HEADER = 0xFFFF  # two bytes hold its length
-MAX_TEXT = 1024  # characters of a type or encoding: with the worst escaping both still fit into a reply's header
+MAX_CONTENT: Final = 16 * 1024 * 1024
+MAX_HEADER: Final = 0xFFFF  # two bytes hold its length
+_MAX_TEXT: Final = (
+    1024  # characters of a type or encoding: with the worst escaping both still fit into a reply's header
+)
 
 FAULTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -48,7 +50,7 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "header-key-missing": "one of the four required keys is missing",
         "header-key-mistyped": "one of the four required keys has a value of the wrong type",
         "header-value-unknown": "byteorder is neither 'little' nor 'big'",
-        "header-value-too-long": f"content-type or content-encoding is longer than {MAX_TEXT} characters",
+        "header-value-too-long": f"content-type or content-encoding is longer than {_MAX_TEXT} characters",
         "content-length-negative": "content-length is below 0",
         "content-too-long": "content-length is above the receiver's limit",
         "truncated": "the connection ended inside a frame",
@@ -130,7 +132,7 @@ class Header:
     netprobe: Mapping[str, Json] | None = None
 
     def __post_init__(self) -> None:
-        if max(len(self.content_type), len(self.content_encoding)) > MAX_TEXT:
+        if max(len(self.content_type), len(self.content_encoding)) > _MAX_TEXT:
             raise LocalProtocolError(FAULTS["header-value-too-long"], "header-value-too-long")
         if self.byteorder not in ("little", "big"):
             raise LocalProtocolError(FAULTS["header-value-unknown"], "header-value-unknown")

@@ -19,7 +19,6 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from netprobe.errors import NetprobeError
 from netprobe.render.fields import Json, as_json, escaped, leaf_names, plain_line, read
-from netprobe.render.folding import fold
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import Column, View
 from netprobe.text import escape
@@ -79,13 +78,13 @@ class TableWriter(Writer[R], Generic[R]):
     def add(self, record: R) -> None:
         """Show a record of a stream; keep any other."""
         if self._view.streams:
-            _write(fold(self._line(escaped(record)), self._terminal))
+            self._write_folded(self._line(escaped(record)))
         else:
             self._records.append(escaped(record))
 
     def note(self, line: str) -> None:
         """Write the line, folded."""
-        _write(fold(escape(line, keep="\t"), self._terminal))
+        self._write_folded(escape(line, keep="\t"))
 
     def end(self, head: object | None, errors: Sequence[NetprobeError]) -> None:
         """Print the table. Without records there is none, unless something else was found out."""
@@ -98,6 +97,11 @@ class TableWriter(Writer[R], Generic[R]):
             columns = self._view.columns or [Column(name, name) for name in leaf_names(*self._record_types)]
             print_table(self._records, columns, self._terminal)
         sys.stdout.flush()
+
+    def _write_folded(self, text: str) -> None:
+        from netprobe.render.folding import fold
+
+        _write(fold(text, self._terminal))
 
 
 class PlainWriter(Writer[R], Generic[R]):

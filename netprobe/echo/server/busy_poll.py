@@ -16,9 +16,9 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Final, TypeAlias
 
-__all__ = ["DEFAULT_US", "Poll", "busy_polling", "window_s"]
+__all__ = ["Poll", "busy_polling", "window_s"]
 
-DEFAULT_US: Final = 100  # microseconds: twice what waking a virtual machine's processor takes
+_DEFAULT_US: Final = 100  # microseconds: twice what waking a virtual machine's processor takes
 
 Poll: TypeAlias = Callable[[float | None], list[tuple[int, int]]]
 
@@ -26,7 +26,7 @@ Poll: TypeAlias = Callable[[float | None], list[tuple[int, int]]]
 def window_s(microseconds: int | None, cores: int) -> float:
     """The window in seconds; None asks for the default, which is 0 on a single core."""
     if microseconds is None:
-        microseconds = DEFAULT_US if cores > 1 else 0
+        microseconds = _DEFAULT_US if cores > 1 else 0
     return microseconds / 1_000_000
 
 

@@ -12,14 +12,14 @@ import socket
 import struct
 from collections.abc import Iterable
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from netprobe.echo.server.poller import AGAIN
 from netprobe.kernel.constants import IP_PKTINFO, IPV6_PKTINFO, IPV6_RECVPKTINFO
 
-__all__ = ["DEFAULT_RATE", "REPLYING_PORTS", "Datagrams", "RateLimiter", "request_destination"]
+__all__ = ["REPLYING_PORTS", "Datagrams", "RateLimiter", "request_destination"]
 
-DEFAULT_RATE: Final = 1000.0  # per second and peer; loopback is exempt
+_DEFAULT_RATE: Final = 1000.0  # per second and peer; loopback is exempt
 
 _BURST: Final = 64  # datagrams taken before others have a turn
 _ANCILLARY: Final = 256  # bytes; an inherited socket may have more ancillary data switched on than we ask for
@@ -72,7 +72,7 @@ class Datagrams:
     """One bound UDP socket; the loop calls ``readable`` when a datagram is waiting.
 
     ``own_ports`` are those of all UDP sockets of this server: what comes from one of them is an echo of ours.
-    ``rate`` is in datagrams a second and peer; 0 is unlimited, None the default with loopback exempt.
+    ``rate`` is in datagrams per second per peer; 0 is unlimited, None the default with loopback exempt.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Datagrams:
         self.received = self.answered = self.refused = 0
         self._sock = sock
         self._buffer = buffer
-        self._limiter = None if rate == 0 else RateLimiter(DEFAULT_RATE if rate is None else rate)
+        self._limiter = None if rate == 0 else RateLimiter(_DEFAULT_RATE if rate is None else rate)
         self._exempt_loopback = rate is None
         self._ignored_ports = REPLYING_PORTS | {sock.getsockname()[1], *own_ports}
         self._ancillary = _ANCILLARY if request_destination(sock) else 0
@@ -109,7 +109,7 @@ class Datagrams:
                 continue
             self.received += 1
             destination = self._destination(ancillary)
-            if destination is None or not self._may_answer(peer, now):
+            if destination is None or not self._may_answer(peer[0], peer[1], now):
                 self.refused += 1
                 continue
             try:
@@ -136,8 +136,7 @@ class Datagrams:
                 return [(level, kind, data[:16] + (data[16:20] if data[:2] in _LINK_LOCAL else _NO_ADDRESS))]
         return [] if not self._ancillary else None
 
-    def _may_answer(self, peer: Any, now: float) -> bool:
-        host, port = peer[0], peer[1]
+    def _may_answer(self, host: str, port: int, now: float) -> bool:
         if port in self._ignored_ports:
             return False
         if self._limiter is None or (self._exempt_loopback and (host.startswith("127.") or host == "::1")):

@@ -18,11 +18,11 @@ from netprobe.errors import CannotRunError
 
 __all__ = ["EventSink"]
 
-SUMMARY_TIMEOUT: Final = 1.0  # seconds that the summary may wait
+_SUMMARY_TIMEOUT: Final = 1.0  # seconds that the summary may wait
 
 
 class EventSink:
-    """Passes events to ``write`` as long as ``descriptor``, where they end up, takes a line at once.
+    """Passes events to ``write`` as long as ``descriptor``, where they end up, takes a line without blocking.
 
     ``descriptor`` None: there is nothing to poll, everything is written. Raises CannotRunError where the summary
     cannot be written in time.
@@ -38,7 +38,7 @@ class EventSink:
 
     def __call__(self, event: ServerEvent) -> None:
         last = isinstance(event, ServerSummary)
-        if self._poll is not None and not self._poll.poll(SUMMARY_TIMEOUT * 1000 if last else 0):
+        if self._poll is not None and not self._poll.poll(_SUMMARY_TIMEOUT * 1000 if last else 0):
             self._dropped += 1
             if last:
                 why = f"nobody reads it: {self._dropped:,} events were dropped, including the summary"

@@ -63,7 +63,7 @@ class ServerSettings:
     idle_timeout: float | None = None
     max_buffer: int = _BUFFER_SIZE
     max_content: int = MAX_CONTENT
-    rate: float | None = None  # datagrams a second and peer; None: the default, with loopback exempt; 0: unlimited
+    rate: float | None = None  # datagrams per second per peer; None: the default, with loopback exempt; 0: unlimited
     drain_timeout: float = 2.0
     busy_poll: float = 0.0  # seconds that the loop polls before it sleeps, while messages follow each other closely
 

@@ -1,8 +1,8 @@
 """SIGINT and SIGTERM as an event beside sockets: the first requests a drain, the second ends the process at once.
 
-A Python signal handler runs between two bytecodes and does not end a poll(2) that is sleeping (PEP 475 restarts it), so
-the wake-up descriptor of the signal module is polled with the sockets. Handlers are installed before anybody can know
-of the server: whoever reads its first line may signal it at once.
+A poll(2) that a signal interrupts is resumed once the Python handler has run (PEP 475), so the handler alone would not
+wake the loop: the signal module's wake-up descriptor is polled beside the sockets. Handlers are installed before the
+first event is written, because whoever reads that may send a signal at once.
 """
 
 from __future__ import annotations

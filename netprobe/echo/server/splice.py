@@ -15,8 +15,8 @@ from typing import Final, Self
 
 __all__ = ["START_SPLICING", "STOP_SPLICING", "Pipe"]
 
-START_SPLICING: Final = 16 * 1024  # bytes in one receive, and more
-STOP_SPLICING: Final = 4 * 1024  # bytes in one receive, and less
+START_SPLICING: Final = 16 * 1024  # bytes in one receive; from this size on it pays
+STOP_SPLICING: Final = 4 * 1024  # bytes in one receive; below this size it does not
 
 _FLAGS: Final = getattr(os, "SPLICE_F_NONBLOCK", 0) | getattr(os, "SPLICE_F_MOVE", 0)
 _PAGES: Final = 64  # of the pipe: it holds that many segments, however short each is

@@ -1,7 +1,7 @@
 """Unix stream sockets to listen on, and the life of their files.
 
-A unix socket's file outlives its process, and bind(2) fails while it exists. So the file of a server that is gone is
-removed, which only connect(2) can tell (ECONNREFUSED); and ours is removed when the listener closes, but only if it is
+A unix socket's file outlives its process, and bind(2) fails while it exists. So a file that nobody listens on is
+removed first; only connect(2) shows that (ECONNREFUSED). Ours is removed when the listener closes, but only if it is
 still the one we made: while a server drains, a successor may already have put its own in its place.
 """
 
@@ -48,7 +48,7 @@ class _UnixListener(socket.socket):
     """A unix socket that removes its file when the process that made it closes it."""
 
     _maker = 0  # process id
-    _file: tuple[Path, int, int] | None = None  # device, inode
+    _file: tuple[Path, int, int] | None = None  # with device and inode
 
     def remember_file(self) -> None:
         """Note which file bind(2) made."""
@@ -69,7 +69,7 @@ class _UnixListener(socket.socket):
 
 
 def _remove_stale(path: str, family: int) -> None:
-    """Remove a socket file on which nobody listens any more; leave anything else."""
+    """Remove a socket file that nobody listens on; leave anything else."""
     with suppress(FileNotFoundError, BlockingIOError):
         if stat.S_ISSOCK(Path(path).stat().st_mode):
             with socket.socket(family, socket.SOCK_STREAM) as probe:

@@ -22,7 +22,7 @@ from tests.bench.echo.build import Running, build, c_server, ncat_server, netpro
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One row: what load does, and which servers stand it."""
+    """One row: what the load does, and the servers that can take it."""
 
     name: str
     mode: str
@@ -87,7 +87,7 @@ def main() -> None:
         for name, gains in by_two.items():
             print(f"{name}: {'  '.join(f'{gain:.2f}' for gain in gains)}")
         if not given.only or given.only == "idle":
-            print_idle(load, made)
+            print_idle(load)
 
 
 def measure(
@@ -111,9 +111,8 @@ def print_row(point: Point, taken: dict[str, float]) -> None:
     print(f"{point.name:22} {C} {base:14,.0f}/s  {rest}", flush=True)
 
 
-def print_idle(load: Path, made: Path) -> None:
+def print_idle(load: Path) -> None:
     """Resident memory of 10,000 idle connections."""
-    del made
     with netprobe_server() as server:
         before = resident(server.pid)
         with subprocess.Popen(

@@ -17,11 +17,8 @@ from netprobe.echo.server.events import (
     ConnectionEnded,
     Draining,
     EventsDropped,
-    ListenerOpened,
     ServerEvent,
     ServerSummary,
-    decode,
-    encode,
 )
 from netprobe.errors import CannotRunError
 from netprobe.render.output import Output
@@ -111,10 +108,3 @@ def test_the_name_of_a_peer_cannot_forge_a_line_or_steer_a_terminal(capsys: pyte
     (line,) = capsys.readouterr().out.splitlines()
     assert line.isprintable()
     assert "forged" in line
-
-
-@pytest.mark.parametrize(
-    "event", [DRAINING, SUMMARY, ListenerOpened("tcp", "::1", 7, False, None, 7, 2), EventsDropped("2026", 3)]
-)
-def test_an_event_survives_the_pipe_from_a_worker(event: ServerEvent) -> None:
-    assert decode(encode(event)) == event

@@ -37,7 +37,7 @@ class ServeOptions:
     idle_timeout: float | None
     max_buffer: int
     max_content: int
-    rate: float | None  # datagrams a second and peer
+    rate: float | None  # datagrams per second per peer
     workers: int
     busy_poll: int | None  # microseconds
     drain_timeout: float
