@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 NETPROBE = Path(sys.executable).with_name("netprobe")  # the installed console script
+
+
+def pytest_configure() -> None:
+    """Let processes of the tests be interrupted: a background job of a shell ignores SIGINT, and they inherit that."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +43,19 @@ def netprobe() -> Run:
         return run_process([str(NETPROBE), *args], stdin=stdin, env=env)
 
     return run
+
+
+def cannot_run(reason: str) -> NoReturn:
+    """Skip the test that is running; in CI, where everything is installed, it fails."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def needs(program: str) -> None:
+    """This test calls ``program``."""
+    if shutil.which(program) is None:
+        cannot_run(f"{program} is not installed")
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress, Way
+from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress, Route
 
-__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Way", "local_interfaces", "way_to"]
+__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Route", "local_interfaces", "route_to"]
 
 
 def local_interfaces(
@@ -14,7 +14,7 @@ def local_interfaces(
 ) -> tuple[Interface, ...]:
     """This host's interfaces in the order of their index.
 
-    Linux's netlink answers where it can; else ``netifaces`` does, and ``refused`` is told why.
+    Linux's netlink answers where there is one, ``netifaces`` elsewhere, and ``refused`` is called with the reason.
     """
     from netprobe.interfaces import netifaces_reader, netlink_reader
 
@@ -26,11 +26,11 @@ def local_interfaces(
         return netifaces_reader.read_interfaces(kind_of)
 
 
-def way_to(address: str, interface: str | None = None) -> Way | None:
-    """Where this host would send a packet to ``address`` (out of ``interface``, if given); None where it has no way.
+def route_to(address: str, interface: str | None = None) -> Route | None:
+    """Where this host would send a packet to ``address`` (out of ``interface``, if given); None without a route.
 
     The kernel looks it up in all its tables and rules; nothing is sent. Raises OSError where it cannot be asked.
     """
     from netprobe.interfaces import netlink_reader
 
-    return netlink_reader.way_to(address, interface)
+    return netlink_reader.route_to(address, interface)

@@ -14,7 +14,7 @@ __all__ = ["read_interfaces"]
 def read_interfaces(kind_of: Callable[[str], str]) -> tuple[Interface, ...]:
     """Every interface that getifaddrs(3) knows; its labels (``eth0:1``) are put back to their interface.
 
-    State and MTU are not told here (``unknown``, None). A broadcast is taken only where it is neither the own
+    State and MTU are not known here (``unknown``, None). A broadcast is taken only where it is neither the own
     address nor without a host part: getifaddrs invents those (a /31 and a /32 have none, RFC 3021).
     """
     import netifaces

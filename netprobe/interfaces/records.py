@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Way"]
+__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Route"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class InterfaceAddress:
 
 @dataclass(frozen=True, slots=True)
 class DefaultRoute:
-    """A default route through this interface: ``gateway`` is None where the whole world is on-link."""
+    """A default route through this interface: ``gateway`` is None where every destination is on-link."""
 
     version: int
     gateway: str | None
@@ -38,8 +38,8 @@ class DefaultRoute:
     table: str | None = None
 
 
-class Way(NamedTuple):
-    """The way of a packet to one address: out of which interface, to which gateway if not on-link, or to ourselves."""
+class Route(NamedTuple):
+    """A packet's next hop: out of which interface, to which gateway if not on-link; ``own`` means to this host."""
 
     interface: str | None
     gateway: str | None

@@ -8,14 +8,13 @@ Only Linux has it; elsewhere the queue is always empty. This module travels: Pyt
 import errno
 import socket
 import struct
-import sys
 from typing import List, NamedTuple, Optional
 
-IP_RECVERR = 11  # ip(7)
-IPV6_RECVERR = 25  # ipv6(7)
-SOL_IPV6 = 41
-MSG_ERRQUEUE = getattr(socket, "MSG_ERRQUEUE", 0x2000)  # recv(2)
-HAS_ERROR_QUEUE = sys.platform.startswith("linux") and hasattr(socket.socket, "recvmsg")
+from netprobe.kernel.constants import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, SOL_IPV6
+
+__all__ = ["HAS_ERROR_QUEUE", "ORIGINS", "QueuedError", "ask_for_errors", "take_errors"]
+
+HAS_ERROR_QUEUE = IP_RECVERR is not None and hasattr(socket.socket, "recvmsg")
 ORIGINS = {1: "local", 2: "icmp", 3: "icmp6"}  # SO_EE_ORIGIN_*, ip(7)
 
 
@@ -41,7 +40,7 @@ class QueuedError(NamedTuple):
 
 def ask_for_errors(sock: socket.socket) -> None:
     """Have ICMP errors queued with their type, code and offender. Needs no rights; to be called before connecting."""
-    if not HAS_ERROR_QUEUE:
+    if not HAS_ERROR_QUEUE or IP_RECVERR is None or IPV6_RECVERR is None:
         return
     if sock.family == socket.AF_INET6:
         sock.setsockopt(SOL_IPV6, IPV6_RECVERR, 1)
@@ -56,7 +55,7 @@ def ask_for_errors(sock: socket.socket) -> None:
 def take_errors(sock: Optional[socket.socket]) -> List[QueuedError]:
     """Everything that waits in the error queue of ``sock``, oldest first; the queue is empty afterwards."""
     found: List[QueuedError] = []
-    while HAS_ERROR_QUEUE and sock is not None:
+    while HAS_ERROR_QUEUE and MSG_ERRQUEUE is not None and sock is not None:
         try:
             _, ancillary, _, _ = sock.recvmsg(2048, 1024, MSG_ERRQUEUE)
         except (OSError, ValueError):

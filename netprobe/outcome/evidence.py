@@ -96,7 +96,7 @@ class Icmp:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that the table looks at. ``errno`` is a name; ``result`` and ``stage`` are the payload's words.
+    """All that the table looks at. ``errno`` is a name; ``result`` and ``stage`` are the prober's words.
 
     ``result``: proof, timeout, closed, foreign, corrupt, self or error.
     ``stage``, the last one begun: socket, bind, connect, answer or payload.
@@ -106,6 +106,7 @@ class Evidence:
     result: str
     protocol: str = "tcp"
     destination: str = ""
+    port: int | None = None
     stage: str = "connect"
     errno: str | None = None
     error: str | None = None
@@ -118,7 +119,6 @@ class Evidence:
     payload_size: int = 0
     payload_received: int = 0
     broadcast: bool = False  # the vantage knows the destination as a broadcast address of its own subnet
-
     other_zone: bool = False  # the vantage has the destination, but not in the zone where it was asked for
 
     @property

@@ -1,4 +1,4 @@
-"""The one table: what the system and the network said, to a verdict and a cause in words.
+"""The one table from what was observed to a verdict and a cause in words.
 
 A row matches on what is observable (the stage that was reached, the errno, the ICMP error and who sent it); the first
 row that matches wins, so specific rows stand before general ones. Rows cite where they are documented; ``measured``
@@ -84,12 +84,12 @@ _BIND = frozenset({"bind"})
 _RESET = _names("ECONNRESET", "EPIPE", "ECONNABORTED")
 
 FAILURES: tuple[Failure, ...] = (
-    # What the network said: answers, silence, ICMP errors.
+    # Answers and silence.
     Failure("proof", Verdict.REACHABLE, "", result="proof"),
     Failure(
         "self",
         Verdict.REFUSED,
-        "nothing listens there: the client's own port was picked and it met itself (simultaneous open)",
+        "nothing listens {where}: the client connected to itself from that very port (simultaneous open)",
         result="self",
         source="RFC 9293 section 3.5, measured",
     ),
@@ -130,7 +130,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "accepted-then-silent",
         Verdict.NO_ANSWER,
-        "accepted, then silence for {seconds} s: connected is not answered",
+        "accepted, then silence for {seconds} s: a connection is not an answer",
         result="timeout",
         stages=_ANSWER,
         protocol="tcp",
@@ -138,18 +138,18 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "silent-behind-a-limit",
         Verdict.NO_ANSWER,
-        "silence; this host refused other ports and limits its ICMP errors, so the port may as well be closed: "
-        "more --patience would tell",
+        "silence; this host refused other ports and rate-limits its ICMP errors, so the port may be closed: "
+        "a longer --patience would tell",
         result="timeout",
         limited=True,
         source="icmp(7), icmp_ratelimit",
     ),
     Failure("silent", Verdict.NO_ANSWER, "silence for {seconds} s", result="timeout"),
-    # What another machine, or the own firewall, said.
+    # ICMP errors, from another machine or this vantage's own firewall.
     Failure(
         "udp-closed",
         Verdict.REFUSED,
-        "closed: {said}, says {offender}",
+        "nothing listens {where}: {icmp} from {offender}",
         icmp=PORT_UNREACHABLE,
         offender=DESTINATION,
         protocol="udp",
@@ -158,23 +158,23 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "port-rejected-here",
         Verdict.REJECTED,
-        "port unreachable, says {offender}, which is this vantage: its own firewall rejects it",
+        "port unreachable from {offender}, which is this vantage: its own firewall rejects it",
         icmp=PORT_UNREACHABLE,
         offender=OWN,
     ),
     Failure(
         "port-rejected",
         Verdict.REJECTED,
-        "port unreachable, says {offender}: a firewall rejects it",
+        "port unreachable from {offender}: a firewall rejects it",
         icmp=PORT_UNREACHABLE,
         source="RFC 1812 section 5.2.7.1, iptables-extensions(8) REJECT",
     ),
-    Failure("prohibited", Verdict.REJECTED, "{said} by {offender}", icmp=PROHIBITED, source="RFC 1812, RFC 4443"),
-    Failure("protocol-rejected", Verdict.REJECTED, "protocol unreachable, says {offender}", icmp=PROTOCOL_UNREACHABLE),
+    Failure("prohibited", Verdict.REJECTED, "{icmp} by {offender}", icmp=PROHIBITED, source="RFC 1812, RFC 4443"),
+    Failure("protocol-rejected", Verdict.REJECTED, "protocol unreachable from {offender}", icmp=PROTOCOL_UNREACHABLE),
     Failure(
         "no-neighbour",
         Verdict.UNREACHABLE,
-        "no neighbour: nobody on the link answers for {destination} (so says {offender}, this vantage)",
+        "no neighbour: nobody on the link answers for {destination} (reported by {offender}, this vantage)",
         icmp=HOST_UNREACHABLE,
         offender=OWN,
         quick=False,
@@ -183,34 +183,34 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "unreachable-rejected-here",
         Verdict.REJECTED,
-        "{said}, says {offender} at once, which is this vantage: its own firewall rejects it",
+        "{icmp} from {offender} at once, which is this vantage: its own firewall rejects it",
         icmp=HOST_UNREACHABLE | NET_UNREACHABLE,
         offender=OWN,
     ),
     Failure(
         "unreachable-rejected",
         Verdict.REJECTED,
-        "{said}, says {offender} itself: its firewall rejects it",
+        "{icmp} from {offender} itself: its firewall rejects it",
         icmp=HOST_UNREACHABLE | NET_UNREACHABLE,
         offender=DESTINATION,
     ),
     Failure(
         "no-neighbour-behind-router",
         Verdict.UNREACHABLE,
-        "the router {offender} finds no such host: {said}",
+        "the router {offender} cannot reach the host: {icmp}",
         icmp=HOST_UNREACHABLE,
         source="RFC 1812 section 5.2.7.1",
     ),
     Failure(
         "router-without-route",
         Verdict.UNREACHABLE,
-        "the router {offender} has no route: {said}",
+        "the router {offender} has no route: {icmp}",
         icmp=NET_UNREACHABLE,
         source="RFC 1812 section 5.2.7.1",
     ),
-    Failure("ttl", Verdict.UNREACHABLE, "{said} at {offender}: a routing loop or too many hops", icmp=TTL_EXCEEDED),
-    Failure("other-icmp", Verdict.REJECTED, "{said}, says {offender}", icmp=frozenset(ICMP_WORDS)),
-    # What the system said, alone: errnos with nothing in the error queue.
+    Failure("ttl", Verdict.UNREACHABLE, "{icmp} at {offender}: a routing loop or too many hops", icmp=TTL_EXCEEDED),
+    Failure("other-icmp", Verdict.REJECTED, "{icmp} from {offender}", icmp=frozenset(ICMP_WORDS)),
+    # An errno alone: nothing was in the error queue.
     Failure(
         "accepted-then-reset",
         Verdict.WRONG_RESPONDER,
@@ -230,8 +230,8 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "established-then-rejected",
         Verdict.REJECTED,
-        "accepted, then an ICMP error in the place of an answer ({errno}; the system does not say whose): "
-        "a firewall that lets only the handshake pass, or a way that was lost",
+        "accepted, then an ICMP error instead of an answer ({errno}; the system does not say from whom): "
+        "a firewall that lets only the handshake pass, or a route that disappeared",
         errnos=_names("EHOSTUNREACH", "ENETUNREACH", "ECONNREFUSED", "EACCES", "ENOPROTOOPT"),
         stages=_ANSWER | _PAYLOAD,
         protocol="tcp",
@@ -240,7 +240,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "refused",
         Verdict.REFUSED,
-        "closed: the host answers, nothing listens there (or a firewall resets)",
+        "nothing listens {where} (or a firewall resets)",
         errnos=_names("ECONNREFUSED"),
         protocol="tcp",
         source="connect(2), RFC 9293 section 3.10.7.1",
@@ -248,7 +248,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "refused-udp",
         Verdict.REFUSED,
-        "closed: the host answers, nothing listens there",
+        "nothing listens {where}",
         errnos=_names("ECONNREFUSED", "ECONNRESET"),  # Windows resets: KB 263823
         protocol="udp",
     ),
@@ -393,8 +393,9 @@ def diagnose(seen: Evidence) -> Outcome:
     row = next(row for row in FAILURES if row.matches(seen))
     cause = row.cause.format(
         destination=seen.destination,
+        where=f"on port {seen.port}" if seen.port else "there",
         offender=seen.offender,
-        said=None if icmp is None else icmp.name,
+        icmp=None if icmp is None else icmp.name,
         errno=seen.errno or seen.error,
         error=seen.error or seen.errno,
         seconds=f"{seen.elapsed_ms / 1000:.3g}",

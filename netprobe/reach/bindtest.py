@@ -13,7 +13,8 @@ from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import Outcome, diagnose
-from netprobe.prober import payload
+from netprobe.prober.pacing import PATIENCE_S
+from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.explain import Seen, changes, difference
 from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival, Listeners
@@ -36,7 +37,7 @@ class Settings:
     to: tuple[Address, ...] = ()
     source: Address | None = None
     timeout: float = 2.0
-    patience: float = payload.PATIENCE_S
+    patience: float = PATIENCE_S
     payload_size: int = 0
     options: BindOptions = field(default_factory=BindOptions)
     nonce: str | None = None
@@ -72,7 +73,7 @@ class Bindtest:
         """Open the listeners."""
         try:
             binds = self.settings.binds or default_binds(self.host)
-            payload.descriptors_for(2 * len(binds) * len(self.settings.protocols))
+            descriptors_for(2 * len(binds) * len(self.settings.protocols))
             self.listening = self._listeners.open(binds, self.settings.protocols, self.settings.options)
             if self.settings.binds:
                 failed = [x for x in self.listening if not x.is_open]

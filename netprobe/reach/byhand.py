@@ -12,7 +12,7 @@ from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import diagnose
-from netprobe.prober import payload
+from netprobe.prober import engine
 from netprobe.reach.host import host_facts
 from netprobe.reach.listen import Arrival
 from netprobe.reach.probe import LOCAL
@@ -136,7 +136,7 @@ def connect(
     ]
     lines: list[dict[str, object]] = []
     request = {"nonce": nonce, "timeout": timeout, "payload": payload_size, "cells": cells}
-    payload.run(request, lines.append)
+    engine.run(request, lines.append)
     facts = host_facts()
     answers = {line["cell"]: line for line in lines if "cell" in line}
     for number, (target, protocol) in enumerate(wanted):

@@ -104,7 +104,6 @@ class FleetSession:
                     stack.callback(connection.abort)
                     process = await connection.create_process(self.vantage.command, encoding=None)
                     process.stdin.write(program(request))
-                    process.stdin.write_eof()
                     await self._hear(process, lines, START_S, until_hello=True)
                 await self._hear(process, lines, float(request["timeout"]) + KEEP_ALIVE_S)
                 said = await self._last_words(process, lines)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping
-from importlib import resources
 from typing import Any
 
-from netprobe.prober.payload import PATIENCE_S, REQUEST_VERSION
+from netprobe.prober import bundle
+from netprobe.prober.facts import REQUEST_VERSION
+from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.records import HostFacts
 from netprobe.reach.unusable import VantageError
 
@@ -23,11 +24,9 @@ Say = Callable[[str], None]
 
 
 def program(request: Mapping[str, Any]) -> bytes:
-    """The program text that travels: the payload, and the call of its main with the request."""
-    source = resources.files("netprobe.prober").joinpath("payload.py").read_bytes()
+    """What a vantage's stdin gets: the prober, and the first question. It stays open."""
     life = float(request["timeout"]) + float(request.get("patience", PATIENCE_S)) + STAY_S
-    text = json.dumps({"life": life, "heartbeat": 1.0, **request})
-    return source + b"\n\nmain(" + ascii(text).encode() + b")\n"
+    return bundle.program() + bundle.question({"life": life, "heartbeat": 1.0, **request})
 
 
 class Lines:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from netprobe.prober import payload
+from netprobe.prober import facts as prober_facts
 from netprobe.reach.records import Address, HostAddress, HostFacts, Link
 
 __all__ = ["facts_from_interfaces", "host_facts"]
@@ -12,7 +12,7 @@ __all__ = ["facts_from_interfaces", "host_facts"]
 
 def host_facts() -> HostFacts:
     """The facts of this host, as the prober sees them; where it has no netlink, as ``netprobe.interfaces`` does."""
-    facts = HostFacts.from_hello(payload.hello({"cells": []}))
+    facts = HostFacts.from_hello(prober_facts.hello([]))
     return facts if facts.links else facts_from_interfaces(facts)
 
 

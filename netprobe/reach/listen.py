@@ -21,7 +21,7 @@ from typing import Any, Self
 
 from netprobe.errors import CannotRunError
 from netprobe.kernel import constants
-from netprobe.prober import payload
+from netprobe.prober import wire
 from netprobe.reach.opening import errno_name, open_socket, strerror
 from netprobe.reach.records import Address, BindOptions, Listening, Protocol
 
@@ -183,7 +183,7 @@ class Listeners:
         connection = self._connections[sock]
         try:
             if events & selectors.EVENT_READ and len(connection.owed) < CHUNK:
-                data = sock.recv(CHUNK if connection.proven else payload.LINE_LIMIT)
+                data = sock.recv(CHUNK if connection.proven else wire.LINE_LIMIT)
                 if not data:
                     self._drop(connection)
                     return
@@ -209,8 +209,8 @@ class Listeners:
             connection.line += data
             line, newline, data = bytes(connection.line).partition(b"\n")
             if not newline:
-                return len(line) <= payload.LINE_LIMIT
-            asked = payload.read_probe(self.nonce, line)
+                return len(line) <= wire.LINE_LIMIT
+            asked = wire.read_probe(self.nonce, line)
             if asked is None:
                 return False
             challenge, connection.to_read = asked
@@ -229,7 +229,7 @@ class Listeners:
         if challenge not in self.arrivals and self._on_arrival is not None:
             self._on_arrival(arrival)
         self.arrivals[challenge] = arrival
-        return payload.reply_line(self.nonce, challenge, listening.id, (address, port), local)
+        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local)
 
     def _drop(self, connection: _Connection) -> None:
         self._selector.unregister(connection.sock)
@@ -253,7 +253,7 @@ class Listeners:
                 continue  # an ICMP error of an earlier answer
             listening = self._open[sock]
             line, _, rest = data.partition(b"\n")
-            asked = payload.read_probe(self.nonce, line)
+            asked = wire.read_probe(self.nonce, line)
             if asked is None or asked[1] != len(rest):
                 self._foreign(listening, peer, self._local(sock))
                 continue

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from netprobe.errors import CannotRunError
 from netprobe.kernel import constants
-from netprobe.prober import payload
+from netprobe.kernel.required import need
+from netprobe.prober.sockets import socket_address
 from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
 
 __all__ = ["errno_name", "listener_error", "listener_errors", "open_socket", "strerror"]
@@ -26,7 +27,7 @@ def open_socket(bind: Address, protocol: Protocol, options: BindOptions, port: i
     try:
         sock.setblocking(False)
         set_options(sock, protocol, options)
-        sock.bind(payload.socket_address(bind.text, port, bind.zone))
+        sock.bind(socket_address(bind.text, port, bind.zone))
         if protocol == "tcp":
             sock.listen(BACKLOG)
     except BaseException:
@@ -42,18 +43,18 @@ def set_options(sock: Sock, protocol: Protocol, options: BindOptions) -> None:
         # a listener; on Windows this option would mean something else.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if sock.family == socket.AF_INET6 and options.v6only is not None:
-        number = constants.need("IPV6_V6ONLY", constants.IPV6_V6ONLY)
+        number = need("IPV6_V6ONLY", constants.IPV6_V6ONLY)
         sock.setsockopt(socket.IPPROTO_IPV6, number, int(options.v6only))
     if options.reuse_port:
-        sock.setsockopt(socket.SOL_SOCKET, constants.need("SO_REUSEPORT", constants.SO_REUSEPORT), 1)
+        sock.setsockopt(socket.SOL_SOCKET, need("SO_REUSEPORT", constants.SO_REUSEPORT), 1)
     if options.freebind:
         if sock.family == socket.AF_INET6:
-            number = constants.need("IPV6_FREEBIND", constants.IPV6_FREEBIND)
+            number = need("IPV6_FREEBIND", constants.IPV6_FREEBIND)
             sock.setsockopt(socket.IPPROTO_IPV6, number, 1)
         else:
-            sock.setsockopt(socket.IPPROTO_IP, constants.need("IP_FREEBIND", constants.IP_FREEBIND), 1)
+            sock.setsockopt(socket.IPPROTO_IP, need("IP_FREEBIND", constants.IP_FREEBIND), 1)
     if options.device:
-        number = constants.need("SO_BINDTODEVICE", constants.SO_BINDTODEVICE)
+        number = need("SO_BINDTODEVICE", constants.SO_BINDTODEVICE)
         sock.setsockopt(socket.SOL_SOCKET, number, options.device.encode() + b"\0")
 
 

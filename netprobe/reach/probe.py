@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from netprobe.errors import CannotRunError, NetprobeError
-from netprobe.prober import payload
+from netprobe.prober import engine
+from netprobe.prober.facts import ANY_ZONE, REQUEST_VERSION
+from netprobe.prober.pacing import PATIENCE_S
+from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.records import HostFacts, Question
 
 __all__ = ["LOCAL", "Lines", "LocalSession", "Session", "ask", "request_for"]
@@ -57,8 +60,8 @@ class LocalSession:
     def run(self, request: Request, emit: Callable[[Line], None]) -> None:
         """Probe from here. Each probe costs two descriptors: the listener's side is in this process, too."""
         cells = len(request["cells"])
-        sockets = (payload.descriptors_for(2 * cells + RESERVED_DESCRIPTORS) - RESERVED_DESCRIPTORS) // 2
-        payload.run({"sockets": max(1, sockets), **request}, emit, self._stopped.is_set)
+        sockets = (descriptors_for(2 * cells + RESERVED_DESCRIPTORS) - RESERVED_DESCRIPTORS) // 2
+        engine.run({"sockets": max(1, sockets), **request}, emit, self._stopped.is_set)
 
     def stop(self) -> None:
         """End within a tenth of a second."""
@@ -71,7 +74,7 @@ def request_for(
     host: HostFacts,
     *,
     timeout: float,
-    patience: float = payload.PATIENCE_S,
+    patience: float = PATIENCE_S,
     payload_size: int = 0,
     source: str | None = None,
     zone: str | None = None,
@@ -88,14 +91,14 @@ def request_for(
         }
         if question.destination.zone:
             # A zone is a name of this host's: elsewhere the payload tries every link there.
-            cell["zone"] = question.destination.zone if question.vantage == LOCAL else payload.ANY_ZONE
+            cell["zone"] = question.destination.zone if question.vantage == LOCAL else ANY_ZONE
         if source is not None and (":" in source) == (question.destination.version == 6):
             cell["source"] = source
             if zone:
                 cell["source_zone"] = zone
         cells.append(cell)
     return {
-        "version": payload.REQUEST_VERSION,
+        "version": REQUEST_VERSION,
         "nonce": nonce,
         "timeout": timeout,
         "patience": patience,

@@ -1,7 +1,8 @@
-"""One subprocess for each vantage: the payload goes in, JSON lines come out, and nothing stays.
+"""One subprocess for each vantage: the prober goes in, JSON lines come out, and nothing stays.
 
-The payload goes to stdin with its request behind it, as one program. What comes before the first JSON line is a login
-shell's noise. Output, errors and time are bounded, and what is received is checked: a vantage is not trusted.
+The prober goes to stdin with its first question behind it; stdin stays open, since its end ends the prober. What comes
+before the first JSON line is a login shell's noise. Output, errors and time are bounded, and what is received is
+checked: a vantage is not trusted.
 """
 
 from __future__ import annotations
@@ -95,6 +96,8 @@ class ProcessSession:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(ENDING_S)
                 raise self._why(said, process.poll(), lines.hello)
+            if process.stdin is not None:
+                process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(0.0 if self._stopped.is_set() else ENDING_S)
         finally:
@@ -163,7 +166,6 @@ class Conversation:
                         rest = rest[give(key.fd, rest) :]
                         if not rest:
                             selector.unregister(process.stdin)
-                            process.stdin.close()
                     elif key.fd != self._waker and not self._read(key.fd, key.fileobj is process.stdout):
                         selector.unregister(key.fileobj)
                         if key.fileobj is process.stdout:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from netprobe.endpoints import parse_port
 from netprobe.errors import InvalidInputError
+from netprobe.prober import bundle
 
 __all__ = ["KEEP_ALIVE_S", "KINDS", "Vantage", "vantage_of", "vantages_of", "with_pythons"]
 
@@ -64,15 +65,15 @@ class Vantage:
 
     @property
     def argv(self) -> tuple[str, ...]:
-        """What runs the payload. ``-I``: neither the directory nor the environment there changes what runs."""
+        """What starts the prober."""
         if self.kind == "ssh":
             return (*self.way, self.command)
-        return (*self.way, self.python, "-I", "-")
+        return (*self.way, self.python, *bundle.ARGUMENTS)
 
     @property
     def command(self) -> str:
         """The Python as a line for the shell at the far side."""
-        return f"{shlex.quote(self.python)} -I -"
+        return f"{shlex.quote(self.python)} {bundle.SHELL_ARGUMENTS}"
 
 
 def vantage_of(text: str, python: str | None = None) -> Vantage:

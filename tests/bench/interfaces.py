@@ -19,7 +19,7 @@ def main() -> None:
             f"link add a{n} type veth peer name b{n}\naddr add 10.{n >> 8}.{n & 255}.1/24 dev a{n}\n"
             for n in range(500)
         )
-        host.run("ip", "-batch", "-", stdin=None, input=batch)
+        host.run("ip", "-batch", "-", input=batch)
         commands = {
             PEER: host.argv(["sh", "-c", f"ip -json addr; {sys.executable} -c 'import click'"]),
             "netprobe interfaces": host.argv([str(NETPROBE), "interfaces"]),

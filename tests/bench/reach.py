@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from netprobe.prober import payload
+from netprobe.prober import engine
 from tests.bench.pairs import alternate
 from tests.conftest import NETPROBE
 
@@ -32,7 +32,7 @@ def main() -> None:
     for protocol in ("tcp", "udp"):
         cells = [{"id": n, "protocol": protocol, "address": "10.0.0.1", "port": 1000 + n} for n in range(CELLS)]
         began = time.perf_counter()
-        payload.run({"nonce": "bench", "timeout": TIMEOUT_S, "cells": cells}, lambda line: None)
+        engine.run({"nonce": "bench", "timeout": TIMEOUT_S, "cells": cells}, lambda line: None)
         print(f"{CELLS} silent {protocol} cells: {time.perf_counter() - began:.3f} s, time-out {TIMEOUT_S:g} s")
 
 

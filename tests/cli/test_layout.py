@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from netprobe.verdicts import Verdict
+from tests.conftest import needs
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "netprobe"
@@ -212,6 +213,7 @@ def test_modules_are_named_after_what_they_know() -> None:
 
 
 def test_nothing_else_stands_at_the_top() -> None:
+    needs("git")
     tracked = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=False
     ).stdout.split("\0")

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import struct
 
 import pytest
 
-from netprobe.interfaces import rtnetlink
 from tests.conftest import NETPROBE, Run, run_in_terminal
 
 
@@ -30,19 +28,3 @@ def test_a_terminal_shows_every_address_whole(columns: int, netprobe: Run) -> No
     for line in netprobe("interfaces").stdout.splitlines():
         if (address := line.split("\t")[3]) != "-":
             assert address in shown.stdout
-
-
-@pytest.mark.parametrize("data", [b"\x05\x00\x00\x00", struct.pack("=IHHII", 4, 16, 0, 0, 0), b"\xff" * 32])
-def test_a_message_that_is_cut_short_is_an_error_not_a_loop(data: bytes) -> None:
-    if len(data) < 16:
-        assert list(rtnetlink._messages(data)) == []
-    else:
-        with pytest.raises(OSError, match="cut short"):
-            list(rtnetlink._messages(data))
-
-
-def test_attributes_that_are_cut_short_end_the_list() -> None:
-    whole = struct.pack("=HH", 8, 3) + b"abcd"
-    assert rtnetlink.attributes(whole + b"\x09\x00\x01") == {3: b"abcd"}
-    assert rtnetlink.attributes(whole + struct.pack("=HH", 0, 1)) == {3: b"abcd"}
-    assert rtnetlink.attributes(whole + struct.pack("=HH", 99, 1)) == {3: b"abcd"}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import cannot_run
 from tests.lab.network import Lab, describe, why_not
 from tests.lab.sshd import Sshd, why_no_sshd
 
@@ -18,18 +17,12 @@ BuildLab = Callable[[str | Mapping[str, Any]], Lab]
 StartSshd = Callable[[Lab], Sshd]
 
 
-@cache
-def _reason() -> str | None:
-    return why_not()
-
-
 @pytest.fixture
 def lab() -> Iterator[BuildLab]:
     """Build networks by name or from a description; in CI a lab that cannot be built is a failure, not a skip."""
-    reason = _reason()
+    reason = why_not()
     if reason is not None:
-        assert not os.environ.get("CI"), f"no lab: {reason}"
-        pytest.skip(f"no lab: {reason}")
+        cannot_run(f"no lab: {reason}")
     with ExitStack() as stack:
         yield lambda wanted: stack.enter_context(Lab(describe(wanted) if isinstance(wanted, str) else wanted))
 
@@ -39,6 +32,5 @@ def sshd(tmp_path: Path) -> StartSshd:
     """Keys for a lab whose hosts are to have sshds; a lab that cannot have them is a failure in CI."""
     reason = why_no_sshd()
     if reason is not None:
-        assert not os.environ.get("CI"), reason
-        pytest.skip(reason)
+        cannot_run(reason)
     return lambda network: Sshd(network, tmp_path)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import NETPROBE
+from tests.conftest import NETPROBE, needs
 from tests.lab import misbehaving
 from tests.lab.conftest import BuildLab
 from tests.lab.network import NETWORKS, Lab, describe
@@ -29,13 +29,11 @@ def cases() -> Iterator[Any]:
 def test_it_is_called_what_it_is(lab: BuildLab, network: Mapping[str, Any], case: Mapping[str, Any]) -> None:
     built = lab(network)
     for host, commands in case.get("run", {}).items():
-        for command in commands:
-            built[host].run("sh", "-c", command)
+        built[host].prepare(commands)
     for host, rules in case.get("nft", {}).items():
-        built[host].run("nft", "-f", "-", stdin=None, input=table(rules))
+        built[host].run("nft", "-f", "-", input=table(rules))
     for server in case.get("servers", ()):
-        where = (server["address"], str(server["port"]))
-        built.start(server["host"], sys.executable, "-m", misbehaving.__name__, server["does"], *where, ready="listens")
+        serve(built, server)
     cells = bindtest(built, {**network.get("defaults", {}), **case})
     for wanted in case["expect"]:
         check(cells, wanted)
@@ -51,6 +49,16 @@ def table(rules: Mapping[str, str]) -> str:
         priority = {"prerouting": -100, "postrouting": 100}.get(hook, 0)
         chains.append(f"chain {hook} {{\ntype {kind} hook {hook} priority {priority}\n{text}\n}}\n")
     return f"table inet t {{\n{''.join(chains)}}}\n"
+
+
+def serve(lab: Lab, server: Mapping[str, Any]) -> None:
+    """Start a server of a case: one of ours that misbehaves, or any program that listens."""
+    if "command" in server:
+        needs(server["command"][0])
+        lab.serve(server["host"], *server["command"], listens=server["listens"])
+    else:
+        argv = (sys.executable, "-m", misbehaving.__name__, server["does"], server["address"], str(server["port"]))
+        lab.start(server["host"], *argv, ready="listens")
 
 
 def bindtest(lab: Lab, case: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -30,7 +30,7 @@ def network(lab: BuildLab) -> Lab:
     description["links"][0]["ends"][0]["addresses"].append("fd00:a::1/64")
     description["links"][0]["ends"][1]["addresses"].append("fd00:a::2/64")
     built = lab(description)
-    built["pc1"].run("nft", "-f", "-", stdin=None, input=table({"input": SILENT}))
+    built["pc1"].run("nft", "-f", "-", input=table({"input": SILENT}))
     return built
 
 

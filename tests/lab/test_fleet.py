@@ -62,10 +62,10 @@ def test_nothing_of_a_fleet_stays_after_a_kill(lab: BuildLab, sshd: StartSshd, t
         stderr=subprocess.PIPE,
     )
     try:
-        assert wait_until(lambda: prober_count() == 3, 10)
+        assert wait_until(lambda: prober_count(network) == 3, 10)
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=10)
-        assert wait_until(lambda: prober_count() == 0, 5)
+        assert wait_until(lambda: prober_count(network) == 0, 5)
     finally:
         process.kill()
 
@@ -88,7 +88,7 @@ def test_a_link_that_dies_takes_only_its_own_host_along(lab: BuildLab, sshd: Sta
         stderr=subprocess.PIPE,
     )
     try:
-        assert wait_until(lambda: prober_count() == 2, 15)
+        assert wait_until(lambda: prober_count(network) == 2, 15)
         network["pc1"].run("nft", "add rule inet lab in ip saddr 192.168.0.2 drop")
         out, err = process.communicate(timeout=30)
     finally:
@@ -100,4 +100,4 @@ def test_a_link_that_dies_takes_only_its_own_host_along(lab: BuildLab, sshd: Sta
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
     assert what == "dead"
     assert why in ("Server not responding to keepalive", "nothing heard in time")  # whichever is noticed first
-    assert wait_until(lambda: prober_count() == 0, 3 + 10)
+    assert wait_until(lambda: prober_count(network) == 0, 3 + 10)

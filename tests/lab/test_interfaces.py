@@ -150,7 +150,7 @@ def test_a_thousand_interfaces_are_read_whole(lab: BuildLab) -> None:
     batch = "".join(
         f"link add a{n} type veth peer name b{n}\naddr add 10.{n >> 8}.{n & 255}.1/24 dev a{n}\n" for n in range(500)
     )
-    host.run("ip", "-batch", "-", stdin=None, input=batch)
+    host.run("ip", "-batch", "-", input=batch)
     netlink = read(host, "netlink_reader")
     assert len(netlink) == 1001
     agrees_with_ip(netlink, by_ip(host))

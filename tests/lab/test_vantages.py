@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from netprobe.prober import bundle
 from tests.conftest import NETPROBE
 from tests.lab.asking import bindtest, prober_count, wait_until
 from tests.lab.conftest import BuildLab, StartSshd
@@ -160,20 +160,18 @@ def test_a_black_hole_in_mid_run_leaves_the_other_columns_complete(lab: BuildLab
     command = ["bindtest", "--json", *options, "--from", "dead=ssh:192.168.0.2", "--from", "alive=ssh:10.10.152.9"]
     process = network["pc1"].start(str(NETPROBE), *command, env=keys.environment, stderr=subprocess.PIPE)
     try:
-        assert wait_until(lambda: prober_count() == 2, 10)
+        assert wait_until(lambda: prober_count(network) == 2, 10)
         network["pc1"].run("nft", "add rule inet lab in ip saddr 192.168.0.2 drop")
-        begun = time.monotonic()
         out, err = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert time.monotonic() - begun < 3 + 5 + 2, err
     document = json.loads(out)
-    assert process.returncode == 1
+    assert process.returncode == 1, err
     observed = {x["vantage"]: x["observed"] for x in document["results"] if x["destination"] == "192.168.0.1"}
     assert observed == {"dead": "not-tested", "alive": "no-answer"}
     ((what, why),) = [(x["what"], x["why"]) for x in document["errors"]]
     assert (what, why) in (("dead", "link died"), ("dead", "nothing heard for 8 s"))
-    assert wait_until(lambda: prober_count() == 0, 3 + STAY_S)
+    assert wait_until(lambda: prober_count(network) == 0, 3 + STAY_S)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
@@ -189,12 +187,12 @@ def test_nothing_stays_after_a_kill(lab: BuildLab, sshd: StartSshd, number: sign
         str(NETPROBE), "bindtest", *options, *vantages, env=keys.environment, stderr=subprocess.PIPE
     )
     try:
-        assert wait_until(lambda: prober_count() == 2, 10)
+        assert wait_until(lambda: prober_count(network) == 2, 10)
         process.send_signal(number)
         process.communicate(timeout=10)
         assert process.returncode == (130 if number == signal.SIGINT else -number)
         # Long before the time-out + 10 s: the next heartbeat finds nobody.
-        assert wait_until(lambda: prober_count() == 0, 5)
+        assert wait_until(lambda: prober_count(network) == 0, 5)
     finally:
         process.kill()
 
@@ -214,7 +212,7 @@ def test_containers_are_entered_by_their_own_program(
     stand_in = tmp_path / program
     count = len(argv.split())
     stand_in.write_text(
-        f'#!/bin/sh\n[ "$*" = "{argv} python3 -I -" ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
+        f'#!/bin/sh\n[ "$*" = "{argv} python3 {" ".join(bundle.ARGUMENTS)}" ] || {{ echo "argv: $*" >&2; exit 9; }}\n'
         f'shift {count}\nexec nsenter --net=/proc/{network["pc2"].pid}/ns/net -- "$@"\n',
         "utf-8",
     )
@@ -235,7 +233,7 @@ def test_a_fleet_of_an_inventory_says_where_it_agrees(
     keys.start("pc2", "192.168.0.2", 2202, AuthorizedKeysFile="none")
     inventory = tmp_path / "hosts"
     inventory.write_text(
-        "[web]\nweb[1:60] ansible_host=192.168.0.2 ansible_python_interpreter=/usr/bin/python3\n"
+        "[web]\nweb[1:12] ansible_host=192.168.0.2 ansible_python_interpreter=/usr/bin/python3\n"
         "[db]\ndb1 ansible_host=192.168.0.2 ansible_port=2202\ndb2 ansible_host=192.168.0.2 ansible_port=2299\n",
         "utf-8",
     )
@@ -249,10 +247,10 @@ def test_a_fleet_of_an_inventory_says_where_it_agrees(
     status, document, errors = bindtest(network, *options, env=env)
     text = next(x["text"] for x in document["agreements"] if x["destination"] == "192.168.0.1")
     if group == "web":
-        assert (status, text) == (0, "tcp 192.168.0.1 at 192.168.0.1: all 60 vantages: reachable"), errors
+        assert (status, text) == (0, "tcp 192.168.0.1 at 192.168.0.1: all 12 vantages: reachable"), errors
     else:
         assert status == 1
-        assert "60 of 62 vantages: reachable" in text
+        assert "12 of 14 vantages: reachable" in text
         assert {x["what"]: x["why"] for x in document["errors"]} == {
             "db1": "permission denied", "db2": "connection refused",
         }  # fmt: skip

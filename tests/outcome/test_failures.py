@@ -41,7 +41,7 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
         "reject, default, v6",
         seen("ECONNREFUSED", icmp(1, 4, "fd00::1", "icmp6"), destination="fd00::1"),
         "rejected",
-        "port unreachable, says fd00::1",
+        "port unreachable from fd00::1",
     ),
     ("admin", seen("EHOSTUNREACH", icmp(3, 13, ROUTER)), "rejected", "administratively prohibited by 192.168.0.254"),
     (
@@ -70,12 +70,17 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
     ("subnet broadcast", seen("ENETUNREACH", broadcast=True), "unreachable", "no broadcast"),
     ("multicast", seen("ENETUNREACH", destination="ff02::5"), "unreachable", "no multicast"),
     ("no zone", seen("EINVAL", destination="fe80::1"), "unreachable", "fe80::1%eth0"),
-    ("UDP closed", seen("ECONNREFUSED", icmp(3, 3, SERVER), protocol="udp"), "refused", "closed"),
-    ("UDP closed, other NIC", seen("ECONNREFUSED", icmp(3, 3, "10.10.152.8"), protocol="udp"), "refused", "closed"),
+    ("UDP closed", seen("ECONNREFUSED", icmp(3, 3, SERVER), protocol="udp"), "refused", "nothing listens"),
+    (
+        "UDP closed, other NIC",
+        seen("ECONNREFUSED", icmp(3, 3, "10.10.152.8"), protocol="udp"),
+        "refused",
+        "nothing listens",
+    ),
     ("UDP rejected on the way", seen("ECONNREFUSED", icmp(3, 3, ROUTER), protocol="udp"), "rejected", ROUTER),
     ("UDP net", seen("ENETUNREACH", icmp(3, 0, ROUTER), protocol="udp"), "unreachable", ROUTER),
-    ("UDP, Windows", seen("WSAECONNRESET", protocol="udp"), "refused", "closed"),
-    ("closed to itself", seen(None, result="self"), "refused", "met itself"),
+    ("UDP, Windows", seen("WSAECONNRESET", protocol="udp"), "refused", "nothing listens"),
+    ("closed to itself", seen(None, result="self"), "refused", "connected to itself"),
     ("no client port", seen("EADDRNOTAVAIL"), "not-tested", "no client port"),
     ("no client port, bound", seen("EADDRINUSE", stage="bind"), "not-tested", "no client port"),
     ("0.0.0.0 on Windows", seen("WSAEADDRNOTAVAIL", destination="0.0.0.0"), "unreachable", "does not connect"),
@@ -129,3 +134,8 @@ def test_every_icmp_error_has_a_verdict() -> None:
             assert judged.verdict in ("rejected", "unreachable")
             assert judged.icmp is not None
             assert judged.icmp.offender == offender
+
+
+def test_a_refusal_names_the_port_where_it_is_known() -> None:
+    assert diagnose(seen("ECONNREFUSED", port=8000)).cause == "nothing listens on port 8000 (or a firewall resets)"
+    assert diagnose(seen("ECONNREFUSED")).cause == "nothing listens there (or a firewall resets)"

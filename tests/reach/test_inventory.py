@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.prober import bundle
 from netprobe.reach.inventory import from_ini, from_yaml, read
 
 INI = """
@@ -57,7 +58,7 @@ def test_every_reader_finds_the_same_hosts(inventory: Path) -> None:
     assert vantages["lone"].host == "192.0.2.9"
     assert (vantages["web02.example"].port, vantages["web02.example"].python) == (2222, "/opt/python3")
     assert (vantages["db-a"].host, vantages["db-a"].user) == ("2001:db8::1", "ann")
-    assert vantages["db-a"].argv[-5:] == ("-l", "ann", "--", "2001:db8::1", "python3 -I -")
+    assert vantages["db-a"].argv[-5:] == ("-l", "ann", "--", "2001:db8::1", f"python3 {bundle.SHELL_ARGUMENTS}")
 
 
 @pytest.mark.parametrize(

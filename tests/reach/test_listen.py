@@ -9,7 +9,8 @@ from contextlib import suppress
 
 import pytest
 
-from netprobe.prober import payload
+from netprobe.prober import engine, wire
+from netprobe.prober.udp import DATAGRAM_LIMIT
 from netprobe.reach.listen import Arrival, Listeners
 from netprobe.reach.opening import listener_error
 from netprobe.reach.records import Address, BindOptions, HostFacts, Listening, Protocol
@@ -52,7 +53,7 @@ def test_tcp_and_udp_get_the_same_free_port(listeners: Listeners) -> None:
     assert tcp.port == udp.port != 0
 
 
-@pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\n", b"x" * 5000, payload.probe_line("wrong", "ab", 0)])
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\n", b"x" * 5000, wire.probe_line("wrong", "ab", 0)])
 def test_a_stranger_gets_not_a_byte(listeners: Listeners, said: bytes) -> None:
     tcp, udp = started(listeners)
     with socket.create_connection(("127.0.0.1", tcp.port), timeout=5) as client:
@@ -82,11 +83,11 @@ def test_who_knows_the_nonce_gets_a_proof_and_the_payload_back(listeners: Listen
     tcp, udp = started(listeners)
     lines: list[dict[str, object]] = []
     cells = [{"id": x.id, "protocol": x.protocol, "address": "127.0.0.1", "port": x.port} for x in (tcp, udp)]
-    payload.run({"nonce": "secret", "timeout": 5.0, "payload": 300_000, "cells": cells}, lines.append)
+    engine.run({"nonce": "secret", "timeout": 5.0, "payload": 300_000, "cells": cells}, lines.append)
     said = {str(line["cell"]): line for line in lines if "cell" in line}
     assert {name: line["result"] for name, line in said.items()} == {tcp.id: "proof", udp.id: "proof"}
     assert said[tcp.id]["payload_received"] == 300_000
-    assert said[udp.id]["payload_received"] == payload.DATAGRAM_LIMIT
+    assert said[udp.id]["payload_received"] == DATAGRAM_LIMIT
     assert said[tcp.id]["listener"] == tcp.id
     assert {arrival.proven for arrival in listeners.arrivals.values()} == {True}
 
@@ -95,9 +96,9 @@ def test_a_split_line_is_read_whole(listeners: Listeners) -> None:
     (tcp,) = started(listeners, "tcp")
     with socket.create_connection(("127.0.0.1", tcp.port), timeout=5) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for byte in payload.probe_line("secret", "ab" * 16, 0):
+        for byte in wire.probe_line("secret", "ab" * 16, 0):
             client.sendall(bytes([byte]))
-        assert payload.read_reply("secret", "ab" * 16, client.recv(500)) is not None
+        assert wire.read_reply("secret", "ab" * 16, client.recv(500)) is not None
 
 
 def test_nothing_is_open_after_the_end() -> None:
@@ -109,7 +110,7 @@ def test_nothing_is_open_after_the_end() -> None:
         assert client.recv(10) == b""
     lines: list[dict[str, object]] = []
     cells = [{"id": x.id, "protocol": x.protocol, "address": "127.0.0.1", "port": x.port} for x in (tcp, udp)]
-    payload.run({"nonce": "secret", "timeout": 5.0, "cells": cells}, lines.append)
+    engine.run({"nonce": "secret", "timeout": 5.0, "cells": cells}, lines.append)
     assert {line["errno"] for line in lines if "cell" in line} == {"ECONNREFUSED"}
     listeners.close()
 

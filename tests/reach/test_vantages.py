@@ -9,25 +9,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netprobe.errors import InvalidInputError
+from netprobe.prober import bundle
 from netprobe.reach.vantages import vantage_of, vantages_of, with_pythons
 
 
 @pytest.mark.parametrize(
     ("text", "name", "tail"),
     [
-        ("ssh:web1", "ssh:web1", ("--", "web1", "python3 -I -")),
-        ("w=ssh:ann@web1:2222", "w", ("-p", "2222", "-l", "ann", "--", "web1", "python3 -I -")),
-        ("ssh:[2001:db8::1]:22", "ssh:[2001:db8::1]:22", ("-p", "22", "--", "2001:db8::1", "python3 -I -")),
-        ("docker:api", "docker:api", ("docker", "exec", "-i", "--", "api", "python3", "-I", "-")),
-        ("podman:api", "podman:api", ("podman", "exec", "-i", "--", "api", "python3", "-I", "-")),
-        ("kubectl:api", "kubectl:api", ("kubectl", "exec", "-i", "api", "--", "python3", "-I", "-")),
+        ("ssh:web1", "ssh:web1", ("--", "web1", f"python3 {bundle.SHELL_ARGUMENTS}")),
+        ("w=ssh:ann@web1:2222", "w", ("-p", "2222", "-l", "ann", "--", "web1", f"python3 {bundle.SHELL_ARGUMENTS}")),
+        (
+            "ssh:[2001:db8::1]:22",
+            "ssh:[2001:db8::1]:22",
+            ("-p", "22", "--", "2001:db8::1", f"python3 {bundle.SHELL_ARGUMENTS}"),
+        ),
+        ("docker:api", "docker:api", ("docker", "exec", "-i", "--", "api", "python3", *bundle.ARGUMENTS)),
+        ("podman:api", "podman:api", ("podman", "exec", "-i", "--", "api", "python3", *bundle.ARGUMENTS)),
+        ("kubectl:api", "kubectl:api", ("kubectl", "exec", "-i", "api", "--", "python3", *bundle.ARGUMENTS)),
         (
             "kubectl:shop/api:web",
             "kubectl:shop/api:web",
-            ("--namespace=shop", "--container=web", "api", "--", "python3", "-I", "-"),
+            ("--namespace=shop", "--container=web", "api", "--", "python3", *bundle.ARGUMENTS),
         ),
-        ("x=exec:ip netns exec 'a b'", "x", ("ip", "netns", "exec", "a b", "python3", "-I", "-")),
-        ("exec:env A=1", "exec:env A=1", ("env", "A=1", "python3", "-I", "-")),
+        ("x=exec:ip netns exec 'a b'", "x", ("ip", "netns", "exec", "a b", "python3", *bundle.ARGUMENTS)),
+        ("exec:env A=1", "exec:env A=1", ("env", "A=1", "python3", *bundle.ARGUMENTS)),
     ],
 )
 def test_a_vantage_is_an_argv(text: str, name: str, tail: tuple[str, ...]) -> None:
@@ -89,7 +94,7 @@ def test_nothing_behind_the_colon_becomes_an_option(kind: str, rest: str) -> Non
 
 def test_the_python_over_there_is_quoted_for_its_shell() -> None:
     (vantage,) = with_pythons(vantages_of(["w=ssh:web1"]), ["/opt/my python;rm/bin/python3"])
-    assert shlex.split(vantage.argv[-1]) == ["/opt/my python;rm/bin/python3", "-I", "-"]
+    assert shlex.split(vantage.argv[-1]) == ["/opt/my python;rm/bin/python3", *bundle.ARGUMENTS]
 
 
 def test_a_python_is_for_all_or_for_one() -> None:

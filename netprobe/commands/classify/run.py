@@ -84,7 +84,7 @@ def _relation() -> Callable[[Classification], Any]:
     """The function that places an address for this host; what the host has is asked once, its way to each address."""
     from netprobe import api
     from netprobe.address.here import HostRoute, LinkAddress, seen_from
-    from netprobe.interfaces import way_to
+    from netprobe.interfaces import route_to
 
     links = api.local_interfaces()
     held = [LinkAddress(a.address, a.prefix or 0, i.name) for i in links for a in i.addresses if a.prefix is not None]
@@ -96,7 +96,7 @@ def _relation() -> Callable[[Classification], Any]:
         near = [entry for entry in held if interface in (None, entry.interface)]
 
         def look_up() -> HostRoute | None:
-            way = way_to(record.address, interface)
+            way = route_to(record.address, interface)
             return way and HostRoute(record.version, way.gateway, way.interface, way.own)
 
         try:

@@ -11,16 +11,17 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Literal, TypeAlias
 
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import Exit, NetprobeError
+from netprobe.kernel import rtnetlink
 from netprobe.kernel.error_queue import ORIGINS, QueuedError, take_errors
 from netprobe.outcome.evidence import Evidence
 from netprobe.outcome.failures import diagnose
-from netprobe.prober.payload import netlink_facts
 from netprobe.verdicts import Verdict
 
 __all__ = ["Attempt", "ExchangeError", "PeerError", "Silence", "Stage", "errno_name", "peer_error", "queued_error"]
@@ -164,11 +165,13 @@ def _peer_of(sock: socket.socket | None) -> str | None:
 
 def _own_addresses(sock: socket.socket | None) -> frozenset[str]:
     """This host's addresses by netlink, and the socket's own, which it loses when connect(2) fails."""
-    own = {entry["address"] for entry in netlink_facts()[1]}
-    try:
-        return frozenset(own | {str(sock.getsockname()[0])} if sock is not None else own)
-    except OSError:
-        return frozenset(own)
+    own: set[str] = set()
+    with suppress(OSError):  # no netlink here
+        own.update(entry.address for entry in rtnetlink.addresses() if entry.is_usable)
+    with suppress(OSError):
+        if sock is not None:
+            own.add(str(sock.getsockname()[0]))
+    return frozenset(own)
 
 
 def errno_name(error: OSError) -> str | None:

@@ -26,7 +26,8 @@ from netprobe.echo.server.events import ListenerOpened
 from netprobe.echo.server.unix_listener import unix_backlog, unix_listener
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO, need
+from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO
+from netprobe.kernel.required import need
 
 __all__ = ["BindSettings", "inherited_sockets", "listener_opened", "open_sockets"]
 

@@ -32,7 +32,7 @@ def asked(host: Host, *options: str) -> str:
 @pytest.mark.parametrize("address", ["192.168.0.1", "[fd00:a::1]"])
 def test_a_rejection_that_came_is_no_silence(address: str, lab: BuildLab) -> None:
     network = lab("failures")
-    network["pc1"].run("nft", "-f", "-", stdin=None, input=REJECTING.format(hook="input"))
+    network["pc1"].run("nft", "-f", "-", input=REJECTING.format(hook="input"))
     line = asked(network["pc2"], "--timeout", "0.5", f"{address}:6001")
     assert f"rejected: port unreachable, says {address.strip('[]')}: a firewall rejects it" in line
 
@@ -42,7 +42,7 @@ def test_a_rejection_that_came_is_no_silence(address: str, lab: BuildLab) -> Non
 @pytest.mark.parametrize(("port", "word"), [(6001, "port unreachable"), (6003, "host unreachable")])
 def test_the_own_firewall_is_named_as_such(port: int, word: str, options: tuple[str, ...], lab: BuildLab) -> None:
     network = lab("failures")
-    network["pc2"].run("nft", "-f", "-", stdin=None, input=REJECTING.format(hook="output"))
+    network["pc2"].run("nft", "-f", "-", input=REJECTING.format(hook="output"))
     line = asked(network["pc2"], *options, f"192.168.0.1:{port}")
     assert f"rejected: {word}, says 192.168.0.2" in line
     assert "this vantage: its own firewall rejects it" in line
@@ -75,7 +75,7 @@ def test_the_load_of_a_dead_neighbour_is_no_word_of_a_firewall(lab: BuildLab) ->
 @pytest.mark.lab
 def test_the_load_of_the_own_firewall_is_named_as_such_too(lab: BuildLab) -> None:
     network = lab("failures")
-    network["pc2"].run("nft", "-f", "-", stdin=None, input=REJECTING.format(hook="output"))
+    network["pc2"].run("nft", "-f", "-", input=REJECTING.format(hook="output"))
     ran = network["pc2"].run(str(NETPROBE), "echo", "load", "--count", "1", "192.168.0.1:6001", check=False)
     assert "this vantage: its own firewall rejects it" in ran.stderr
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netprobe.echo.clients.load import Load, LoadFigures, LoadPlan
 from netprobe.endpoints import parse_endpoint
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
-from netprobe.prober.payload import descriptors_for
+from netprobe.prober.sockets import descriptors_for
 from netprobe.render.load import load_lines, progress_text
 from netprobe.render.view import View
 

@@ -1,0 +1,203 @@
+"""Links, addresses and routes as the kernel's tables have them (rtnetlink(7)): numbers stay the kernel's.
+
+One dump a table, whatever the number of interfaces. This module travels: Python 3.6 and later, standard library only.
+"""
+
+import os
+import socket
+import struct
+from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+from netprobe.kernel.netlink import attribute, attributes, dump, request
+
+__all__ = ["DefaultRoute", "Link", "LinkAddress", "Route", "addresses", "default_routes", "links", "route_to"]
+
+NETLINK_ROUTE = 0  # linux/netlink.h
+RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26  # linux/rtnetlink.h
+IFF_UP, IFF_LOOPBACK = 0x1, 0x8  # netdevice(7)
+IFA_F_OPTIMISTIC, IFA_F_TENTATIVE = 0x04, 0x40  # linux/if_addr.h
+
+_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 1, 3, 4, 16, 18  # linux/if_link.h
+_IFLA_INFO_KIND, _IFLA_EXT_MASK = 1, 29
+_RTEXT_FILTER_SKIP_STATS = 1 << 3  # counters are half of a link's message, and nobody reads them here
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8  # linux/if_addr.h
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_RTN_UNICAST, _RTN_LOCAL = 1, 2
+_IFINFOMSG = struct.Struct("=BxHiII")  # family, hardware type, index, flags, change mask
+_IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix, flags, scope, index
+_RTMSG = struct.Struct("=BBBBBBBBI")  # family, prefixes, tos, table, protocol, scope, type, flags
+_UINT32 = struct.Struct("=I")
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+
+
+class Link(NamedTuple):
+    """A link: ``hardware`` is ARPHRD_*, ``flags`` IFF_*, ``operational`` IF_OPER_*, ``kind`` that of a virtual one."""
+
+    ifindex: int
+    name: str
+    flags: int
+    hardware: int
+    operational: int
+    mtu: Optional[int]
+    mac: bytes
+    kind: str
+
+    @property
+    def is_up(self) -> bool:
+        """Has the administrator set it up?"""
+        return bool(self.flags & IFF_UP)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Is it ``lo``?"""
+        return bool(self.flags & IFF_LOOPBACK)
+
+
+class LinkAddress(NamedTuple):
+    """A link's address: ``scope`` is RT_SCOPE_*, ``flags`` IFA_F_*, ``peer`` the far end of a point-to-point link."""
+
+    ifindex: int
+    family: int
+    address: str
+    prefix: int
+    scope: int
+    flags: int
+    peer: Optional[str]
+    broadcast: Optional[str]
+    label: str
+
+    @property
+    def is_usable(self) -> bool:
+        """Can a socket use it already? Not while it is tentative and not optimistic (RFC 4862, RFC 4429)."""
+        return not self.flags & IFA_F_TENTATIVE or bool(self.flags & IFA_F_OPTIMISTIC)
+
+
+class DefaultRoute(NamedTuple):
+    """One next hop of a default route in the table numbered ``table``; without ``gateway`` all is on-link."""
+
+    ifindex: int
+    family: int
+    gateway: Optional[str]
+    metric: Optional[int]
+    table: int
+
+
+class Route(NamedTuple):
+    """What a look-up found: out of which link (0: none), to which gateway; or to this host itself."""
+
+    ifindex: int
+    gateway: Optional[str]
+    is_local: bool
+
+
+def links() -> List[Link]:
+    """Every link. Raises OSError where netlink is refused or not there, as the others do."""
+    body = bytes(_IFINFOMSG.size) + attribute(_IFLA_EXT_MASK, struct.pack("=I", _RTEXT_FILTER_SKIP_STATS))
+    return [_link(message) for message in dump(NETLINK_ROUTE, RTM_GETLINK, body)]
+
+
+def addresses() -> List[LinkAddress]:
+    """Every IPv4 and IPv6 address, those that cannot be used yet included."""
+    return list(_read_addresses(dump(NETLINK_ROUTE, RTM_GETADDR, bytes(_IFADDRMSG.size))))
+
+
+def default_routes() -> List[DefaultRoute]:
+    """Every next hop of the default routes of all tables."""
+    return list(_read_default_routes(dump(NETLINK_ROUTE, RTM_GETROUTE, bytes(_RTMSG.size))))
+
+
+def route_to(address: str, index: int = 0) -> Route:
+    """Where a packet to ``address`` would go (out of link ``index``, if not 0). It is looked up, nothing is sent.
+
+    Raises OSError: ENETUNREACH, EHOSTUNREACH, EACCES or EINVAL where the tables have no route or forbid it.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    destination = socket.inet_pton(family, address)
+    body = _RTMSG.pack(family, 8 * len(destination), 0, 0, 0, 0, 0, 0, 0) + attribute(_RTA_DST, destination)
+    if index:
+        body += attribute(_RTA_OIF, struct.pack("=i", index))
+    answer = request(NETLINK_ROUTE, RTM_GETROUTE, body)
+    found = attributes(answer, _RTMSG.size)
+    return Route(_number(found, _RTA_OIF, 0), _gateway(family, found), answer[7] == _RTN_LOCAL)
+
+
+def _link(body: bytes) -> Link:
+    _, hardware, index, flags, _ = _IFINFOMSG.unpack_from(body)
+    found = attributes(body, _IFINFOMSG.size)
+    info = found.get(_IFLA_LINKINFO)
+    kind = attributes(info).get(_IFLA_INFO_KIND, b"") if info else b""
+    return Link(
+        ifindex=index,
+        name=_text(found.get(_IFLA_IFNAME, b"")),
+        flags=flags,
+        hardware=hardware,
+        operational=found.get(_IFLA_OPERSTATE, b"\0")[0],
+        mtu=_number(found, _IFLA_MTU, 0) if _IFLA_MTU in found else None,
+        mac=found.get(_IFLA_ADDRESS, b""),
+        kind=kind.rstrip(b"\0").decode("ascii", "replace"),
+    )
+
+
+def _read_addresses(bodies: List[bytes]) -> Iterator[LinkAddress]:
+    for body in bodies:
+        family, prefix, flags, scope, index = _IFADDRMSG.unpack_from(body)
+        if family not in _INTERNET:
+            continue
+        found = attributes(body, _IFADDRMSG.size)
+        far = found.get(_IFA_ADDRESS)
+        own = found.get(_IFA_LOCAL, far)
+        if own is None:
+            continue
+        broadcast = found.get(_IFA_BROADCAST)
+        yield LinkAddress(
+            ifindex=index,
+            family=family,
+            address=socket.inet_ntop(family, own),
+            prefix=prefix,
+            scope=scope,
+            flags=_number(found, _IFA_FLAGS, flags),
+            peer=socket.inet_ntop(family, far) if far is not None and far != own else None,
+            broadcast=None if broadcast is None else socket.inet_ntop(family, broadcast),
+            label=_text(found.get(_IFA_LABEL, b"")),
+        )
+
+
+def _read_default_routes(bodies: List[bytes]) -> Iterator[DefaultRoute]:
+    for body in bodies:
+        if body[1] or body[7] != _RTN_UNICAST or body[0] not in _INTERNET:  # a prefix, no route for packets
+            continue
+        found = attributes(body, _RTMSG.size)
+        metric = _number(found, _RTA_PRIORITY, 0) if _RTA_PRIORITY in found else None
+        for index, hop in _next_hops(found):
+            yield DefaultRoute(index, body[0], _gateway(body[0], hop), metric, _number(found, _RTA_TABLE, body[4]))
+
+
+def _next_hops(found: Dict[int, bytes]) -> Iterator[Tuple[int, Dict[int, bytes]]]:
+    """The next hops of a route: one, or the several of a multipath route (struct rtnexthop)."""
+    if _RTA_OIF in found:
+        yield _number(found, _RTA_OIF, 0), found
+    paths = found.get(_RTA_MULTIPATH, b"")
+    while len(paths) >= 8:
+        length, _, _, index = struct.unpack_from("=HBBi", paths)
+        if length < 8:
+            break
+        yield index, attributes(paths[8:length])
+        paths = paths[(length + 3) & ~3 :]
+
+
+def _gateway(family: int, hop: Dict[int, bytes]) -> Optional[str]:
+    if _RTA_GATEWAY in hop:
+        return socket.inet_ntop(family, hop[_RTA_GATEWAY])
+    via = hop.get(_RTA_VIA)  # struct rtvia: an IPv6 gateway of an IPv4 route (RFC 5549)
+    if via is not None and len(via) > 2:
+        return socket.inet_ntop(struct.unpack_from("=H", via)[0], via[2:])
+    return None
+
+
+def _number(found: Dict[int, bytes], kind: int, default: int) -> int:
+    value = found.get(kind)
+    return default if value is None else int(_UINT32.unpack(value)[0])
+
+
+def _text(value: bytes) -> str:
+    return os.fsdecode(value.rstrip(b"\0"))

@@ -1,0 +1,99 @@
+"""The far side of a session: one JSON object a line each way, questions through stdin, answers through stdout.
+
+There is one kind of question, ``{"probe": {...}}``. It is answered with ``hello``, a ``cell`` for each of its cells,
+``alive`` now and then, and ``done``; or with ``crash`` and the traceback, after which the prober ends. After ``done``
+the next question may come, so what is asked next can depend on what was answered.
+
+Nothing may stay behind at a vantage. So the end of stdin ends the prober at once, in the middle of anything: whatever
+carries the session (ssh, docker, kubectl, a pipe) closes it when netprobe ends, killed or not. Should a carrier keep it
+open, there are two more ends: writing to a stdout that nobody reads any more, which the heartbeat tries once a second,
+and SIGALRM after the longest life that the question can have. A thread reads stdin, because select() does not work on
+pipes under Windows, and because what Python has already buffered would never be selected.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import Any, BinaryIO, Dict, TextIO
+
+from netprobe.prober import engine
+from netprobe.prober.pacing import PATIENCE_S
+from netprobe.prober.sockets import descriptors_for
+
+__all__ = ["Conversation", "converse"]
+
+MARGIN_S = 5.0  # how much longer than its time-outs a prober may live
+
+
+def converse() -> None:
+    """Answer what comes through stdin; the process ends with it."""
+    Conversation(sys.stdin.buffer, sys.stdout).run()
+
+
+class Conversation:
+    """Questions in, answers out, the end of either is the end of the process."""
+
+    def __init__(self, questions: BinaryIO, answers: TextIO) -> None:
+        self._stream = questions
+        self._answers = answers
+        self._writing = threading.Lock()
+        self._beating = False
+        self._questions: "queue.Queue[bytes]" = queue.Queue()
+
+    def run(self) -> None:
+        """Never returns: os._exit() does not wait for the thread that hangs in a read of stdin."""
+        threading.Thread(target=self._read, daemon=True).start()
+        try:
+            while True:
+                self._answer(json.loads(self._questions.get().decode("utf-8")))
+        except (BrokenPipeError, KeyboardInterrupt):
+            pass  # nobody reads any more
+        except Exception:
+            self._emit({"crash": traceback.format_exc()})
+        finally:
+            os._exit(1)
+
+    def _read(self) -> None:
+        for line in iter(self._stream.readline, b""):
+            self._questions.put(line)
+        os._exit(0)
+
+    def _answer(self, question: Dict[str, Any]) -> None:
+        request = question["probe"]
+        self._limit_life(request)
+        if request.get("heartbeat") and not self._beating:
+            self._beating = True
+            threading.Thread(target=self._beat, args=(float(request["heartbeat"]),), daemon=True).start()
+        engine.run(request, self._emit)
+
+    def _emit(self, message: Dict[str, Any]) -> None:
+        with self._writing:
+            self._answers.write(json.dumps(message) + "\n")
+            self._answers.flush()
+
+    def _beat(self, pause: float) -> None:
+        """Tell who listens that we live; and learn when nobody listens any more."""
+        while True:
+            time.sleep(pause)
+            try:
+                self._emit({"alive": True})
+            except (OSError, ValueError):
+                os._exit(1)
+
+    def _limit_life(self, request: Dict[str, Any]) -> None:
+        """Have the system end this process when the request cannot be under way any more."""
+        if not hasattr(signal, "SIGALRM"):
+            return
+        cells, timeout = len(request["cells"]), float(request["timeout"])
+        rounds = 1 + cells // descriptors_for(cells)
+        if request.get("life"):
+            life = float(request["life"]) + 2 * (rounds - 1) * timeout
+        else:
+            life = 2 * rounds * timeout + float(request.get("patience", PATIENCE_S)) + MARGIN_S
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, life)
