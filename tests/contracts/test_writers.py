@@ -38,9 +38,9 @@ RECORD_TYPES = [
     "netprobe.echo.clients.ping.Reply",
     "netprobe.echo.clients.load.LoadFigures",
     "netprobe.echo.clients.send.Sent",
-    "netprobe.echo.server.happenings.Listening",
-    "netprobe.echo.server.happenings.Ended",
-    "netprobe.echo.server.happenings.Summary",
+    "netprobe.echo.server.events.ListenerOpened",
+    "netprobe.echo.server.events.ConnectionEnded",
+    "netprobe.echo.server.events.ServerSummary",
 ]
 FORMATS = ["table", "plain", "json", "ndjson", "csv"]
 STREAMS = ["plain", "ndjson", "csv"]

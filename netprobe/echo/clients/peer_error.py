@@ -131,6 +131,7 @@ def peer_error(error: OSError, attempt: Attempt, sock: socket.socket | None = No
             result="timeout" if timed_out and not rejected else details.result,
             protocol="udp" if sock is not None and sock.type == socket.SOCK_DGRAM else "tcp",
             destination=attempt.address or _peer_of(sock) or attempt.host,
+            port=attempt.port,
             stage="payload" if received and attempt.stage == "answer" else attempt.stage,
             errno=queued.errno if rejected and queued else None if timed_out else errno_name(error),
             error=error.strerror or str(error),

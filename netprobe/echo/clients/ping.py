@@ -1,7 +1,7 @@
 """Round trips of small messages through an echo server, one after the other, and what they add up to.
 
-One message is under way at a time: the question is how long one takes, and a second one would wait behind it. After a
-loss the next message is not sent early to make up for the wait, so that a slow peer is not flooded when it recovers.
+One message is under way at a time: the question is how long one takes, and a second one would wait behind it. A wait
+that was longer than the interval is not made up for with a burst, so that a slow peer is not flooded as it recovers.
 How a message travels is the business of a :class:`Prober` (tcp_ping, framed_ping, udp_ping).
 """
 

@@ -34,7 +34,7 @@ def test_a_rejection_that_came_is_no_silence(address: str, lab: BuildLab) -> Non
     network = lab("failures")
     network["pc1"].run("nft", "-f", "-", input=REJECTING.format(hook="input"))
     line = asked(network["pc2"], "--timeout", "0.5", f"{address}:6001")
-    assert f"rejected: port unreachable, says {address.strip('[]')}: a firewall rejects it" in line
+    assert f"rejected: port unreachable from {address.strip('[]')}: a firewall rejects it" in line
 
 
 @pytest.mark.lab
@@ -44,7 +44,7 @@ def test_the_own_firewall_is_named_as_such(port: int, word: str, options: tuple[
     network = lab("failures")
     network["pc2"].run("nft", "-f", "-", input=REJECTING.format(hook="output"))
     line = asked(network["pc2"], *options, f"192.168.0.1:{port}")
-    assert f"rejected: {word}, says 192.168.0.2" in line
+    assert f"rejected: {word} from 192.168.0.2" in line
     assert "this vantage: its own firewall rejects it" in line
 
 
@@ -86,11 +86,11 @@ def test_a_client_that_met_itself_has_found_no_echo_server(lab: BuildLab) -> Non
     host = lab({"hosts": {"only": {"sysctl": ports}}})["only"]
     lines = {asked(host, how, "127.0.0.1:40000") for how in ("--tcp", "--udp") for _ in range(12)}
     assert all(" refused: " in line for line in lines)
-    assert any("it met itself" in line for line in lines)
+    assert any("connected to itself" in line for line in lines)
     met = lab({"hosts": {"only": {"sysctl": ports}}})["only"]
     loads = [met.run(str(NETPROBE), "echo", "load", "--count", "1", "127.0.0.1:40000", check=False) for _ in range(8)]
     assert all(": refused: " in ran.stderr for ran in loads)
-    assert any("it met itself" in ran.stderr for ran in loads)
+    assert any("connected to itself" in ran.stderr for ran in loads)
 
 
 def replies_of(port: int, count: int = 4) -> list[Reply]:
