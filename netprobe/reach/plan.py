@@ -1,7 +1,7 @@
 """Which cells there are: bind addresses x protocols x destinations x vantages. Pure.
 
-The plan is made whole before anything is asked: every vantage gets all its questions in one request, and cells come
-out in this order, whoever answers first.
+The whole plan is made before anything is probed: every vantage gets all its questions in one request, and cells come
+out in this order, whichever vantage answers first.
 
 The wildcards are destinations, too: what connecting to 0.0.0.0 means differs between systems, and tutorials get it
 wrong (netprobe-bindtest(1)).
@@ -62,7 +62,7 @@ def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddr
 def questions_of(
     listeners: Sequence[Listener], vantages: Sequence[str], host: HostFacts, to: Sequence[ScopedAddress] = ()
 ) -> Iterator[Question]:
-    """Every cell, in the order in which cells are shown; more than anybody could read are refused."""
+    """Every cell, in display order; more than anybody could read are refused."""
     numbers = count()
     for vantage in vantages:
         for listener in listeners:

@@ -89,7 +89,7 @@ class Vantage:
 
     @property
     def command(self) -> str:
-        """The Python as a line for the shell at the far side, which ssh hands its words to (ssh(1))."""
+        """The Python as a command line for the remote shell, which ssh passes its words to (ssh(1))."""
         return f"{shlex.quote(self.python)} {' '.join(bundle.ARGUMENTS)}"
 
 

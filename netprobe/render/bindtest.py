@@ -1,7 +1,7 @@
-"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, a symbol a cell.
+"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, one symbol per cell.
 
-It shows fields of the cells and of their summary, and works out nothing but how they fit on the screen. A column is
-dropped by no width: headings become letters with a legend, and where even those do not fit, cells become lines.
+It shows fields of the cells and of their summary, and works out nothing but how they fit on the screen. No width drops
+a column: headings become letters with a legend, and where even those do not fit, cells become lines.
 """
 
 from __future__ import annotations
@@ -220,8 +220,8 @@ class _Matrix:
                 text += f": {cell.cause}" if cell.cause else ""
                 text += f". Why: {cell.difference}" if cell.difference else ""
             elif cell.observed == Verdict.REACHABLE and cell.cause:
-                asked = _destination_of(cell).partition("%")[0]
-                text = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
+                probed = _destination_of(cell).partition("%")[0]
+                text = cell.cause.replace(f"not from {probed}", "not from the address that was probed")
             else:
                 continue
             found.setdefault((_DIFFERS if cell.differs else _REMARK, text), []).append(cell)

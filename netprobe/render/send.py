@@ -71,11 +71,11 @@ def sent_line(sent: Sent) -> str:
     """Did it come back? In one line."""
     sizes = f"{sent.sent_bytes:,} bytes sent, {sent.received_bytes:,} came back"
     if sent.equal is None:
-        return f"{sizes}, too many under way at once to compare"
+        return f"{sizes}, too many in flight at once to compare"
     if sent.equal:
         return f"{sizes} unchanged, in {sent.elapsed_ms / 1000:.3f} s"
     if sent.first_difference is None:
-        return f"{sizes}, too many under way at once to tell where they differ"
+        return f"{sizes}, too many in flight at once to tell where they differ"
     return f"{sizes}, different from byte {sent.first_difference:,} on"
 
 

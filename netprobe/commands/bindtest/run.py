@@ -158,7 +158,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
 
 
 def _expectations(options: BindtestOptions) -> Expectations | None:
-    """What ``--expect`` names. A file that cannot be read, or written later, is refused before anything is asked."""
+    """What ``--expect`` names. A file that cannot be read, or written later, is refused before anything is probed."""
     found = parse_expectations(read_text(Path(options.expect)), options.expect) if options.expect else None
     for file in (options.save, options.svg, options.html):
         if file:

@@ -1,7 +1,7 @@
 """What came back, compared with what was sent, byte by byte, however TCP cut either into segments.
 
 A hash of both sides would take no memory, but could not name the first byte that differs, and it would find out only
-at the end of a stream that may have none. So what is under way is kept and compared as it returns, which for a server
+at the end of a stream that may have none. So what is in flight is kept and compared as it returns, which for a server
 that echoes at once is little. A peer that answers only after everything was sent makes that grow without a limit:
 above 64 MiB the comparison is given up, and the result says so instead of guessing.
 """
@@ -13,7 +13,7 @@ from typing import Final
 
 __all__ = ["Comparison"]
 
-LIMIT: Final = 64 * 1024 * 1024  # bytes under way that are kept for the comparison
+LIMIT: Final = 64 * 1024 * 1024  # bytes in flight that are kept for the comparison
 
 
 class Comparison:
@@ -22,23 +22,23 @@ class Comparison:
     def __init__(self) -> None:
         self.sent = self.received = 0
         self.first_difference: int | None = None  # offset in bytes
-        self._under_way: deque[memoryview] = deque()
+        self._in_flight: deque[memoryview] = deque()
         self._given_up = False
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Bytes that were sent and have not come back; negative where more came back than was sent."""
         return self.sent - self.received
 
     def add_sent(self, data: bytes | memoryview) -> None:
-        """These bytes are under way. They must not change."""
+        """These bytes are in flight. They must not change."""
         self.sent += len(data)
         if self.first_difference is None and not self._given_up:
-            if self.under_way > LIMIT:
+            if self.in_flight > LIMIT:
                 self._given_up = True
-                self._under_way.clear()
+                self._in_flight.clear()
             else:
-                self._under_way.append(memoryview(data))
+                self._in_flight.append(memoryview(data))
 
     def add_received(self, data: bytes) -> None:
         """These bytes came back."""
@@ -46,18 +46,18 @@ class Comparison:
         at = self.received
         self.received += len(data)
         while view and self.first_difference is None and not self._given_up:
-            if not self._under_way:
+            if not self._in_flight:
                 self.first_difference = at  # more than was sent
                 return
-            expected = self._under_way.popleft()
+            expected = self._in_flight.popleft()
             size = min(len(expected), len(view))
             if expected[:size] != view[:size]:
                 pairs = zip(expected[:size], view[:size], strict=True)
                 self.first_difference = at + next(i for i, (a, b) in enumerate(pairs) if a != b)
-                self._under_way.clear()
+                self._in_flight.clear()
                 return
             if size < len(expected):
-                self._under_way.appendleft(expected[size:])
+                self._in_flight.appendleft(expected[size:])
             view = view[size:]
             at += size
 

@@ -119,7 +119,7 @@ class OutputFile:
         if error is None and self._path is not None:
             self._with_file(self._path, lambda file: file.close())
         elif self._file is not None:
-            with suppress(OSError):  # the error that is under way is the one to report
+            with suppress(OSError):  # the error raised before is the one to report
                 self._file.close()
 
     def _with_file(self, path: str, work: Callable[[IO[bytes]], object]) -> None:

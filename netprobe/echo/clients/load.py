@@ -31,9 +31,9 @@ from netprobe.verdicts import Verdict
 __all__ = ["Load", "LoadFailures", "LoadFigures", "LoadPlan"]
 
 STREAM_PIECE: Final = 64 * 1024  # bytes; what a stream counts as a message
-STREAM_PIPELINE: Final = 64  # pieces of a stream that are under way
+STREAM_PIPELINE: Final = 64  # pieces of a stream that are in flight
 MAX_WAIT_S: Final = 0.1  # the loop looks at the clock at least this often
-HANDSHAKES: Final = 256  # under way at once: about what a backlog holds
+HANDSHAKES: Final = 256  # at once: about what a backlog holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Load:
         self._stopping = False
 
     def run(self) -> Iterator[None]:
-        """Connect, send, let what is under way come back. Raises PeerError when no connection can be made at all."""
+        """Connect, send, let what is in flight come back. Raises PeerError when no connection can be made at all."""
         self._peers = resolve(self.host, self.port)
         with selectors.DefaultSelector() as self._selector:
             try:
@@ -220,11 +220,11 @@ class Load:
             if not self._stopping:
                 self._begin_due(now, begin_ns)
                 self._stopping = plan.count is not None and self._begun >= plan.count
-            if not self._under_way() and (self._stopping or not self._can_go_on()):
+            if not self._in_flight() and (self._stopping or not self._can_go_on()):
                 break
             moved = self._poll(self._wait_s(now, begin_ns, stop_ns))
             now = time.perf_counter_ns()
-            if moved or not self._under_way():
+            if moved or not self._in_flight():
                 progress_ns = now
             elif now - progress_ns > plan.timeout_s * 1e9:
                 self._give_up()
@@ -247,7 +247,7 @@ class Load:
             return
         while self._begun < due_until and self._free:
             connection = self._free[0]
-            if connection.under_way >= self._pipeline or connection.sock.fileno() < 0:
+            if connection.in_flight >= self._pipeline or connection.sock.fileno() < 0:
                 self._free.popleft().listed = False
                 continue
             connection.begin(self._due_ns(now, begin_ns))
@@ -286,7 +286,7 @@ class Load:
         poll waits in whole milliseconds, rounded up: the last one before a message is due is slept or spun away.
         """
         moved = False
-        if wait_s < 0.002 and not self._under_way():
+        if wait_s < 0.002 and not self._in_flight():
             time.sleep(wait_s)
             wait_s = 0
         wait_s = max(wait_s - 0.001, 0)
@@ -369,7 +369,7 @@ class Load:
         self._send(connection)
 
     def _fail(self, connection: LoadConnection, error: Exception, stage: Stage) -> None:
-        self.unanswered += connection.under_way
+        self.unanswered += connection.in_flight
         self._count_failure(error, stage, connection)
         self._drop(connection)
 
@@ -385,11 +385,11 @@ class Load:
 
     def _give_up(self) -> None:
         """There was no progress for the whole time-out."""
-        for connection in [c for c in self._connections.values() if c.under_way or not c.connected]:
+        for connection in [c for c in self._connections.values() if c.in_flight or not c.connected]:
             stage: Stage = "answer" if connection.connected else "connect"
             self._fail(connection, TimeoutError(errno.ETIMEDOUT, "timed out"), stage)
 
-    def _under_way(self) -> int:
+    def _in_flight(self) -> int:
         """Messages that were begun and have neither come back nor been given up."""
         return self._begun - self.messages - self.unanswered
 

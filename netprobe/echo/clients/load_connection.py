@@ -1,9 +1,9 @@
 """One connection of a load: messages out and back, every byte checked, the time of each kept.
 
-What was sent is not kept until it comes back: over thousands of connections that would be a copy of everything under
-way. Each connection sends an endless payload of its own whose bytes can be computed at any offset (:class:`Payload`),
-and what comes back is compared with the payload at the same offset. Lost, doubled and shifted bytes show, and so do
-two connections that the server mixes up.
+What was sent is not kept until it comes back: over thousands of connections that would be a copy of everything in
+flight. Each connection sends an endless payload of its own whose bytes can be computed at any offset
+(:class:`Payload`), and what comes back is compared with the payload at the same offset. Lost, doubled and shifted
+bytes show, and so do two connections that the server mixes up.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["CHUNK", "PERIOD", "LoadConnection", "Payload", "WrongEchoError"]
 PERIOD = 65_521  # bytes of payload that repeat; a prime, so that no usual message size hides a shift
 CHUNK = 256 * 1024  # bytes sent or received at once
 
-_UNDER_WAY = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK))  # connect(2) of a non-blocking socket
+_CONNECTING = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK))  # connect(2) of a non-blocking socket
 
 
 class WrongEchoError(Exception):
@@ -82,7 +82,7 @@ class LoadConnection:
         self._port = peer.port
         self.begun = self.ended = 0  # messages
         self.sent = self.received = 0  # bytes
-        self.begun_ns: deque[int] = deque()  # when each message that is under way was due
+        self.begun_ns: deque[int] = deque()  # when each message that is in flight was due
         self.connected = False
         self.listed = False  # among the connections with room for a message
         self.opened_ns = perf_counter_ns()  # when the handshake began
@@ -92,7 +92,7 @@ class LoadConnection:
             ask_for_errors(self.sock)
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             code = self.sock.connect_ex(peer.sockaddr)
-            if code not in _UNDER_WAY:
+            if code not in _CONNECTING:
                 raise ExchangeError("error", OSError(code, os.strerror(code)), queued=queued_error(self.sock))
         except BaseException:
             self.sock.close()
@@ -108,7 +108,7 @@ class LoadConnection:
         self.connected = True
 
     @property
-    def under_way(self) -> int:
+    def in_flight(self) -> int:
         """Messages that were begun and have not come back."""
         return self.begun - self.ended
 

@@ -1,6 +1,6 @@
 """Round trips of small messages through an echo server, one after the other, and what they add up to.
 
-One message is under way at a time: the question is how long one takes, and a second one would wait behind it. A wait
+One message is in flight at a time: the question is how long one takes, and a second one would wait behind it. A wait
 that was longer than the interval is not made up for with a burst, so that a slow peer is not flooded as it recovers.
 How a message travels is the business of a :class:`Prober` (tcp_ping, framed_ping, udp_ping).
 """
@@ -122,7 +122,7 @@ class Ping:
         return summarise(self._samples, self._kernel_times())
 
     def _send(self, sequence: int) -> Iterator[Reply]:
-        """What else arrived while the message was under way, then what became of the message."""
+        """What else arrived while the message was in flight, then what became of the message."""
         try:
             trip = self.prober.round_trip(sequence)
         except PeerError as error:

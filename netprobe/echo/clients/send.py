@@ -38,7 +38,7 @@ _CHUNK = 64 * 1024
 class Sent:
     """What was sent and what came back.
 
-    ``equal`` is None where the comparison was given up (more than 64 MiB were under way at once), and where an error
+    ``equal`` is None where the comparison was given up (more than 64 MiB were in flight at once), and where an error
     came before the end and before any difference; ``first_difference`` counts bytes from 0. ``received`` is text (at
     most the first 64 KiB; what is not UTF-8 is replaced), None where it was written to a file or only compared.
     ``header`` is that of a framed reply.
@@ -90,7 +90,7 @@ def echo_back(source: Source, destination: Destination, comparison: Comparison) 
             try:
                 for data in running.pieces(destination.timeout_s):
                     yield data
-                    if comparison.under_way < -SURPLUS and (running.ended or running.pending):
+                    if comparison.in_flight < -SURPLUS and (running.ended or running.pending):
                         return
             except OSError as error:
                 raise destination.failure(error, sock) from error
@@ -167,7 +167,7 @@ class _Exchange:
         last = time.monotonic()
         while True:
             self._fill()
-            owed = self.ended or self.pending or self.comparison.under_way > 0
+            owed = self.ended or self.pending or self.comparison.in_flight > 0
             left_s = last + timeout_s - time.monotonic() if owed else None
             if left_s is not None and left_s <= 0:
                 raise TimeoutError("timed out")

@@ -19,7 +19,7 @@ from netprobe.verdicts import Verdict
 
 __all__ = ["WINDOW", "HandshakeProber", "TcpProber", "has_unread", "random_message"]
 
-WINDOW = 32 * 1024  # bytes under way at once: less than the buffers of any socket
+WINDOW = 32 * 1024  # bytes in flight at once: less than the buffers of any socket
 
 
 class TcpProber:
@@ -122,7 +122,7 @@ class TcpProber:
         return elapsed, received
 
     def _exchange_in_windows(self, sock: socket.socket, message: bytes, buffer: bytearray) -> tuple[int, int]:
-        """A larger one: at most a window under way, so that a server that blocks until we read never does."""
+        """A larger one: at most a window in flight, so that a server that blocks until we read never does."""
         view, outgoing, size = memoryview(buffer), memoryview(message), len(message)
         sent = received = 0
         start = time.perf_counter_ns()

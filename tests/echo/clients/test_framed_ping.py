@@ -39,7 +39,7 @@ def framed(port: int, size: int = 64) -> Reply:
 
 
 @pytest.mark.parametrize("size", [1, 64, 300_000])
-def test_a_framed_reply_tells_who_we_are_there_and_how_long_the_server_had_it(size: int, serve: Serve) -> None:
+def test_a_framed_reply_says_who_we_are_there_and_how_long_the_server_had_it(size: int, serve: Serve) -> None:
     reply = framed(serve(framed_echo({"address": "203.0.113.9", "port": 4711})), size)
     assert reply.verdict == "reachable"
     assert (reply.appears_as, reply.translated) == ("203.0.113.9:4711", True)
@@ -112,7 +112,7 @@ def test_the_same_address_in_another_spelling_is_no_translation(serve: Serve) ->
 
 
 @pytest.mark.parametrize("size", [100_000, 16_000_000])
-def test_a_plain_server_is_told_from_a_framed_one_by_a_large_message_too(size: int, serve: Serve) -> None:
+def test_a_plain_server_is_recognised_by_a_large_message_too(size: int, serve: Serve) -> None:
     reply = framed(serve(echo), size)
     assert reply.verdict == "wrong-responder"
     assert "echo serve --framed" in str(reply.cause)

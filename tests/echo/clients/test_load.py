@@ -1,4 +1,4 @@
-"""``netprobe echo load``: every byte checked, every message accounted for, also where the server stalls or lies."""
+"""``netprobe echo load``: every byte checked, every message accounted for, even if the server stalls or corrupts."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def leaving(sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize("behave", [lying_later, one_byte_too_many, leaving])
-def test_a_byte_that_is_wrong_ends_the_connection_and_is_told(behave: Behave, serve: Serve) -> None:
+def test_a_wrong_byte_ends_the_connection_and_is_reported(behave: Behave, serve: Serve) -> None:
     figures, load = loaded(serve(behave), LoadPlan(connections=3, duration_s=30))
     assert figures.failures == {"wrong-responder": 3}
     assert figures.unanswered == 3
@@ -125,7 +125,7 @@ def test_a_stall_is_felt_by_every_message_that_was_due_meanwhile(serve: Serve) -
     assert figures.messages + figures.not_begun >= 100
 
 
-def test_what_was_due_and_never_begun_is_told(serve: Serve) -> None:
+def test_what_was_due_and_never_begun_is_counted(serve: Serve) -> None:
     def slow(sock: socket.socket) -> None:
         while data := sock.recv(65536):
             time.sleep(0.05)  # the fault itself
@@ -253,7 +253,7 @@ def test_where_no_client_port_is_left_it_is_this_host_that_cannot_go_on(plain_at
     assert "net.ipv4.ip_local_port_range" in ran.stderr
 
 
-def test_too_many_connections_are_told_in_a_document_too() -> None:
+def test_too_many_connections_are_an_error_in_the_document_too() -> None:
     command = f'ulimit -n 100; exec "{NETPROBE}" echo load --json --connections 300'
     ran = run_process(["sh", "-c", command])
     assert ran.status == 3

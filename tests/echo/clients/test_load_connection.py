@@ -40,7 +40,7 @@ def test_a_connection_says_what_had_come_back(behave: object, cause: str, serve:
         for _ in range(4):
             connection.begin(0)
             connection.send()
-            while connection.under_way:
+            while connection.in_flight:
                 connection.receive()
     failure = peer_error(ended.value, Attempt("127.0.0.1", port, "answer", 1), connection.sock)
     connection.close()

@@ -91,7 +91,7 @@ def test_a_reset_in_the_middle_is_no_echo_and_the_next_message_gets_a_new_connec
     assert ping.statistics().loss_percent == 100
 
 
-def test_the_kernels_figures_of_a_connection_are_told(serve: Serve) -> None:
+def test_the_kernels_figures_of_a_connection_are_in_the_statistics(serve: Serve) -> None:
     ping = ping_of(TcpProber("127.0.0.1", serve(echo), size=64, timeout_s=5), count=5)
     assert all(reply.verdict == "reachable" for reply in ping.replies())
     kernel = ping.statistics().kernel

@@ -65,7 +65,7 @@ def test_a_source_that_is_not_ours_cannot_be_asked_from(plain_at: str, netprobe:
         ("[::1%lo]", "::1%lo: ::1 has no zone: only a link-local address has one"),
     ],
 )
-def test_a_zone_that_cannot_be_is_told(destination: str, why: str, netprobe: Run) -> None:
+def test_an_impossible_zone_is_refused(destination: str, why: str, netprobe: Run) -> None:
     ran = netprobe("echo", "ping", destination, "--count", "1")
     assert (ran.status, ran.stdout) == (2, "")
     assert why in ran.stderr

@@ -1,4 +1,4 @@
-"""``netprobe echo send``: whatever is sent, from wherever, comes back whole, and what differs is told."""
+"""``netprobe echo send``: whatever is sent, from wherever, comes back whole, and differences are reported."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ def test_the_type_of_a_message(args: tuple[str, ...], content_type: str, framed_
     assert record["header"]["content-type"] == content_type
 
 
-def test_the_fault_that_a_framed_server_names_is_told(netprobe: Run) -> None:
+def test_the_fault_that_a_framed_server_names_is_shown(netprobe: Run) -> None:
     running = Server("--framed", "--tcp", "--max-content", "10")
     try:
         ran = netprobe("echo", "send", "--to", f"127.0.0.1:{running.port}", "--framed", "more than ten bytes")

@@ -33,7 +33,7 @@ __all__ = ["load"]
 )
 @option("--count", type=click.IntRange(1), metavar="N", help="Stop after N messages.")
 @option(
-    "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages under way per connection.  [default: 1]"
+    "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages in flight per connection.  [default: 1]"
 )
 @option("--rate", type=FiniteRange(0, 1e9, min_open=True), metavar="PER-SECOND", help="Messages to start per second.")
 @option("--churn", is_flag=True, help="A new connection for each message.")

@@ -110,7 +110,7 @@ def _send_stream(
         document.answer(Exit.NO)
         if options.prints:
             output.say(f"netprobe: {destination}: {sent_line(sent)}")
-        if comparison.under_way < -SURPLUS and not only_verifies:
+        if comparison.in_flight < -SURPLUS and not only_verifies:
             output.say(f"netprobe: {destination}: stopped reading {SURPLUS:,} bytes beyond what was sent")
 
 
