@@ -135,11 +135,11 @@ class JsonWriter(Writer[R], Generic[R]):
 
     def __init__(self, schema: str) -> None:
         self._schema = schema
-        self._results: list[Json] = []
+        self._records: list[R] = []
 
     def add(self, record: R) -> None:
-        """Keep the record."""
-        self._results.append(as_json(record))
+        """Keep the record as it is: a ping's next message must not wait for the conversion of the last reply."""
+        self._records.append(record)
 
     def end(self, head: object | None, errors: Sequence[NetprobeError]) -> None:
         """Write the document. A key of ``head`` that does not apply to this run (None) is left out."""
@@ -147,7 +147,7 @@ class JsonWriter(Writer[R], Generic[R]):
         document: dict[str, Json] = {
             "schema": self._schema,
             **{key: value for key, value in (keys.items() if isinstance(keys, dict) else ()) if value is not None},
-            "results": self._results,
+            "results": [as_json(record) for record in self._records],
             "errors": [{"what": error.what, "why": error.why, "hint": error.hint} for error in errors],
         }
         _write(_json_text(document, indent=2))
