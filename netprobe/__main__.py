@@ -1,8 +1,9 @@
-"""The entry point. It imports nothing itself, so that Ctrl-C during the imports is met like any other.
+"""The entry point. It imports nothing itself, so that Ctrl-C during the imports is handled like any other.
 
-One trick for the sake of milliseconds is kept, here: :func:`script` ends the process without taking the interpreter
-apart. Measured as tests/bench/startup.py does (41 runs in turn, a piped ``classify``, Python 3.11): 78 instead of 92 ms
-where ``import click`` takes 62. Switching the garbage collector off during the imports gained nothing and is gone.
+One trick for the sake of milliseconds is kept, here: :func:`script` ends the process without tearing down the
+interpreter. Measured as tests/bench/startup.py does (41 runs in turn, a piped ``classify``, Python 3.11): 78 instead of
+92 ms where ``import click`` takes 62. Switching the garbage collector off during the imports gained nothing and is
+gone.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def script() -> NoReturn:
     """The console script: ``main``, then an exit that skips the interpreter's tear-down.
 
-    Everything has been written by then. Where threads or processes are still around, which want to be joined, the
-    process exits normally.
+    Everything has been written by then. Where threads or processes are left that must be joined, the process exits
+    normally.
     """
     status = main()
     threading = sys.modules.get("threading")

@@ -4,9 +4,9 @@ Nothing below this module catches an error in order to print it or to exit. Comm
 knows statuses, the form of a message, and what to do about Ctrl-C and broken pipes. click's standalone mode, which
 would do that, is not used, because it does it differently: it ends in 1 on Ctrl-C and on a broken pipe, where a shell
 expects 130 and ``netprobe … | head -1`` is no failure, and prints usage errors as three lines with an ``Error:``.
-An exception that nobody expected is one line too, with a hint to ``--debug``: a traceback says nothing to a user.
+An unexpected exception is one line too, with a hint to use ``--debug``: a traceback means nothing to a user.
 
-Text from outside (a file's name, a mistyped argument) is escaped on the way to stderr, like everywhere else.
+Text from outside (a file's name, a mistyped argument) is escaped before it is written to stderr, as everywhere else.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _make_streams_tolerant() -> None:
-    """Let no character that the locale cannot encode end a run.
+    """Keep characters that the locale cannot encode from ending the run.
 
     A stdout that is closed (``>&-``) is replaced by one that refuses every byte: a closed one would silently swallow
     the answer, and the next socket would get its descriptor.
@@ -124,7 +124,7 @@ def _interrupted() -> int:
 
 
 def _reader_gone() -> int:
-    """Whoever read our stdout has what it wanted (``| head -1``): end quietly, with status 0."""
+    """The reader of our stdout has what it wanted (``| head -1``): end quietly, with status 0."""
     _drop_stdout()
     return Exit.OK
 

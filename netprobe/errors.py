@@ -21,8 +21,8 @@ class NetprobeError(Exception):
     """Something the user should know about: ``what: why`` and an optional ``hint``.
 
     ``what`` names the thing (an address, a port, a file), ``why`` says what is wrong with it in words, ``hint`` says
-    what to do. All three are the true text, which may quote what came from outside; whoever writes it to a terminal
-    or a line escapes it (:func:`netprobe.render.output.error_lines`).
+    what to do. All three are kept unescaped and may quote text from outside; whatever writes them to a terminal or
+    a line escapes them (:func:`netprobe.render.output.error_lines`).
     """
 
     exit_code: Exit = Exit.CANNOT_RUN
@@ -48,6 +48,6 @@ class AddressError(InvalidInputError, ValueError):
 
 
 class CannotRunError(NetprobeError):
-    """The machine does not let us: no permission, port taken, no such vantage. Exit status 3."""
+    """It could not run: no permission, port taken, no such vantage. Exit status 3."""
 
     exit_code = Exit.CANNOT_RUN

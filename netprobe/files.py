@@ -1,4 +1,4 @@
-"""Files that options name: read with a clear refusal, written whole or not at all."""
+"""Files that options name: read with a clear error, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def read_text(path: Path) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Refuse now what could not be written after a long run."""
+    """Fail now rather than after a long run if ``path`` cannot be written."""
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise CannotRunError(str(path), "is a directory" if path.is_dir() else "its directory does not exist")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write all of it or nothing; a refusal names the file."""
+    """Write all of it or nothing; the error names the file."""
     try:
         _replace_text(path, text)
     except OSError as error:
@@ -35,7 +35,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    """Write all of it or nothing: what stood there before is lost to no full disk. Raises OSError."""
+    """Write all of it or nothing: a full disk does not destroy the old content. Raises OSError."""
     if path.exists() and not path.is_file():  # /dev/stdout, a pipe
         path.write_text(text, "utf-8")
         return

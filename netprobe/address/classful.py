@@ -41,7 +41,7 @@ def class_of(number: int) -> AddressClass:
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role: may an address in it be a packet's source, its destination? ``obsolete`` says by which RFC it ended."""
+    """A role: may an address in it be a packet's source, its destination? ``obsolete`` names the RFC that ended it."""
 
     notation: str
     name: str
@@ -55,7 +55,7 @@ THIS_HOST = Role("{0,0}", "this host on this network", True, False, "RFC 1122 se
 HOST_HERE = Role("{0,host}", "a host on this network", True, False, "RFC 1122 section 3.2.1.3")
 LIMITED = Role("{-1,-1}", "limited broadcast", False, True, "RFC 919 section 7")
 LOOPBACK = Role("{127,any}", "loopback, never outside a host", False, False, "RFC 1122 section 3.2.1.3")
-# Directed broadcasts are still addresses, but routers do not forward them any more unless they are told to.
+# Directed broadcasts are still defined, but routers no longer forward them unless configured to.
 OFF_BY_DEFAULT = "RFC 2644: routers drop it by default"
 NET_BROADCAST = Role("{net,-1}", "broadcast of the network", False, True, "RFC 1122 section 3.2.1.3", OFF_BY_DEFAULT)
 SUBNET_BROADCAST = Role(
@@ -87,7 +87,7 @@ def roles_of(number: int, prefix: int | None = None) -> tuple[Role, ...]:
         return (MULTICAST if number >> 28 == 0xE else RESERVED,)
     if prefix is None or prefix == natural:
         return (_plain(number, natural, NET_ADDRESS, NET_BROADCAST, HOST),)
-    if prefix < natural:  # a supernet (RFC 4632): the class has no say any more
+    if prefix < natural:  # a supernet (RFC 4632): the class no longer matters
         return (_plain(number, prefix, NET_ADDRESS, NET_BROADCAST, HOST),)
     decides = _plain(number, prefix, SUBNET_ADDRESS, SUBNET_BROADCAST, SUBNET_HOST)
     host = number & host_mask(4, natural)

@@ -1,4 +1,4 @@
-"""Addresses inside addresses: every form in which an IPv6 address carries an IPv4 address, and where it stands."""
+"""IPv4 addresses embedded in IPv6 addresses: every form, and at which bits."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOW32 = 0xFFFFFFFF
 
 
 class Carried(NamedTuple):
-    """An IPv4 number inside an IPv6 address: its form, and the RFC that says where it stands."""
+    """An IPv4 address as a number, embedded in an IPv6 address: the form, and the RFC that defines it."""
 
     form: str
     number: int
@@ -76,10 +76,10 @@ def carried_by(number: int, nat64: Iterable[Nat64Prefix] = ()) -> Iterator[Carri
 
 
 def _known_lengths(number: int) -> Iterator[int]:
-    """The layout behind the two prefixes that everybody knows.
+    """The layout under the two prefixes that are the same everywhere.
 
-    64:ff9b:1::/48 is a network's to divide (RFC 8215 section 5): an address whose last 40 bits are zero is read as
-    that /48 itself lays it out, any other one as behind a /96 inside it.
+    64:ff9b:1::/48 may be subdivided by each network (RFC 8215 section 5): an address whose last 40 bits are zero is
+    read in the layout of that /48, any other as being under a /96 inside it.
     """
     if _WELL_KNOWN.holds(number):
         yield 96
@@ -88,7 +88,7 @@ def _known_lengths(number: int) -> Iterator[int]:
 
 
 def _translated(number: int, length: int) -> int:
-    """The IPv4 number behind a prefix of ``length`` bits; bits 64 to 71 (the u octet) are jumped over."""
+    """The IPv4 number behind a prefix of ``length`` bits; bits 64 to 71 (the u octet) are skipped."""
     if length == 96:
         return number & _LOW32
     high = number >> 64 & ((1 << 64 - length) - 1)  # the bits before the u octet

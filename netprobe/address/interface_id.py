@@ -1,4 +1,4 @@
-"""The lower half of an IPv6 unicast address, where it tells who made it: EUI-64, ISATAP, Teredo, ULA."""
+"""The lower half of an IPv6 unicast address, where it shows how it was made: EUI-64, Teredo, ULA."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LOW32 = 0xFFFFFFFF
 
 @dataclass(frozen=True, slots=True)
 class Teredo:
-    """RFC 4380 section 4: the relay's server, and how the client looks from outside its NAT. ``port`` 0 to 65535."""
+    """RFC 4380 section 4: the server, and the client as seen from outside its NAT. ``port`` 0 to 65535."""
 
     server: str
     client: str
@@ -32,7 +32,7 @@ class UniqueLocal:
 
 
 def mac_of(number: int) -> str | None:
-    """The MAC inside a modified EUI-64 (RFC 4291 appendix A): ff:fe in the middle, the u bit turned over."""
+    """The MAC inside a modified EUI-64 (RFC 4291 appendix A): ff:fe in the middle, the u bit inverted."""
     low = number & 0xFFFF_FFFF_FFFF_FFFF
     if low >> 24 & 0xFFFF != 0xFFFE or number >> 120 == 0xFF or number >> 125 == 0 or number >> 96 == 0x20010000:
         return None

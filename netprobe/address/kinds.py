@@ -1,4 +1,4 @@
-"""``kind``: one word that says what an address is for, from one closed list.
+"""``kind``: one word for what an address is used for, from one closed list.
 
 The word comes from the most specific special block, else from the multicast or the plain unicast space around it.
 """

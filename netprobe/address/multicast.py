@@ -59,7 +59,7 @@ IPV6_FLAGS: tuple[tuple[int, str], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Multicast:
-    """What a group address tells. ``scope`` is IANA's word, ``asn`` an AS number, ``mac`` the Ethernet group address.
+    """What a group address encodes. ``scope`` is IANA's word, ``asn`` an AS number, ``mac`` the Ethernet group address.
 
     ``unicast_prefix`` is what the group was made from (RFC 3306, RFC 6034), ``rendezvous_point`` RFC 3956's,
     ``solicited`` the suffix of the unicast addresses behind a solicited-node group (RFC 4291 section 2.7.1).

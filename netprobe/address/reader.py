@@ -1,6 +1,7 @@
-"""A text to an address, strictly: dotted decimal of four octets (RFC 6943 section 3.1.1) or RFC 4291 section 2.2.
+"""Text to address, strictly: dotted decimal of four octets (RFC 6943 section 3.1.1) or RFC 4291 section 2.2.
 
-What other parsers would make of a text is not guessed here: what is refused is refused with the reason.
+Also what stands in place of an address or beside it: prefixes, masks, and names of the reverse tree. Every refusal says
+what is wrong with the text. How other parsers would read it is the business of netprobe/address/spellings.py.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def _read(body: str, text: str) -> ParsedAddress:
     if not body:
         raise AddressError(text or "''", "no address", "an address looks like 172.20.1.5 or 2001:db8::1")
     if body != body.strip():
-        raise AddressError(text, "blanks around the address")
+        raise AddressError(text, "white space around the address")
     if ":" in body:
         return _read_ipv6(body, text)
     return ParsedAddress(4, _read_ipv4(body, text))
@@ -79,7 +80,7 @@ def _read_ipv4(body: str, text: str) -> int:
         raise AddressError(text, "an IPv4 address has no zone", "zones (%eth0) belong to IPv6 link-local addresses")
     octets = body.split(".")
     if octets[-1] == "" and len(octets) == 5:
-        raise AddressError(text, "a dot behind the last octet")
+        raise AddressError(text, "a dot after the last octet")
     for octet in octets:
         if not octet:
             raise AddressError(text, "an octet is empty")
@@ -105,20 +106,20 @@ def _refuse_letters(octets: list[str], octet: str, text: str) -> None:
         raise AddressError(text, f"octet {octet} has digits that are not ASCII")
     if len(octets) > 1 and octets[0].isdigit():
         raise AddressError(text, f"octet {octet} is not a number")
-    raise AddressError(text, "not an address", "netprobe looks up no names; an address looks like 172.20.1.5")
+    raise AddressError(text, "not an address", "netprobe does not look up names; an address looks like 172.20.1.5")
 
 
 def _read_ipv6(body: str, text: str) -> ParsedAddress:
     if body.startswith("["):
         inside, _, rest = body[1:].partition("]")
         why = "host:port is not an address" if rest.startswith(":") else "brackets belong to URLs"
-        raise AddressError(text, why, f"leave out all but {inside}" if inside else None)
+        raise AddressError(text, why, f"write only {inside}" if inside else None)
     if "." in body and body.count(":") == 1:
         host = body.partition(":")[0]
         raise AddressError(text, "host:port is not an address", f"leave out the port: {host}")
     body, percent, zone = body.partition("%")
     if percent and (not zone or not zone.isprintable() or any(c in " %/" for c in zone)):
-        raise AddressError(text, "the zone behind % is empty or not a name")
+        raise AddressError(text, "the zone after % is empty or not a name")
     return ParsedAddress(6, _read_groups(body, text), zone or None)
 
 
@@ -134,7 +135,7 @@ def _read_groups(body: str, text: str) -> int:
             raise AddressError(text, "an IPv6 address cannot start with a single colon")
     halves = body.split("::")
     if len(halves) > 2 or ":::" in body:
-        raise AddressError(text, "'::' stands twice", "'::' may stand for one run of zero groups only")
+        raise AddressError(text, "'::' occurs twice", "'::' may stand for only one run of zero groups")
     head = _groups(halves[0], text)
     back = (_groups(halves[1], text) if len(halves) == 2 else []) + tail
     if len(halves) == 1:
@@ -143,7 +144,7 @@ def _read_groups(body: str, text: str) -> int:
     if len(halves) == 1 and count != 8:
         raise AddressError(text, f"{count} groups instead of 8", "'::' stands for a run of zero groups")
     if len(halves) == 2 and count > 7:
-        raise AddressError(text, f"'::' stands for no group, there are {count} without it")
+        raise AddressError(text, f"'::' stands for no group: there are {count} without it")
     groups = head + [0] * (8 - count) + back
     number = 0
     for group in groups:
@@ -157,7 +158,7 @@ def _groups(part: str, text: str) -> list[int]:
     found = []
     for group in part.split(":"):
         if not group:
-            raise AddressError(text, "a single colon at the edge", "'::' stands for a run of zero groups")
+            raise AddressError(text, "a single colon at the start or end", "'::' stands for a run of zero groups")
         if not _HEX.issuperset(group):
             raise AddressError(text, f"group {group} is not hexadecimal")
         if len(group) > 4:
@@ -167,7 +168,7 @@ def _groups(part: str, text: str) -> list[int]:
 
 
 def read_prefix(mask: str, version: int, text: str) -> int:
-    """The bits of a prefix, a netmask or a wildcard mask behind the slash of ``text``. Raises AddressError."""
+    """The bits of a prefix, a netmask or a wildcard mask after the slash in ``text``. Raises AddressError."""
     if mask and _DIGITS.issuperset(mask):
         if len(mask) > 1 and mask[0] == "0":
             raise AddressError(text, f"prefix {mask} has a leading zero")
@@ -178,7 +179,7 @@ def read_prefix(mask: str, version: int, text: str) -> int:
         return int(mask)
     if version == 4 and "." in mask:
         return _mask_to_prefix(_read_ipv4(mask, text), mask, text)
-    raise AddressError(text, f"prefix {mask or 'behind /'} is not a number")
+    raise AddressError(text, f"prefix {mask or 'after /'} is not a number")
 
 
 def _mask_to_prefix(number: int, mask: str, text: str) -> int:
@@ -191,7 +192,7 @@ def _mask_to_prefix(number: int, mask: str, text: str) -> int:
 
 
 def is_reverse_name(text: str) -> bool:
-    """Is ``text`` a name of the reverse tree (or means to be one)?"""
+    """Is ``text`` (or is it meant to be) a name of the reverse tree?"""
     return text[-6:].lower().endswith((".arpa", ".arpa."))
 
 
@@ -209,7 +210,7 @@ def read_reverse_name(text: str) -> ParsedAddress:
             raise AddressError(text, "an ip6.arpa name has 32 single digits", "a zone, not an address")
         joined = "".join(reversed(digits))
         return _read_reversed(":".join(joined[i : i + 4] for i in range(0, 32, 4)), text)
-    raise AddressError(text, "a name, and netprobe looks up no names")
+    raise AddressError(text, "a name, and netprobe does not look up names")
 
 
 def _read_reversed(address: str, text: str) -> ParsedAddress:

@@ -1,8 +1,13 @@
 """IANA's special-purpose address registries: the rows as data, and the most specific one for an address.
 
-The rows are netprobe's own copy, so that the answer is the same on every Python. The most specific block wins, the
-blocks around it are its parents. ``None`` stands for a blank property (a terminated block), ``"n/a"`` for IANA's
-own "N/A": the answer depends on what is embedded in the address.
+Why a copy of our own, when CPython's ``ipaddress`` has ``is_private`` and ``is_global``? Their answers change with the
+interpreter: 3.11 calls 192.0.0.8, 64:ff9b:1::1 and 2002:7f00:1:: global, 3.13 does not, and ``is_loopback`` of
+::ffff:127.0.0.1 is False before 3.13. They say yes or no, not which block, by which RFC, with which of IANA's five
+properties, and one call takes as long as labelling 20 to 40 lines does (netprobe/bulk/labels.py). The price is upkeep:
+``python -m tests.data.refresh`` rewrites the rows from IANA's CSV files, and the tests compare each row with them.
+
+The most specific block wins, the blocks around it are its parents. ``None`` stands for a blank property (a terminated
+block), ``"n/a"`` for IANA's own "N/A": the answer depends on what is embedded in the address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""IANA's Internet Protocol Version 6 Address Space: who holds the space around the special blocks."""
+"""IANA's Internet Protocol Version 6 Address Space: the allocations around the special blocks."""
 
 from __future__ import annotations
 

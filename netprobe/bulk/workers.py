@@ -1,6 +1,16 @@
 """A function over blocks in several processes: order kept, memory bounded, nobody left behind.
 
-WHY
+``map_in_order`` hands blocks out and takes results back: each worker is a fork with a pipe in each direction and one
+block at a time. ``deliver_in_turn`` is for blocks that every worker can fetch by itself and results that it can write
+by itself: the workers only agree on the order. A worker ends when its pipe closes, so none outlives this process,
+however it ends.
+
+Why not ``multiprocessing.Pool.imap``, which is close to both? Measured with two workers on 2 M lines (28 MB, two shared
+cores, Python 3.11, medians of 7, start-up not counted): of a file one process takes 1.19 s, imap 0.94 s, and
+``deliver_in_turn`` 0.63 s, because no text passes through the parent; of a pipe 1.41 s, 1.10 s and, ``map_in_order``,
+0.86 s. What decides is the rest: imap hangs for ever when a worker is killed (by the OOM killer, say), reads on while
+results wait for a slow reader (54 MB at 30 ms a block; here 16 MB, at any length), and takes 6 to 10 ms to import.
+``concurrent.futures`` notices a killed worker, but its map takes in all of its input before it returns a result.
 """
 
 from __future__ import annotations
@@ -22,9 +32,9 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 _LENGTH_SIZE = 8  # bytes before each message
-_PIPE_SIZE = 1 << 20  # bytes a pipe may hold, where the system lets us ask (fcntl(2), F_SETPIPE_SZ)
+_PIPE_SIZE = 1 << 20  # bytes a pipe may hold, where that can be set (fcntl(2), F_SETPIPE_SZ)
 _F_SETPIPE_SZ = 1031
-_AHEAD = 4  # parts that a worker may prepare before an earlier one's turn: none waits for another's slow one
+_AHEAD = 4  # parts that a worker may prepare before an earlier one's turn, so that a slow part delays only its delivery
 
 
 def available_cores() -> int:
@@ -57,7 +67,7 @@ def map_in_order(
                 workers.append(_Worker(function, workers))
             worker = workers[turn % processes]
             result = [under_way.popleft().receive()] if len(under_way) == processes else []
-            worker.send(block)  # before the result is handed out: the worker is busy while it is written
+            worker.send(block)  # before the result is yielded: the worker is busy while the caller writes it
             under_way.append(worker)
             yield from result
             while under_way and pausing():
@@ -111,11 +121,11 @@ def _take_turns(
     prepare: Callable[[int], P],
     deliver: Callable[[P, int], tuple[R, int]],
 ) -> None:
-    """A worker's life. It holds but its own two ends of the ring: when a neighbour is killed no turn comes, it ends."""
+    """The main loop of a worker. It keeps only its own ring ends, so a dead neighbour is EOF."""
     place, after = parts.start % len(ring), (parts.start + 1) % len(ring)
     mine, next_one = ring[place][0], ring[after][1]
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
         for descriptor in {descriptor for ends in ring for descriptor in ends} - {mine, next_one}:
             os.close(descriptor)
         try:
@@ -136,13 +146,13 @@ def _delivered(
     ahead: deque[P] = deque()
 
     def in_turns(most: int) -> Iterator[R]:
-        """Deliver what has its turn now, and wait for turns until no more than ``most`` are ahead."""
+        """Deliver what has its turn now, and wait for turns until at most ``most`` parts are prepared ahead."""
         while ahead and (len(ahead) > most or select.select([mine], [], [], 0)[0]):
             turn = _read_exactly(mine, _LENGTH_SIZE)
             if turn is None:
                 raise _NoTurnError
             result, carried = deliver(ahead.popleft(), int.from_bytes(turn))
-            with contextlib.suppress(BrokenPipeError):  # the next one has nothing left to do
+            with contextlib.suppress(BrokenPipeError):  # the next worker has finished
                 os.write(next_one, carried.to_bytes(_LENGTH_SIZE))
             yield result
 
@@ -157,7 +167,7 @@ def _delivered(
 
 
 class _NoTurnError(Exception):
-    """The neighbour has gone: no turn comes any more."""
+    """The neighbour has gone: there will be no further turn."""
 
 
 def _result_of(source: int) -> Any:
@@ -178,7 +188,7 @@ def _end_all(workers: Iterable[tuple[int, int]]) -> None:
 
 
 def _end(pid: int) -> None:
-    """End it now, whatever it does, and wait for it."""
+    """Kill it and wait for it."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
     with contextlib.suppress(ChildProcessError):
@@ -200,7 +210,7 @@ class _Worker:
         self.pid = os.fork()
         if self.pid == 0:
             for other in others:
-                other.close()  # else they would not see their pipe close
+                other.close()  # else their pipes would stay open after the parent's end
             os.close(self._out)
             os.close(self._in)
             _work(function, there_in, there_out)
@@ -215,22 +225,22 @@ class _Worker:
             raise _killed() from error
 
     def receive(self) -> Any:
-        """Wait for the result of the block that was given."""
+        """Wait for the result of the block."""
         return _result_of(self._in)
 
     def close(self) -> None:
-        """Close this side's ends."""
+        """Close the parent's ends."""
         os.close(self._out)
         os.close(self._in)
 
     def end(self) -> None:
-        """End it now, whatever it does, and wait for it."""
+        """Kill it and wait for it."""
         self.close()
         _end(self.pid)
 
 
 def _work(function: Callable[[Any], Any], source: int, target: int) -> None:
-    """A worker's life. Ctrl-C is the parent's business."""
+    """The main loop of a worker. Ctrl-C is handled by the parent."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         while (message := _read(source)) is not None:
@@ -251,7 +261,7 @@ def _widen(descriptor: int) -> None:
 
 
 def _write(descriptor: int, value: object) -> None:
-    import pickle  # each process for itself, while the others work
+    import pickle  # in each process, while the others work
 
     body = pickle.dumps(value, protocol=5)
     for data in (len(body).to_bytes(_LENGTH_SIZE), body):

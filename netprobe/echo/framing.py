@@ -1,10 +1,10 @@
 """The framed echo protocol without I/O: bytes in, events out; events in, bytes out.
 
 Sans-IO, as h11 is, so that the server's loop, the blocking clients and the tests drive the same code, and every split
-of the bytes can be tested. Parsing JSON is what a frame costs most, and peers repeat their headers: a connection
-therefore remembers the last short header (:meth:`Connection.repeated`), and :class:`Replies` writes the constant part
-of a reply once. With thousands of peers, which share one copy of what was read, that is a third more messages a
-second.
+of the bytes can be tested. Parsing JSON is the most expensive part of a frame, and peers repeat their headers: a
+connection therefore remembers the last short header (:meth:`Connection.repeated`), and :class:`Replies` writes the
+constant part of a reply once. With thousands of peers, which share one copy of what was read, that is a third more
+messages a second.
 
 A frame is what the application example of the protocol's original description sends::
 
@@ -78,9 +78,9 @@ class _Parsed(NamedTuple):
 class Connection:
     """One side of one connection.
 
-    ``receive(data)`` takes what a socket gave (``b""`` at its end) and returns the events which that completes.
-    Iterating raises RemoteProtocolError where the bytes break a rule, after the events before; from there on the
-    connection stays broken and says so at each further call.
+    ``receive(data)`` takes what a socket returned (``b""`` at its end) and returns the events that this completes.
+    Iterating raises RemoteProtocolError where the bytes break a rule, after the preceding events; from then on
+    the connection stays broken and raises it again at each call.
     """
 
     __slots__ = (

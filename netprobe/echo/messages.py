@@ -2,7 +2,7 @@
 
 The two errors say whose fault it is, as h11's do: :class:`LocalProtocolError` for what we were about to send,
 :class:`RemoteProtocolError` for what the peer sent. JSON is checked once, where a header is read; what leaves this
-module is typed, also what a server adds to its replies (:class:`ReplyInfo`).
+module is typed, including what a server adds to its replies (:class:`ReplyInfo`).
 """
 
 from __future__ import annotations

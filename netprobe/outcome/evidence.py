@@ -1,4 +1,4 @@
-"""What was seen of a probe: ICMP errors in words, and all that the table of failures looks at."""
+"""What was observed of a probe: ICMP errors in words, and everything that the table of failures looks at."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ NEIGHBOUR_MS = 500.0  # ARP and ND give up after about 3 s (arp(7): 3 probes, 1 
 
 @dataclass(frozen=True, slots=True)
 class Icmp:
-    """An ICMP error as the error queue tells it (ip(7), IP_RECVERR)."""
+    """An ICMP error as the error queue reports it (ip(7), IP_RECVERR)."""
 
     type: int
     code: int
@@ -96,7 +96,7 @@ class Icmp:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that the table looks at. ``errno`` is a name; ``result`` and ``stage`` are the prober's words.
+    """Everything that the table looks at. ``errno`` is a name; ``result`` and ``stage`` are the prober's words.
 
     ``result``: proof, timeout, closed, foreign, corrupt, self or error.
     ``stage``, the last one begun: socket, bind, connect, answer or payload.
@@ -119,7 +119,7 @@ class Evidence:
     payload_size: int = 0
     payload_received: int = 0
     broadcast: bool = False  # the vantage knows the destination as a broadcast address of its own subnet
-    other_zone: bool = False  # the vantage has the destination, but not in the zone where it was asked for
+    other_zone: bool = False  # the vantage has the destination, but not in the zone that was probed
 
     @property
     def icmp_key(self) -> tuple[str, int, int] | None:

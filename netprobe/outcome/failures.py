@@ -1,7 +1,7 @@
 """The one table from what was observed to a verdict and a cause in words.
 
 A row matches on what is observable (the stage that was reached, the errno, the ICMP error and who sent it); the first
-row that matches wins, so specific rows stand before general ones. Rows cite where they are documented; ``measured``
+row that matches wins, so specific rows come before general ones. Rows cite where they are documented; ``measured``
 means seen on Linux in a lab of namespaces.
 
 Why a table and not branches: a verdict is asked for by three callers (bindtest, a run by hand, the echo clients) on
@@ -76,7 +76,7 @@ def _names(*errnos: str) -> frozenset[str]:
     return frozenset(errnos) | frozenset(f"WSA{name}" for name in errnos)
 
 
-_ON_THE_WAY = frozenset({"connect", "answer"})
+_CONNECT_OR_ANSWER = frozenset({"connect", "answer"})
 _ANSWER = frozenset({"answer"})
 _PAYLOAD = frozenset({"payload"})
 _SOCKET = frozenset({"socket"})
@@ -139,7 +139,7 @@ FAILURES: tuple[Failure, ...] = (
         "silent-behind-a-limit",
         Verdict.NO_ANSWER,
         "silence; this host refused other ports and rate-limits its ICMP errors, so the port may be closed: "
-        "a longer --patience would tell",
+        "a longer --patience would settle it",
         result="timeout",
         limited=True,
         source="icmp(7), icmp_ratelimit",
@@ -216,7 +216,7 @@ FAILURES: tuple[Failure, ...] = (
         Verdict.WRONG_RESPONDER,
         "accepted, then reset without an answer: another service, not the listener",
         errnos=_RESET,
-        stages=_ON_THE_WAY,  # a reset may be there before the handshake is seen; one instead of it is ECONNREFUSED
+        stages=_CONNECT_OR_ANSWER,  # a reset may come before the handshake is seen; instead of it: ECONNREFUSED
         protocol="tcp",
         source="RFC 9293 section 3.10.7.3, measured",
     ),
@@ -301,7 +301,7 @@ FAILURES: tuple[Failure, ...] = (
         Verdict.UNREACHABLE,
         "this system does not connect to {destination}",
         errnos=frozenset({"WSAEADDRNOTAVAIL"}),
-        stages=_ON_THE_WAY,
+        stages=_CONNECT_OR_ANSWER,
         source="Microsoft Learn, Winsock connect()",
     ),
     Failure(

@@ -1,4 +1,4 @@
-"""Expectations as a file: a matrix saved without what changes by itself, read back, and compared with a run. Pure.
+"""Expectations as a file: a matrix saved without what varies from run to run, and compared with a later run. Pure.
 
 ::
 
@@ -16,7 +16,7 @@
 
 TOML because people write and review these files by hand; it is read by the standard library. It is written here
 rather than by a library: the file is two constants and rows of five strings, and TOML's basic strings are JSON's with
-one character more to escape. A test reads back whatever a name can be.
+one more character to escape. A test reads back whatever a name can be.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _GROUP: Final = "group:"
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One ``[[cell]]``: the verdicts that are right, and patterns of the cells it is about (none: any)."""
+    """One ``[[cell]]``: the accepted verdicts, and patterns of the cells it applies to (none: any)."""
 
     observed: tuple[Verdict, ...]
     protocol: tuple[str, ...] = ()
@@ -52,7 +52,7 @@ class Expectation:
     vantage: tuple[str, ...] = ()
 
     def matches(self, cell: Cell, groups: Groups) -> bool:
-        """Is the row about this cell?"""
+        """Does the row apply to this cell?"""
         return (
             _matches(cell.protocol, self.protocol, groups)
             and _matches(cell.bind or "", self.bind, groups)
@@ -67,7 +67,7 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A cell that is not as the file has it; no ``observed``: a row that matches no cell of this run."""
+    """A cell that differs from the file; no ``observed``: a row that matches no cell of this run."""
 
     where: str
     expected: str | None
@@ -101,12 +101,12 @@ class Expectations:
                     found.append(Change(where, None, observed))
             elif cell.observed not in self.rows[matching[0]].observed:
                 found.append(Change(where, " or ".join(self.rows[matching[0]].observed), observed))
-        idle = (row for number, row in enumerate(self.rows) if number not in used)
-        return (*found, *(Change(str(row), f"{' or '.join(row.observed)}, but no cell matches", None) for row in idle))
+        rest = (row for number, row in enumerate(self.rows) if number not in used)
+        return (*found, *(Change(str(row), f"{' or '.join(row.observed)}, but no cell matches", None) for row in rest))
 
 
 def _matches(value: str, patterns: Sequence[str], groups: Groups) -> bool:
-    """``*`` and ``?`` as in a shell; ``group:NAME`` is any of that group's members, or a vantage of that very name."""
+    """``*`` and ``?`` as in a shell; ``group:NAME`` is any of that group's members, or a vantage so named."""
     return not patterns or any(
         any(fnmatchcase(value, member) for member in groups.get(pattern.removeprefix(_GROUP), ()))
         if pattern.startswith(_GROUP) and value != pattern
@@ -150,7 +150,7 @@ def parse_expectations(text: str, name: str) -> Expectations:
         raise InvalidInputError(name, "groups must be lists of vantages")
     cells = data.get("cell", [])
     if not isinstance(cells, list) or not cells:
-        raise InvalidInputError(name, "no [[cell]] in it", "netprobe bindtest --save FILE writes one")
+        raise InvalidInputError(name, "has no [[cell]]", "netprobe bindtest --save FILE writes one")
     rows = tuple(_expectation(entry, f"{name}: cell {number}") for number, entry in enumerate(cells, 1))
     if any(_GROUP in row.vantage for row in rows):
         raise InvalidInputError(name, "a group without a name")

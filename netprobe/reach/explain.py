@@ -1,7 +1,7 @@
-"""Why a cell differs from its expectation: the likeliest causes, each named by what was seen. Pure.
+"""Why a cell differs from its expectation: the likeliest causes, each backed by what was seen. Pure.
 
-Nothing here is stated as a fact that was not observed: silence has many causes, and they are listed as such. What the
-responder saw narrows them most (a probe that arrived was not dropped on its way there), so that comes first.
+Nothing is stated as a fact that was not observed: silence has many causes, and they are listed as such. What the
+responder saw narrows them down most (a probe that arrived was not dropped on the forward path), so that comes first.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _WILDCARDS = ("0.0.0.0", "::")
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known of a cell beside its two verdicts.
+    """What is known about a cell besides its two verdicts.
 
-    ``answer`` is the prober's (None: nothing was asked), ``arrived_from`` where the responder saw the probe come from.
+    ``answer`` is the prober's (None: nothing was probed), ``arrived_from`` the source address that the responder saw.
     ``changes`` happened on the responder's host during the run, in which ``vantages`` took part.
     """
 
@@ -35,7 +35,7 @@ class Context:
 
     @property
     def stage(self) -> str | None:
-        """The last stage of the probe that was begun."""
+        """The last stage that the probe began."""
         return None if self.answer is None else self.answer.stage
 
     @property
@@ -68,7 +68,7 @@ def changes(situation: Situation, expected: Prediction, now: HostFacts) -> tuple
 
 
 def _silent(situation: Situation, expected: Prediction, context: Context) -> str:
-    """Expected an answer, or at least a refusal, and heard nothing."""
+    """Expected an answer, or at least a refusal, and got silence."""
     if expected.verdict == Verdict.REFUSED:
         return _silent_instead_of_refused(situation, context)
     if context.stage == "payload":
@@ -81,17 +81,17 @@ def _silent(situation: Situation, expected: Prediction, context: Context) -> str
     if context.changes:
         return ""
     if expected.own:
-        return "the probe never arrived, and a packet to an address of its own does not leave the host: dropped here"
+        return "the probe never arrived, and a packet to a host's own address does not leave the host: dropped here"
     return "the probe never arrived: dropped by the vantage, on the path, or before the listener"
 
 
 def _silent_instead_of_refused(situation: Situation, context: Context) -> str:
-    """Expected a refusal, heard nothing."""
+    """Expected a refusal, got silence."""
     if context.answer is not None and context.answer.limited:
-        return "the host limits its ICMP errors; a longer --patience would tell"
+        return "the host rate-limits its ICMP errors; a longer --patience would settle it"
     dropped = "dropped instead of refused: a firewall at either end or on the path, or a lost answer"
     if situation.listener.protocol == "udp" and context.vantages > 1 and not situation.same_host:
-        limit = f"likely the host's limit of ICMP errors, if some of the {context.vantages} vantages share an address"
+        limit = f"likely the host's ICMP rate limit, if some of the {context.vantages} vantages share an address"
         return f"{limit}; or {dropped}"
     return dropped
 
@@ -121,8 +121,8 @@ def _unreachable(situation: Situation, expected: Prediction, context: Context) -
     return "" if context.changes else "look at the routes of the vantage"
 
 
-def _somebody_else(situation: Situation, expected: Prediction, context: Context) -> str:
-    """Somebody else answered."""
+def _wrong_responder(situation: Situation, expected: Prediction, context: Context) -> str:
+    """Something other than the listener answered."""
     port = situation.listener.port
     if expected.own and not situation.same_host:
         return f"something at the vantage itself listens on port {port}"
@@ -131,16 +131,16 @@ def _somebody_else(situation: Situation, expected: Prediction, context: Context)
 
 
 def _reached(situation: Situation, expected: Prediction, context: Context) -> str:
-    """The listener proved itself although the rules say that it cannot be reached there."""
-    asked_at = None if context.answer is None else context.answer.local
+    """The listener proved itself although the rules say it cannot be reached there."""
+    reached_at = None if context.answer is None else context.answer.local
     known = (situation.destination.text, str(expected.effective), *_WILDCARDS)  # a UDP wildcard sees itself
-    if asked_at and asked_at not in known:
-        return f"the listener was asked at {asked_at}: an address translation on the path"
-    return "the listener did answer: an address translation on the path, or a rule that netprobe does not know"
+    if reached_at and reached_at not in known:
+        return f"the listener was reached at {reached_at}: address translation on the path"
+    return "the listener did answer: address translation on the path, or a rule that netprobe does not know"
 
 
 def _not_bindable(situation: Situation, expected: Prediction, context: Context) -> str:
-    """Nothing was asked."""
+    """There was no listener to probe."""
     return "the listener could not be opened"
 
 
@@ -150,6 +150,6 @@ _EXPLANATIONS: dict[Verdict, Callable[[Situation, Prediction, Context], str]] = 
     Verdict.REJECTED: _rejected,
     Verdict.UNREACHABLE: _unreachable,
     Verdict.NO_ANSWER: _silent,
-    Verdict.WRONG_RESPONDER: _somebody_else,
+    Verdict.WRONG_RESPONDER: _wrong_responder,
     Verdict.NOT_BINDABLE: _not_bindable,
-}  # what is not-tested has its cause, and nothing to add
+}  # not-tested has its cause, and nothing to add

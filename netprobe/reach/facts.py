@@ -1,4 +1,4 @@
-"""What the prediction knows of a host: its addresses, its links, and where its kernel would send a packet. Pure."""
+"""What the prediction knows about a host: its addresses, its links, and its kernel's answers on routes. Pure."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RouteLookup:
-    """What a kernel said when it was asked for the route to a destination: the source address, or an errno."""
+    """A kernel's answer for the route to a destination: the source address, or an errno."""
 
     source: str | None
     errno: str | None
@@ -53,7 +53,7 @@ class RouteLookup:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What the prediction knows of a host: made from the hello of a vantage, or of this host."""
+    """What the prediction knows about a host: made from the hello of a vantage, or of this host."""
 
     system: str = "linux"
     release: str = ""
@@ -79,11 +79,11 @@ class HostFacts:
         return any(x.address.ip == ip and (zone is None or x.address.zone in (None, zone)) for x in self.addresses)
 
     def holder(self, ip: IPv4Address | IPv6Address) -> HostAddress | None:
-        """The entry of an own address."""
+        """The entry of one of the host's own addresses."""
         return next((x for x in self.addresses if x.address.ip == ip), None)
 
     def route_to(self, destination: ScopedAddress) -> RouteLookup | None:
-        """What the kernel said of the route to ``destination``; None where it was not asked."""
+        """The kernel's answer on the route to ``destination``; None where it was not asked."""
         return None if self.routes is None else self.routes.get(str(destination))
 
     @property
@@ -98,5 +98,5 @@ class HostFacts:
 
 
 def system_name(system: str) -> str:
-    """platform.system() as the rules name it."""
+    """The rules' name for a value of platform.system()."""
     return {"darwin": "macos"}.get(system.lower(), system.lower())

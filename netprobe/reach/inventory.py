@@ -1,8 +1,8 @@
-"""Ansible inventories: which hosts and groups there are, and how ssh gets in.
+"""Ansible inventories: which hosts and groups there are, and how ssh logs in to them.
 
-``ansible-inventory --list`` is asked where Ansible is installed: it knows plugins, group_vars and vaults, and to read
-those here would be a second Ansible. Elsewhere plain INI and YAML host lists are read, which is what most inventories
-are; YAML needs PyYAML, which comes with the extra ``netprobe-cli[fleet]``.
+Where Ansible is installed, ``ansible-inventory --list`` reads them: it knows plugins, group_vars and vaults, and
+reading those here would be a second Ansible. Elsewhere plain INI and YAML host lists are read, which is what most
+inventories are; YAML needs PyYAML, which comes with the extra ``netprobe-cli[fleet]``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _FORM: Final = "ansible_host, ansible_port, ansible_user and ansible_python_inte
 
 @dataclass(frozen=True, slots=True)
 class ConnectionVariables:
-    """The variables that say how ssh gets in, as they were written; None: not set here."""
+    """The variables that say how ssh logs in, as written; None: not set here."""
 
     host: str | None = None
     port: str | None = None
@@ -129,7 +129,7 @@ class Inventory:
 
 
 def _vantage(name: str, variables: ConnectionVariables) -> Vantage:
-    """One host; an empty value is as good as none."""
+    """One host; an empty value counts as unset."""
     text = f"inventory host {name}"
     vantage = ssh_vantage(variables.host or name, variables.user or None, variables.port or None, text=text, form=_FORM)
     vantage = replace(vantage, name=name)
@@ -142,13 +142,13 @@ def _vantage(name: str, variables: ConnectionVariables) -> Vantage:
 def select_vantages(
     texts: Sequence[str], pythons: Sequence[str] = (), inventory: Inventory | None = None
 ) -> tuple[Vantage, ...]:
-    """What ``--from`` and ``--python`` say, ``group:NAME`` taken from ``inventory``; each name once."""
+    """The vantages of ``--from`` and ``--python``, ``group:NAME`` taken from ``inventory``; each name once."""
     found: list[Vantage] = []
     for text in texts:
         if not text.startswith("group:"):
             found.append(parse_vantage(text))
         elif inventory is None:
-            raise InvalidInputError(text, "a group is taken from an inventory", "--inventory FILE")
+            raise InvalidInputError(text, "a group needs an inventory", "--inventory FILE")
         else:
             names = {vantage.name for vantage in found}
             found += [x for x in inventory.vantages(text.removeprefix("group:")) if x.name not in names]
@@ -164,14 +164,14 @@ def read_inventory(path: Path) -> Inventory:
         raise InvalidInputError(str(path), "no such inventory")
     program = shutil.which("ansible-inventory")
     if program is not None:
-        return parse_list(_ask_ansible(program, path), str(path))
+        return parse_list(_run_ansible_inventory(program, path), str(path))
     if path.is_dir() or path.stat().st_mode & 0o111:
         raise CannotRunError(str(path), "a directory or a program as inventory needs ansible-inventory")
     text = read_text(path)
     return parse_yaml(text, str(path)) if path.suffix in (".yml", ".yaml") else parse_ini(text, str(path))
 
 
-def _ask_ansible(program: str, path: Path) -> str:
+def _run_ansible_inventory(program: str, path: Path) -> str:
     """What ``ansible-inventory --list`` prints: JSON."""
     command = [program, "--inventory", str(path.resolve()), "--list"]
     try:
@@ -192,7 +192,7 @@ def parse_list(text: str, name: str) -> Inventory:
     except ValueError as error:
         raise CannotRunError("ansible-inventory", str(error)) from None
     if not isinstance(data, dict):
-        raise InvalidInputError(name, "ansible-inventory: no list")
+        raise InvalidInputError(name, "ansible-inventory did not print a JSON object")
     found = Inventory()
     for host, variables in data.get("_meta", {}).get("hostvars", {}).items():
         found.add_host(str(host), ConnectionVariables.from_variables(variables or {}))

@@ -1,4 +1,4 @@
-"""A listener of this run: how it is to be opened, and what came of it."""
+"""A listener of this run: how to open it, and the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Protocol = Literal["tcp", "udp"]
 
 @dataclass(frozen=True, slots=True)
 class ListenerOptions:
-    """How listeners are opened. ``port`` 0: each its own; ``v6only`` None: as the system has it."""
+    """How listeners are opened. ``port`` 0: a port of its own for each; ``v6only`` None: the system's default."""
 
     port: int = 0
     v6only: bool | None = None
@@ -27,7 +27,7 @@ class ListenerOptions:
 class Listener:
     """A listener: open with its port, or not, with the errno and the reason.
 
-    ``v6only`` is what the system says of the open socket (None for IPv4).
+    ``v6only`` is read back from the open socket (None for IPv4).
     """
 
     id: str
@@ -40,5 +40,5 @@ class Listener:
 
     @property
     def is_open(self) -> bool:
-        """Could it be opened?"""
+        """Is it open?"""
         return self.errno is None

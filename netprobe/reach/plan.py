@@ -1,7 +1,10 @@
 """Which cells there are: bind addresses x protocols x destinations x vantages. Pure.
 
-The plan is made whole before anything is asked: every vantage gets all its questions in one request, and cells come
-out in this order, whoever answers first.
+The whole plan is made before anything is probed: every vantage gets all its questions in one request, and cells come
+out in this order, whichever vantage answers first.
+
+The wildcards are destinations, too: what connecting to 0.0.0.0 means differs between systems, and tutorials get it
+wrong (netprobe-bindtest(1)).
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ _MOST_CELLS: Final = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One cell before it is answered: who asks whom, about which listener."""
+    """One cell before it is probed: from which vantage, to which destination of which listener."""
 
     id: int
     listener: Listener
@@ -42,8 +45,8 @@ def default_binds(host: HostFacts) -> tuple[ScopedAddress, ...]:
 
 
 def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddress] = ()) -> tuple[ScopedAddress, ...]:
-    """What is asked about one listener: every local address of the families it could serve, the wildcard(s) of
-    those families, the bound address itself, and whatever ``--to`` adds.
+    """The destinations to probe for one listener: every local address of the families it could serve, the wildcard(s)
+    of those families, the bound address itself, and whatever ``--to`` adds.
     """
     bind = listener.bind
     versions = {4} if bind.version == 4 or bind.mapped else {6}
@@ -59,7 +62,7 @@ def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddr
 def questions_of(
     listeners: Sequence[Listener], vantages: Sequence[str], host: HostFacts, to: Sequence[ScopedAddress] = ()
 ) -> Iterator[Question]:
-    """Every cell, in the order in which cells are shown; more than anybody could read are refused."""
+    """Every cell, in display order; more than anybody could read are refused."""
     numbers = count()
     for vantage in vantages:
         for listener in listeners:
@@ -73,5 +76,5 @@ def questions_of(
 
 
 def _in_order(addresses: Iterable[ScopedAddress]) -> tuple[ScopedAddress, ...]:
-    """Each address once, in the order in which it came first."""
+    """Each address once, in the order of first appearance."""
     return tuple(dict.fromkeys(addresses))

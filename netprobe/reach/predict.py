@@ -2,14 +2,14 @@
 
 :func:`predict` goes through the steps of a packet's life: the listener (can it be there?), the destination (what does
 it mean at the vantage?), the route (does a packet get there?), the listener again (is it the one that receives it?)
-and the answer. The first step that knows the verdict gives it, and every rule that had a say is named.
+and the answer. The first step that knows the verdict gives it, and every rule that applied is named.
 
-Why steps in a fixed order and not a table as for failures: a rule depends on what earlier ones found out (0.0.0.0 is
-another address at each vantage, and all later steps look at that address). What the kernels were asked, such as the
-source address that the vantage would use towards a destination, is a fact of :class:`HostFacts`, gathered before.
+Why steps in a fixed order and not a table as for failures: a rule depends on what earlier ones established (0.0.0.0
+stands for a different address at each vantage, and all later steps use that address). What the kernels reported, such
+as the source address that the vantage would use towards a destination, was gathered beforehand, in :class:`HostFacts`.
 
-What an operating system does is decided by the rules' own ``systems``: a system for which no rule is known gets no
-verdict, because to guess there costs a false alarm in each cell.
+Each rule states the ``systems`` it holds for. A system for which no rule is known gets no verdict, because a wrong
+guess would be a false alarm in every cell.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NEIGHBOUR_S: Final = 3.3  # arp(7): three probes, one second apart
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """All that a prediction depends on. ``listeners`` are those of the whole run; ``timeout`` is in seconds."""
+    """Everything a prediction depends on. ``listeners`` are those of the whole run; ``timeout`` is in seconds."""
 
     listener: Listener
     destination: ScopedAddress
@@ -53,9 +53,9 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """The expected verdict (None: no rule knows), why in one sentence, and the rules that had a say.
+    """The expected verdict (None: no rule decides), the reason in one sentence, and the rules that applied.
 
-    ``effective`` is the address that the destination means at the vantage, ``own`` whether the vantage has it itself.
+    ``effective`` is the address that the destination means at the vantage, ``own`` whether the vantage itself has it.
     """
 
     verdict: Verdict | None
@@ -66,7 +66,7 @@ class Prediction:
 
 
 def predict(situation: Situation) -> Prediction:
-    """What the rules expect of ``situation``."""
+    """What the rules expect in ``situation``."""
     packet = _Packet(situation)
     return (
         packet.bind_fails()
@@ -74,7 +74,7 @@ def predict(situation: Situation) -> Prediction:
         or packet.family_is_missing()
         or packet.wildcard_is_no_destination()
         or packet.route_is_missing()
-        or packet.group_is_asked()
+        or packet.destination_is_group()
         or packet.leads_elsewhere()
         or packet.link_is_unknown()
         or packet.gets_lost()
@@ -86,7 +86,7 @@ def predict(situation: Situation) -> Prediction:
 
 
 class _Packet:
-    """One prediction in the making: its steps in order, and what they have found out so far."""
+    """A prediction in progress: its steps in order, and what they have established so far."""
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
@@ -103,17 +103,17 @@ class _Packet:
         self._notes: list[str] = []
 
     def _note(self, rule: Rule, because: str | None = None) -> None:
-        """A rule that had a say without deciding."""
+        """Record a rule that applies, whether or not it decides."""
         systems = (self.host.system, self.vantage.system)
         if not any(rule.holds_for(system) for system in systems):
-            raise AssertionError(f"rule {rule.id} is about {rule.systems}, not about {systems}")
+            raise AssertionError(f"rule {rule.id} holds for {rule.systems}, not for {systems}")
         if rule not in self._rules:
             self._rules.append(rule)
         if because is not None:
             self._notes.append(because)
 
     def _verdict(self, verdict: Verdict | None, because: str, *deciding: Rule) -> Prediction:
-        """The end, after what earlier steps noted."""
+        """The prediction, with what earlier steps noted."""
         for rule in deciding:
             self._note(rule)
         because = "; ".join([*self._notes, because])
@@ -122,7 +122,7 @@ class _Packet:
     # The listener: can it be there at all?
 
     def bind_fails(self) -> Prediction | None:
-        """An address that cannot be bound is reached by nobody."""
+        """An address that cannot be bound cannot be reached."""
         bind, host = self.bind, self.host
         ip = bind.mapped or bind.ip
         if bind.version == 6 and not host.ipv6:
@@ -149,7 +149,7 @@ class _Packet:
         return self._verdict(Verdict.NOT_BINDABLE, f"this host has no address {bind}", rule)
 
     def port_is_taken(self) -> Prediction | None:
-        """On one port, an earlier listener of this run may stand in the way."""
+        """Where --port is given, an earlier listener of this run may already have the port."""
         if not self.options.port or self.options.reuse_port or self.listener.is_open:
             return None
         for other in self.situation.listeners:
@@ -204,7 +204,7 @@ class _Packet:
         return None
 
     def route_is_missing(self) -> Prediction | None:
-        """The vantage's kernel has already said no."""
+        """The vantage's kernel has already reported that there is no route."""
         route = self.vantage.route_to(self.destination)
         if route is None or route.errno is None:
             return None
@@ -213,7 +213,7 @@ class _Packet:
         because = f"the vantage has no route to {self.destination} ({route.errno})"
         return self._verdict(Verdict.UNREACHABLE, because, rules.WAY_NO_ROUTE)
 
-    def group_is_asked(self) -> Prediction | None:
+    def destination_is_group(self) -> Prediction | None:
         """Broadcast and multicast."""
         group, bind = str(self.effective), self.bind
         broadcast = group == "255.255.255.255" or group in self.vantage.broadcasts
@@ -263,7 +263,7 @@ class _Packet:
         if freebind and self.bind.ip == ip and _on_link(self.vantage, ip):
             return self._no_neighbour(f"no interface has {ip} yet", rules.BIND_FREEBIND)
         if not self.host.has(ip) or self.same_host:
-            because = f"neither side has {ip}: what lies between them decides"
+            because = f"neither side has {ip}: the network between them decides"
             return self._verdict(None, because, rules.TO_UNKNOWN)
         return None
 
@@ -283,7 +283,7 @@ class _Packet:
         return self._verdict(None, f"whether the vantage is on the link of {link} is not known")
 
     def gets_lost(self) -> Prediction | None:
-        """Loopback down, host models, interfaces that are down."""
+        """Loopback down, weak and strong host model, interfaces that are down."""
         system, holder = self.host.system, self.host.holder(self.effective)
         if self.own:
             if self.vantage.loopback_is_down and rules.WAY_LO_DOWN.holds_for(self.vantage.system):
@@ -309,7 +309,7 @@ class _Packet:
         return None
 
     def _no_neighbour(self, because: str, *deciding: Rule) -> Prediction:
-        """Nobody answers ARP or ND: the kernel says so after about 3 s, and a shorter time-out sees silence."""
+        """Nobody answers ARP or ND: the kernel reports it after about 3 s, and a shorter time-out sees silence."""
         late = self.situation.timeout < _NEIGHBOUR_S
         return self._verdict(
             Verdict.NO_ANSWER if late else Verdict.UNREACHABLE, because, *deciding, rules.WAY_NO_NEIGHBOUR
@@ -400,14 +400,14 @@ class _Packet:
         return self._verdict(Verdict.REFUSED, because)
 
     def arrives(self) -> Prediction:
-        """It is reached; a UDP answer may come from elsewhere."""
+        """It is reached; a UDP answer may come from another address."""
         bind, ip = self.bind, self.effective
         if bind.is_wildcard:
-            because = f"{bind} means every address, {ip} is one"
+            because = f"{bind} means every address, including {ip}"
         elif self.destination.is_wildcard or bind.mapped:
             because = f"{ip} is what {bind} is bound to"
         else:
-            because = "the very address that is bound"
+            because = "exactly the bound address"
         if self.listener.protocol == "udp" and bind.is_wildcard:
             self._note(rules.ANSWER_UDP_SOURCE)
         return self._verdict(Verdict.REACHABLE, because)
@@ -418,7 +418,7 @@ class _Packet:
 
 
 def _overlap(one: Listener, other: Listener) -> bool:
-    """Could one packet be meant for both?"""
+    """Could one packet match both?"""
     a, b = one.bind, other.bind
     if a == b:
         return True
@@ -432,7 +432,7 @@ def _overlap(one: Listener, other: Listener) -> bool:
 
 
 def _specificity(listener: Listener, ip: Ip) -> int:
-    """How well a listener's address fits: 0 not at all, exact before IPv4's wildcard before the dual-stack one."""
+    """How well a listener's address matches: 0 not at all, exact before IPv4's wildcard before the dual-stack one."""
     bind = listener.bind
     if (bind.mapped or bind.ip) == ip:
         return 4 if bind.mapped is None else 3

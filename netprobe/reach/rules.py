@@ -1,7 +1,7 @@
 """What decides who reaches a listener: each rule once, with its source and the systems it holds for.
 
-Rules are objects with names, because ids as strings drifted: a mistyped id was found by the test that happened to
-reach it, and the systems of a rule stood in this table while the predictor compared system names of its own. Now the
+Rules are objects with names, because ids as strings drifted: a mistyped id was found only by a test that happened to
+reach it, and this table listed the systems of a rule while the predictor compared system names of its own. Now the
 predictor asks :meth:`Rule.holds_for` and refuses to name a rule that does not hold. ``--explain`` prints the rows that
 applied, and the manual page lists all of them. ``measured`` means seen on Linux 6 in network namespaces.
 """
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: a stable id, a sentence, where it is documented, and the systems it is about (none: all)."""
+    """One row: a stable id, a sentence, where it is documented, and the systems it holds for (none: all)."""
 
     id: str
     text: str
@@ -21,7 +21,7 @@ class Rule:
     systems: tuple[str, ...] = ()
 
     def holds_for(self, system: str) -> bool:
-        """Does it hold on ``system``, a name as :attr:`HostFacts.system` has it?"""
+        """Does it hold on ``system``, one of the names in :attr:`HostFacts.system`?"""
         return not self.systems or system in self.systems
 
 
@@ -234,7 +234,7 @@ TO_WRONG_ZONE = Rule(
 )
 TO_UNKNOWN = Rule(
     "to-unknown",
-    "Neither side has the destination: what lies between them decides, and no rule can tell.",
+    "Neither side has the destination: the network between them decides, and no rule applies.",
     "-",
 )
 

@@ -1,7 +1,7 @@
 """An IP address with its zone: what is bound, and what is connected to. Pure.
 
-:mod:`ipaddress` has zones for IPv6 since Python 3.9, inside the address. Here they stand beside it: whether two
-addresses are equal and whether an address is in a subnet must not depend on a zone, which only this host understands.
+:mod:`ipaddress` has zones for IPv6 since Python 3.9, inside the address. Here they are kept beside it: whether
+an address is in a subnet, or a host has it, must not depend on a zone, which means something on one host only.
 """
 
 from __future__ import annotations

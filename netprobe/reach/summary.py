@@ -1,7 +1,7 @@
-"""What the cells of a run come to: a line for each bind address, and groups where there are many vantages. Pure.
+"""What the cells of a run add up to: a line per bind address, and groups where there are many vantages. Pure.
 
-A matrix of 300 vantages has 300 columns, and nobody reads those; what is wanted is that 298 agree and which two do
-not. So from :data:`MANY_VANTAGES` on the agreements take the place of the matrix, on the screen and in JSON alike.
+A matrix of 300 vantages has 300 columns, which nobody reads; what matters is that 298 agree, and which two do not. So
+from :data:`MANY_VANTAGES` on, agreements are made: they replace the matrix on the screen and are added to the JSON.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ __all__ = ["MANY_VANTAGES", "Agreement", "AppliedRule", "Conclusion", "Group", "
 
 MANY_VANTAGES: Final = 12  # more columns than a terminal has room for
 
-_MOST_ADDRESSES: Final = 4  # so many addresses are listed, more are counted
-_MOST_NAMES: Final = 8  # so many vantages are listed in a group that is not the largest
+_MOST_ADDRESSES: Final = 4  # up to this many addresses are listed, more are counted
+_MOST_NAMES: Final = 8  # vantages listed by name in a group that is not the largest
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 
 
@@ -43,7 +43,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the vantages say about one (protocol, bind address, destination): the largest group first."""
+    """What the vantages observed of one (protocol, bind address, destination): the largest group first."""
 
     protocol: str
     bind: str | None
@@ -54,7 +54,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class AppliedRule:
-    """A rule that had a say in at least one cell."""
+    """A rule that applied to at least one cell."""
 
     id: str
     text: str
@@ -68,8 +68,7 @@ class AppliedRule:
 class Summary:
     """The further keys of a bindtest's document; one that does not apply to a run is None.
 
-    ``agreements`` are there where there are many vantages, ``rules`` where ``--explain`` asked for them, ``changes``
-    where an expectation was compared.
+    ``agreements`` needs many vantages, ``rules`` needs ``--explain``, ``changes`` a comparison with an expectation.
     """
 
     conclusions: tuple[Conclusion, ...]
@@ -79,7 +78,7 @@ class Summary:
 
 
 def summarize(cells: Sequence[Cell], *, with_rules: bool = False, changes: tuple[Change, ...] | None = None) -> Summary:
-    """All that the cells of a run come to."""
+    """What the cells of a run add up to."""
     many = len({cell.vantage for cell in cells}) >= MANY_VANTAGES
     return Summary(
         conclusions=_conclusions(cells),
@@ -90,7 +89,7 @@ def summarize(cells: Sequence[Cell], *, with_rules: bool = False, changes: tuple
 
 
 def _applied_rules(cells: Sequence[Cell]) -> tuple[AppliedRule, ...]:
-    """The rules that had a say, each once, in the order of the cells."""
+    """The rules that applied, each once, in the order of the cells."""
     applied: list[Rule] = [RULES[name] for name in dict.fromkeys(name for cell in cells for name in cell.rules)]
     return tuple(AppliedRule(rule.id, rule.text, rule.source) for rule in applied)
 
@@ -107,7 +106,7 @@ def _conclusions(cells: Sequence[Cell]) -> tuple[Conclusion, ...]:
 
 
 def _line_about(cells: Sequence[Cell]) -> str:
-    """All that one bind address's cells come to."""
+    """What the cells of one bind address add up to."""
     name = _endpoint(cells)
     if all(cell.observed == Verdict.NOT_BINDABLE for cell in cells):
         return f"{name} could not be bound: {cells[0].cause}"
@@ -125,7 +124,7 @@ def _line_about(cells: Sequence[Cell]) -> str:
 
 
 def _openness(cells: Sequence[Cell]) -> tuple[str, str]:
-    """What one vantage's cells come to, as the words before and after its name: ``open to … on 192.0.2.1``."""
+    """What the cells of one vantage add up to, as the words before and after its name: ``open to … on 192.0.2.1``."""
     tested = [cell for cell in cells if cell.observed not in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE)]
     if not tested:
         return "not tested from", ""
@@ -147,7 +146,7 @@ def _reached_addresses(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def _endpoint(cells: Sequence[Cell]) -> str:
-    """``0.0.0.0:41234``, ``[::]:41234``, or the ports apart where they differ."""
+    """``0.0.0.0:41234``, ``[::]:41234``, or both ports where they differ."""
     bind = cells[0].bind or "?"
     ports = {cell.protocol: cell.port for cell in cells}
     different = set(ports.values())
@@ -195,7 +194,7 @@ def _agreement(protocol: str, bind: str | None, destination: str, groups: Sequen
 
 
 def _who(names: Sequence[str], total: int, *, largest: bool) -> str:
-    """A group by how many vantages it has where it is the largest one, by their names otherwise."""
+    """The largest group by its size, any other by the names of its vantages."""
     if len(names) == total and total > 1:
         return f"all {total} vantages"
     if largest and len(names) > 1:

@@ -1,9 +1,9 @@
 # ruff: noqa: E501 (one row of the table is one line)
 """What ssh, docker, nsenter and shells print when a vantage cannot be used, and what it means: one table. Pure.
 
-None of these programs has an exit status of its own for each failure (ssh ends with 255 for all of them), so what they
-print is all there is to go by: in English, whatever the locale, but for a shell that cannot find python3, for which
-the status 127 stands in. What no row matches is shown as it was printed.
+None of these programs has a separate exit status for each failure (ssh exits with 255 for all of them), so what they
+print is all there is to go by. It is in English whatever the locale, except from a shell that cannot find python3,
+which exits with 127. What no row matches is shown as it was printed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _LINK_DIED: Final = "link died"
 
 
 class VantageError(CannotRunError):
-    """A vantage that could not be used, or died. ``reason`` is one word or two, the same for every such vantage."""
+    """A vantage that could not be used, or died. ``reason`` is a few words, the same for every such vantage."""
 
     def __init__(self, name: str, reason: str, why: str | None = None, hint: str | None = None) -> None:
         super().__init__(name, why or reason, hint)
@@ -63,7 +63,7 @@ _SYMPTOMS: Final = (
 
 
 def vantage_error(name: str, kind: str, stderr: str, status: int | None, *, had_hello: bool) -> VantageError:
-    """The error of a session that ended too early, from what it printed and the exit status (None: it still runs).
+    """The error of a session that ended too early, from what it printed and the exit status (None: still running).
 
     ``had_hello``: the prober had already started.
     """

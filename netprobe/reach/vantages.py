@@ -5,7 +5,7 @@ serves ssh, containers and namespaces alike, with the configuration that the use
 A library for each of them would have to be configured, and trusted, a second time.
 
 Nothing here passes through a local shell, and nothing that a user writes can become an option of ssh, docker,
-podman, kubectl or nsenter: names have an alphabet, and what could be an option is refused.
+podman, kubectl or nsenter: names are limited to an alphabet, and what could be an option is refused.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _SSH_OPTIONS: Final = (
     f"-oConnectTimeout={CONNECT_S}",
     "-oServerAliveInterval=2",
     "-oServerAliveCountMax=2",
-    "-oControlMaster=no",  # a running master is used, none is left behind
+    "-oControlMaster=no",  # an existing master is used, none is started
     "-oClearAllForwardings=yes",
     "-oPermitLocalCommand=no",
     "-oRemoteCommand=none",
@@ -67,7 +67,7 @@ _SSH_OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """A place to probe from. ``command_prefix`` is the argv that what runs there is appended to.
+    """A place to probe from. What runs there is appended to ``command_prefix``, the argv that gets there.
 
     ``host``, ``user`` and ``port`` are those of ssh, for a session that speaks ssh itself.
     """
@@ -89,7 +89,7 @@ class Vantage:
 
     @property
     def command(self) -> str:
-        """The Python as a line for the shell at the far side, which ssh hands its words to (ssh(1))."""
+        """The Python as a command line for the remote shell, which ssh passes its words to (ssh(1))."""
         return f"{shlex.quote(self.python)} {' '.join(bundle.ARGUMENTS)}"
 
 
@@ -115,11 +115,11 @@ def parse_vantage(text: str) -> Vantage:
 
 
 def check_unique(vantages: Sequence[Vantage]) -> None:
-    """Refuse two columns of one name."""
+    """Refuse two columns with the same name."""
     names = [vantage.name for vantage in vantages]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise InvalidInputError(twice, "two vantages of that name", "name one of them: --from NAME=SPEC")
+        raise InvalidInputError(twice, "two vantages have that name", "name one of them: --from NAME=SPEC")
 
 
 def with_pythons(vantages: Sequence[Vantage], texts: Sequence[str]) -> tuple[Vantage, ...]:
@@ -186,7 +186,7 @@ def _netns(text: str, rest: str) -> Vantage:
 
 
 def _ssh(text: str, rest: str) -> Vantage:
-    """OpenSSH, with the user's own configuration, jump hosts and agent, and nobody there to answer a question."""
+    """OpenSSH, with the user's own configuration, jump hosts and agent, but never a prompt."""
     form = _FORMS["ssh"]
     user, at, place = rest.rpartition("@")
     port: str | None = None
@@ -240,7 +240,7 @@ def _exec(text: str, rest: str) -> Vantage:
     return Vantage("", "exec", tuple(words))
 
 
-Parser = Callable[[str, str], Vantage]  # of the whole text, for refusals, and of what follows the kind
+Parser = Callable[[str, str], Vantage]  # takes the whole text, for refusals, and what follows the kind
 _PARSERS: Final[dict[str, Parser]] = {
     LOCAL: _local,
     "netns": _netns,

@@ -1,7 +1,7 @@
-"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, a symbol a cell.
+"""The matrix of a bindtest for a person: destinations down, bind addresses (or vantages) across, one symbol per cell.
 
-It shows fields of the cells and of their summary, and works out nothing but how they fit on the screen. A column is
-dropped by no width: headings become letters with a legend, and where even those do not fit, cells become lines.
+It shows fields of the cells and of their summary, and works out nothing but how they fit on the screen. No width drops
+a column: headings become letters with a legend, and where even those do not fit, cells become lines.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ _DIFFERS: Final = "!"
 _REMARK: Final = "*"
 _ASCII_TICK: Final = "o"
 _NOT_ASKED: Final = ""
-_MOST_NAMES: Final = 3  # so many addresses are listed in a remark, more are counted
+_MOST_NAMES: Final = 3  # up to this many addresses are listed in a remark, more are counted
 _EXPORT_WIDTH: Final = 100
 _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def print_matrix(cells: Sequence[Cell], summary: Summary | None, terminal: Terminal, *, wide: bool = False) -> None:
-    """Print the matrix to stdout, and below it what the cells come to."""
+    """Print the matrix to stdout, and below it what the cells add up to."""
     out = console(terminal)
     for part in _Matrix(terminal.width, _can_print("✓"), wide).parts(cells, summary):
         out.print(part, soft_wrap=isinstance(part, Text))
@@ -63,7 +63,7 @@ def matrix_as_html(cells: Sequence[Cell], summary: Summary | None, *, wide: bool
 
 
 def _recorded(cells: Sequence[Cell], summary: Summary | None, wide: bool) -> Console:
-    """A console that nobody sees, with the matrix on it. A picture has all cells, however many vantages there are."""
+    """An off-screen console with the matrix on it. A picture has all cells, however many vantages there are."""
     out = Console(
         file=io.StringIO(), record=True, width=_EXPORT_WIDTH, force_terminal=True, highlight=False, _environ={}
     )
@@ -74,7 +74,7 @@ def _recorded(cells: Sequence[Cell], summary: Summary | None, wide: bool) -> Con
 
 
 def _can_print(text: str) -> bool:
-    """Does stdout's encoding have it?"""
+    """Can stdout's encoding represent it?"""
     try:
         text.encode(sys.stdout.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):
@@ -220,8 +220,8 @@ class _Matrix:
                 text += f": {cell.cause}" if cell.cause else ""
                 text += f". Why: {cell.difference}" if cell.difference else ""
             elif cell.observed == Verdict.REACHABLE and cell.cause:
-                asked = _destination_of(cell).partition("%")[0]
-                text = cell.cause.replace(f"not from {asked}", "not from the address that was asked")
+                probed = _destination_of(cell).partition("%")[0]
+                text = cell.cause.replace(f"not from {probed}", "not from the address that was probed")
             else:
                 continue
             found.setdefault((_DIFFERS if cell.differs else _REMARK, text), []).append(cell)
@@ -233,7 +233,7 @@ class _Matrix:
 
 
 def _where(cells: Sequence[Cell]) -> str:
-    """Which cells a remark is about."""
+    """Which cells a remark concerns."""
     protocols = "+".join(_distinct(cells, lambda cell: cell.protocol))
     binds, destinations, vantages = (_listed(cells, key) for key in (_bind_of, _destination_of, _vantage_of))
     return f"{protocols} {binds} at {destinations} from {vantages}"

@@ -1,4 +1,4 @@
-"""A record's fields, read the same way by every writer: declared order, dotted leaves, text of one cell."""
+"""A record's fields as every writer reads them: declared order, dotted leaves, text of one cell."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def _escaped_record(record: object) -> object:
             continue
         new = escaped(old)
         if new is not old:
-            copy = _twin(record) if copy is None else copy
-            object.__setattr__(copy, name, new)  # the copy is nobody else's yet
+            copy = _shallow_copy(record) if copy is None else copy
+            object.__setattr__(copy, name, new)  # nothing else holds the copy yet
     return record if copy is None else copy
 
 
-def _twin(record: object) -> object:
-    """A second instance with the same fields, made without ``__init__``, which may check what it is given."""
+def _shallow_copy(record: object) -> object:
+    """A new instance with the same fields, made without ``__init__``, which may check what it is given."""
     record_type: type = type(record)
     copy: object = object.__new__(record_type)
     for name in _field_names(record_type):

@@ -1,4 +1,4 @@
-"""Interfaces as cards for a person, and as one line an address for a pipe."""
+"""Interfaces as cards for a person, and as one line per address for a pipe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def print_interfaces(interfaces: Sequence[Interface], terminal: Terminal) -> Non
 
 
 def plain_lines(link: Interface) -> str:
-    """``name kind state address/prefix kind``, a line an address; one line with ``-`` where there is none."""
+    """``name kind state address/prefix kind``, one line per address; one line with ``-`` where there is none."""
     rows = [(_cidr(address), address.kind) for address in link.addresses] or [("", "")]
     return "\n".join(
         "\t".join(cell_text(cell, absent="-") for cell in (link.name, link.kind, link.state, *row)) for row in rows

@@ -1,7 +1,7 @@
 """Where a command's results and remarks go: results to stdout through one writer, everything else to stderr.
 
 A command is handed one :class:`Output`, opens one :class:`Document` for its results, and adds records, errors and
-answers to it. It knows neither format nor terminal; the exit status is the gravest of the answers.
+answers to it. It knows neither format nor terminal; the exit status is the most severe of the answers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Document", "Output", "error_lines"]
 
 R = TypeVar("R")
 
-_GRAVITY: Final = (Exit.OK, Exit.NO, Exit.CANNOT_RUN, Exit.USAGE, Exit.INTERRUPTED)  # from mild to grave
+_SEVERITY: Final = (Exit.OK, Exit.NO, Exit.CANNOT_RUN, Exit.USAGE, Exit.INTERRUPTED)  # from mild to severe
 
 
 class Output(NamedTuple):
@@ -46,8 +46,8 @@ class Output(NamedTuple):
     ) -> Document[R]:
         """The results of ``command``; use it as a context manager and ``add`` records to it.
 
-        ``record_type`` is a dataclass, or all those that may occur. Of a run that is ``endless`` no whole JSON
-        document can be printed: ``--json`` then means a JSON object a line.
+        ``record_type`` is a dataclass, or all those that may occur. An ``endless`` run never completes
+        a JSON document: ``--json`` then means one JSON object per line.
         """
         form = "ndjson" if endless and self.format == "json" else self.format
         types = record_type if isinstance(record_type, tuple) else (record_type,)
@@ -86,7 +86,7 @@ class Output(NamedTuple):
             _to_stderr(escape(text))
 
     def progress(self) -> ProgressLine:
-        """A progress line: ``with output.progress() as line: line.show("…")``. Silent where nobody watches."""
+        """A progress line: ``with output.progress() as line: line.show("…")``. Silent unless stderr is a terminal."""
         from netprobe.render.progress import ProgressLine
 
         return ProgressLine(enabled=self.terminal.stderr_tty and not self.quiet, width=self.terminal.width)
@@ -96,7 +96,7 @@ class Document(Generic[R]):
     """The results of one run: records, errors, and the exit status they add up to.
 
     ``head`` is a frozen dataclass of further top-level keys of the JSON document; it may be set until the end.
-    ``status`` is the gravest answer so far.
+    ``status`` is the most severe answer so far.
     """
 
     def __init__(
@@ -138,8 +138,8 @@ class Document(Generic[R]):
         self.answer(error.exit_code)
 
     def answer(self, status: Exit) -> None:
-        """How a part of the run ended; the gravest answer is the exit status."""
-        self.status = max(self.status, status, key=_GRAVITY.index)
+        """How a part of the run ended; the most severe answer is the exit status."""
+        self.status = max(self.status, status, key=_SEVERITY.index)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -21,7 +21,7 @@ _FOLDED = 16  # a column that may fold is still readable at this width
 
 
 class _Console(Console):
-    """A console that leaves a reader that is gone to the error boundary; rich's own would exit with status 1."""
+    """A console that leaves a broken pipe to the error boundary; rich's own would exit with status 1."""
 
     def on_broken_pipe(self) -> None:
         raise
@@ -45,7 +45,7 @@ def console(terminal: Terminal) -> Console:
 
 
 def print_table(records: Sequence[object], columns: Sequence[Column], terminal: Terminal) -> None:
-    """Print ``records``: as a table if the width allows it, else one field a line.
+    """Print ``records``: as a table if the width allows it, else one field per line.
 
     Columns with nothing in them are left out. The table takes the width it needs, not the width there is.
     """
@@ -78,7 +78,7 @@ def _width(column: Column, cells: Sequence[str]) -> tuple[int, int]:
 
 
 def _fitting(measured: list[tuple[Column, tuple[int, int]]], width: int) -> list[Column] | None:
-    """The columns that fit into ``width``; None when not even the indispensable ones do."""
+    """The columns that fit into ``width``; None when not even those that are never dropped do."""
     kept = list(measured)
     while kept:
         if sum(least + _GAP for _, (least, _) in kept) - _GAP <= width:
@@ -91,7 +91,7 @@ def _fitting(measured: list[tuple[Column, tuple[int, int]]], width: int) -> list
 
 
 def _print_stacked(out: Console, columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
-    """One field a line, a blank line between records; long values go on without a cut."""
+    """One field per line, a blank line between records; long values are not cut."""
     margin = max((cell_len(column.heading) for column in columns), default=0) + _GAP
     for number, row in enumerate(rows):
         if number:

@@ -1,7 +1,7 @@
-"""What people see of a command's records: the choice of columns, a record as a line, all of them as a picture.
+"""How people see a command's records: the choice of columns, a record as a line, all of them as a table or matrix.
 
-A view is one value that a command hands to its document; the writers for people (table, plain) ask it, those for
-programs write every field and do not. Its functions are handed records whose text is already escaped
+A view is one value that a command hands to its document; the writers for people (table, plain) use it, those for
+programs write every field. Its functions are handed records whose text is already escaped
 (:func:`netprobe.render.fields.escaped`), so that no view has to think of terminal sequences in a host's name.
 
 Values that every run needs (these, Terminal, Output) are named tuples: one takes 0.1 ms to define, a dataclass 0.8.
@@ -38,8 +38,8 @@ class Column(NamedTuple):
 class View(NamedTuple, Generic[R]):
     """How the records of one command look; what is left out is made from ``columns``, by default every field.
 
-    Of what ``streams`` (pings, a server's events) the table format, too, shows each record as it comes: its plain
-    line, folded to the width of the terminal.
+    With ``streams`` (pings, a server's events) the table format, too, shows each record as it comes: its plain line,
+    folded to the width of the terminal.
     """
 
     columns: Sequence[Column] = ()

@@ -1,11 +1,11 @@
 """The five forms of a command's results, one writer each: table, plain, json, ndjson and csv.
 
-Everything that depends on the format stands here. A command adds records to its document and never asks which format
-was chosen. That is what keeps the forms in step:
-the JSON keys, the CSV header and the default columns are all read from the same record type in the same order.
+Everything that depends on the format is here. A command adds records to its document and never asks which format was
+chosen. That keeps the forms in step: the JSON keys, the CSV header and the default columns are all read from the same
+record type in the same order.
 
 Writers for people escape whatever is unprintable in a record, CSV does so too (it is opened in spreadsheets and read
-line by line); JSON carries the true text. Streams are flushed with every record, so that ``| while read`` and
+line by line); JSON carries the text as it is. Streams are flushed with every record, so that ``| while read`` and
 ``| head -1`` work while a command still runs.
 
 csv, json and rich are imported by the writer that needs them: rich alone costs 41 ms, and a pipe never sees it.
@@ -32,8 +32,8 @@ R_contra = TypeVar("R_contra", contravariant=True)
 class Writer(Protocol[R_contra]):
     """What a document hands its records to, one by one, and at the end the rest of what it knows."""
 
-    whole: ClassVar[bool] = False  # one whole at the end, with a place for what concerns all records
-    lists_errors: ClassVar[bool] = False  # errors are part of it; elsewhere they stand on stderr alone
+    whole: ClassVar[bool] = False  # written at the end, with a place for what concerns all records
+    lists_errors: ClassVar[bool] = False  # errors are part of it; elsewhere they go to stderr only
 
     def add(self, record: R_contra) -> None:
         """Take one more record; a stream writes and flushes it now."""
@@ -43,7 +43,7 @@ class Writer(Protocol[R_contra]):
         return
 
     def end(self, head: object | None, errors: Sequence[NetprobeError]) -> None:
-        """Write what was kept. ``head`` is a record of further top-level keys. A stream has nothing left."""
+        """Write what was kept (nothing, for a stream). ``head`` is a record of further top-level keys."""
         return
 
 
@@ -64,7 +64,7 @@ def writer_for(form: str, schema: str, record_types: tuple[type, ...], view: Vie
 
 
 class TableWriter(Writer[R], Generic[R]):
-    """For a person at a terminal: the view's own picture, a line a record as they come, or a table."""
+    """For a person at a terminal: the view's own layout, a line per record as it comes, or a table."""
 
     whole = True
 
@@ -87,7 +87,7 @@ class TableWriter(Writer[R], Generic[R]):
         self._write_folded(escape(line, keep="\t"))
 
     def end(self, head: object | None, errors: Sequence[NetprobeError]) -> None:
-        """Print the table. Without records there is none, unless something else was found out."""
+        """Print the table; without records only if there is a ``head``."""
         if self._view.table is not None:
             if self._records or head is not None:
                 self._view.table(self._records, self._terminal)
@@ -105,7 +105,7 @@ class TableWriter(Writer[R], Generic[R]):
 
 
 class PlainWriter(Writer[R], Generic[R]):
-    """For pipes: a line a record as they come, fields separated by tabs unless the view has its own line."""
+    """For pipes: a line per record as it comes, fields separated by tabs unless the view has its own line."""
 
     def __init__(self, record_types: tuple[type, ...], view: View[R]) -> None:
         self._line = _line_function(record_types, view)
@@ -154,7 +154,7 @@ class JsonWriter(Writer[R], Generic[R]):
 
 
 class NdjsonWriter(Writer[R], Generic[R]):
-    """One JSON object a line, a line a record as they come."""
+    """One JSON object per line, a line per record as it comes."""
 
     def add(self, record: R) -> None:
         """Write the record's line."""
@@ -162,7 +162,7 @@ class NdjsonWriter(Writer[R], Generic[R]):
 
 
 class CsvWriter(Writer[R], Generic[R]):
-    """RFC 4180 with line feeds: the keys as header, a row a record; a list or record inside a cell is JSON."""
+    """RFC 4180 with line feeds: the keys as header, a row per record; a list or record inside a cell is JSON."""
 
     def __init__(self, record_types: tuple[type, ...]) -> None:
         import csv

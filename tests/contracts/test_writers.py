@@ -36,11 +36,11 @@ RECORD_TYPES = [
     "netprobe.reach.cells.Cell",
     "netprobe.reach.manual.Visit",
     "netprobe.echo.clients.ping.Reply",
-    "netprobe.echo.clients.load_records.LoadFigures",
-    "netprobe.echo.clients.sent.Sent",
-    "netprobe.echo.server.happenings.Listening",
-    "netprobe.echo.server.happenings.Ended",
-    "netprobe.echo.server.happenings.Summary",
+    "netprobe.echo.clients.load.LoadFigures",
+    "netprobe.echo.clients.send.Sent",
+    "netprobe.echo.server.events.ListenerOpened",
+    "netprobe.echo.server.events.ConnectionEnded",
+    "netprobe.echo.server.events.ServerSummary",
 ]
 FORMATS = ["table", "plain", "json", "ndjson", "csv"]
 STREAMS = ["plain", "ndjson", "csv"]

@@ -178,4 +178,4 @@ def test_netifaces_answers_where_netlink_is_refused(lab: BuildLab) -> None:
     )
     ran = host.run(sys.executable, "-c", program)
     assert ran.stdout.startswith("lo\tloopback\tunknown\t127.0.0.1/8\tloopback")
-    assert ran.stderr == "netlink: Operation not permitted; netifaces answers\n"
+    assert ran.stderr == "netlink: Operation not permitted; using netifaces\n"

@@ -335,7 +335,7 @@ def test_keep_reports_every_connection() -> None:
         with socket.create_connection(("127.0.0.1", port)) as client:
             client.sendall(b"hello\n")
             own = client.getsockname()[1]
-            assert f"came from 127.0.0.1 port {own}" in process.stderr.readline()
+            assert f"a stranger from 127.0.0.1 port {own}" in process.stderr.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 0
     finally:

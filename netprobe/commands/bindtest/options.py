@@ -49,7 +49,7 @@ __all__ = ["bindtest"]
     type=FiniteRange(0, 3600),
     default=5.0,
     metavar="SECONDS",
-    help="How long to retry silent cells of a host that limits its ICMP errors, one a second.",
+    help="How long to retry silent cells of a host that limits its ICMP errors, one per second.",
 )
 @option(
     "--payload",

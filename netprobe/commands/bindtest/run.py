@@ -1,9 +1,9 @@
 """What ``netprobe bindtest`` does: a whole run from this host, or one half of a manual one.
 
 A whole run goes straight through: the options become the engine's settings and its sessions, cells are added to the
-document as they come, and what they come to is one :class:`Summary`, which the JSON document, the matrix on the screen
-and the exported picture all show. A matrix is saved and compared only after a run that nobody interrupted: cells that
-were never asked would pass for a changed network.
+document as they come, and what they add up to is one :class:`Summary`, which the JSON document, the matrix on the
+screen and the exported picture all show. A matrix is saved and compared only after a run that was not interrupted:
+cells that were never probed would look like a changed network.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
 
 
 def _expectations(options: BindtestOptions) -> Expectations | None:
-    """What ``--expect`` names. A file that cannot be read, or written later, is refused before anything is asked."""
+    """What ``--expect`` names. A file that cannot be read, or written later, is refused before anything is probed."""
     found = parse_expectations(read_text(Path(options.expect)), options.expect) if options.expect else None
     for file in (options.save, options.svg, options.html):
         if file:
@@ -186,7 +186,7 @@ def _settings(options: BindtestOptions) -> Settings:
 
 
 def _sessions(output: Output, options: BindtestOptions, vantages: Sequence[Vantage], stack: ExitStack) -> list[Session]:
-    """One for each vantage; hosts of an inventory share a fleet, which ends with ``stack``."""
+    """One for each vantage; hosts of an inventory share a fleet, which ``stack`` closes."""
     fleet = None
     if options.inventory:
         from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
@@ -217,7 +217,7 @@ def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -
 
 
 class _Strangers:
-    """Reports everybody who comes to a listener and does not know the nonce."""
+    """Reports every client of a listener that does not know the nonce."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -226,11 +226,11 @@ class _Strangers:
     def __call__(self, arrival: Arrival) -> None:
         where = self.listeners.get(arrival.listener, arrival.local)
         who = f"{arrival.peer} port {arrival.peer_port}"
-        self._output.say(f"netprobe: {where} ({arrival.protocol}): a stranger came from {who}")
+        self._output.say(f"netprobe: {where} ({arrival.protocol}): reached by a stranger from {who}")
 
 
 class _Report:
-    """The document of the cells: the cells as they come, then what all of them come to."""
+    """The document of the cells: the cells as they come, then what they add up to."""
 
     def __init__(self, output: Output, options: BindtestOptions) -> None:
         self._output = output
@@ -240,14 +240,14 @@ class _Report:
         self.document = output.document("bindtest", Cell, View(columns=_COLUMNS, table=self._print))
 
     def add(self, cell: Cell) -> None:
-        """One cell; where no file says what is expected, a difference from the prediction is a no."""
+        """One cell; without an --expect file, a difference from the prediction means exit status 1."""
         self.cells.append(cell)
         self.document.add(cell)
         if cell.differs and not self._options.expect:
             self.document.answer(Exit.NO)
 
     def finish(self, changes: tuple[Change, ...] | None = None) -> None:
-        """After the last cell: the summary, where each format has it, and the pictures.
+        """After the last cell: the summary, in the form that each format has for it, and the pictures.
 
         ``changes`` are the answer of a run with ``--expect``, so ``-q`` shows them, too.
         """
@@ -286,7 +286,7 @@ class _Report:
         print_matrix(cells, escaped(self._summary), terminal, wide=self._options.wide)
 
     def _export(self) -> None:
-        """The pictures that were asked for."""
+        """The pictures of ``--svg`` and ``--html``."""
         if self._options.svg or self._options.html:
             from netprobe.render.bindtest import matrix_as_html, matrix_as_svg
 
@@ -335,7 +335,7 @@ def _visit_line(visit: Visit) -> str:
     if visit.event == "listening":
         return f"listening on {where}"
     who = "the other side" if visit.event == "arrival" else "a stranger"
-    return f"{where}: {who} came from {visit.peer} port {visit.peer_port}"
+    return f"{where}: reached by {who} from {visit.peer} port {visit.peer_port}"
 
 
 def _connect(output: Output, options: BindtestOptions) -> Exit:

@@ -1,4 +1,4 @@
-"""``netprobe echo``: the group of server and clients."""
+"""``netprobe echo``: the server and its clients as one group of commands."""
 
 from __future__ import annotations
 

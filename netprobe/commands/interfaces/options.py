@@ -23,6 +23,6 @@ def interfaces(output: Output) -> Exit:
     from netprobe.render.view import View
 
     with output.document("interfaces", Interface, View(plain=plain_lines, table=print_interfaces)) as document:
-        for interface in api.local_interfaces(refused=lambda why: output.detail(f"netlink: {why}; netifaces answers")):
+        for interface in api.local_interfaces(refused=lambda why: output.detail(f"netlink: {why}; using netifaces")):
             document.add(interface)
     return document.status

@@ -1,7 +1,14 @@
 """Load on an echo server: many connections in one loop, bounded in time or number, every byte checked.
 
-With a rate messages are due at fixed times whatever the server does, and each one's time runs from when it was due:
-a server that stalls is not spared the messages that it kept waiting (no coordinated omission).
+Without a rate the loop is closed: a connection sends its next message when the last one has come back. That finds the
+most that a server can do, but it hides stalls, because a server that stops for a second delays one message for each
+connection and is asked nothing else meanwhile (coordinated omission). With ``rate`` the loop is open: messages are due
+at fixed times whatever the server does, and the time of each runs from when it was due, not from when a connection was
+free to send it. What was due and could never be sent is counted apart, as the percentiles cannot know of it.
+
+One process, one loop: beyond some rate the limit that is measured is this client's own. Workers would raise it, but
+their schedules and histograms would have to be merged, and they would compete with the server under test for the same
+processors wherever that runs on this host.
 """
 
 from __future__ import annotations
@@ -9,44 +16,122 @@ from __future__ import annotations
 import errno
 import selectors
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
-from netprobe.echo.clients.connecting import resolve
-from netprobe.echo.clients.lanes import Lane, WrongEcho
-from netprobe.echo.clients.latencies import Latencies
-from netprobe.echo.clients.load_failures import Failures
-from netprobe.echo.clients.load_records import STREAM_SIZE, LoadFigures, LoadPlan, sum_up
+from netprobe.echo.clients.connection import resolve
+from netprobe.echo.clients.histogram import LatencyFigures, LatencyHistogram
+from netprobe.echo.clients.load_connection import LoadConnection, WrongEchoError
+from netprobe.echo.clients.peer_error import Attempt, PeerError, Stage, peer_error
+from netprobe.endpoints import format_endpoint
 from netprobe.verdicts import Verdict
 
-__all__ = ["Load"]
+__all__ = ["Load", "LoadFailures", "LoadFigures", "LoadPlan"]
 
-STREAM_AHEAD = 64  # pieces of a stream that are under way
-ROUND_S = 0.1  # the loop looks at the clock at least so often
-CONNECTING = 256  # handshakes under way at once: about what a backlog holds
+STREAM_PIECE: Final = 64 * 1024  # bytes; what a stream counts as a message
+STREAM_PIPELINE: Final = 64  # pieces of a stream that are in flight
+MAX_WAIT_S: Final = 0.1  # the loop looks at the clock at least this often
+HANDSHAKES: Final = 256  # at once: about what a backlog holds
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What to do. ``rate`` in messages a second over all connections, ``duration_s`` and ``timeout_s`` in seconds."""
+
+    connections: int = 10
+    size: int = 64
+    pipeline: int = 1
+    duration_s: float = 10.0
+    count: int | None = None
+    rate: float | None = None
+    timeout_s: float = 5.0
+    churn: bool = False
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """What it came to. Bytes are those that came back and were checked; rates are over ``elapsed_s``.
+
+    ``mode`` is ``messages``, ``churn`` (connect, one message, close) or ``stream``. ``unanswered`` messages were sent
+    and did not come back within the time-out (of a stream: pieces of 64 KiB); ``not_begun`` ones were due and never
+    sent, because no connection was free until the end: the percentiles include neither. ``failures`` counts failed
+    connections by verdict.
+    """
+
+    destination: str
+    mode: str
+    connections: int
+    size: int | None
+    pipeline: int | None
+    rate: float | None
+    elapsed_s: float
+    messages: int
+    connects: int
+    bytes: int
+    messages_per_s: float
+    connects_per_s: float
+    megabytes_per_s: float
+    unanswered: int
+    not_begun: int
+    failures: dict[str, int]
+    latency: LatencyFigures | None
+
+
+class LoadFailures:
+    """The connections of a load that failed, counted by the verdicts of the one table of failures."""
+
+    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+        self._host, self._port, self._timeout_s = host, port, timeout_s
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget them all: another address is tried."""
+        self.by_verdict: Counter[Verdict] = Counter()
+        self.first: PeerError | None = None
+        self.not_tested: PeerError | None = None  # the first one that is a limit of this host
+        self.consecutive = 0  # since the last message that came back
+
+    def count(self, error: Exception, stage: Stage, address: str, connection: LoadConnection | None) -> None:
+        """One more failure, at ``address``; ``connection`` is None where not even a socket was connecting."""
+        if isinstance(error, WrongEchoError):
+            where = format_endpoint(self._host, self._port)
+            failure = PeerError(where, Verdict.WRONG_RESPONDER, str(error))
+        else:
+            assert isinstance(error, OSError)
+            start_ns = connection.opened_ns if connection and stage == "connect" else None
+            attempt = Attempt(self._host, self._port, stage, self._timeout_s, address=address, start_ns=start_ns)
+            failure = peer_error(error, attempt, connection.sock if connection else None)
+        self.by_verdict[failure.verdict] += 1
+        if failure.verdict == Verdict.NOT_TESTED:
+            self.not_tested = self.not_tested or failure
+        self.consecutive += 1
+        self.first = self.first or failure
 
 
 class Load:
-    """One run. ``run()`` yields now and then, so that the caller can show progress; ``figures()`` at any time."""
+    """One run. ``run()`` yields regularly, so that the caller can show progress; ``figures()`` at any time."""
 
-    def __init__(self, host: str, port: int, where: str, plan: LoadPlan) -> None:
-        self.host, self.port, self.where, self.plan = host, port, where, plan
-        self.size = STREAM_SIZE if plan.stream else plan.size
-        self.ahead = STREAM_AHEAD if plan.stream else plan.pipeline
+    def __init__(self, host: str, port: int, plan: LoadPlan) -> None:
+        self.host, self.port, self.plan = host, port, plan
         self.messages = self.connects = self.bytes = self.unanswered = self.not_begun = 0
-        self.failures = Failures(host, port, where, plan.timeout_s)
-        self.latencies = Latencies()
+        self.failures = LoadFailures(host, port, plan.timeout_s)
+        self.latencies = LatencyHistogram()
         self.elapsed_ns = 0
+        self._size = STREAM_PIECE if plan.stream else plan.size
+        self._pipeline = STREAM_PIPELINE if plan.stream else plan.pipeline
         self._begun = 0  # messages, over all connections
-        self._lanes: dict[int, Lane] = {}  # by descriptor
-        self._free: deque[Lane] = deque()  # may begin a message
-        self._numbers = 0
-        self._chosen: Lane | None = None  # the connection that chose the address
+        self._connections: dict[int, LoadConnection] = {}  # by descriptor
+        self._free: deque[LoadConnection] = deque()  # have room for a message
+        self._opened = 0
+        self._chosen: LoadConnection | None = None  # the connection that chose the address
         self._stopping = False
 
     def run(self) -> Iterator[None]:
-        """Connect, work, let what is under way come back. Raises PeerError when no connection can be made at all."""
-        self._found = resolve(self.host, self.port)
+        """Connect, send, let what is in flight come back. Raises PeerError when no connection can be made at all."""
+        self._peers = resolve(self.host, self.port)
         with selectors.DefaultSelector() as self._selector:
             try:
                 yield from self._choose_address()
@@ -54,74 +139,94 @@ class Load:
                     yield from self._open_all()
                 yield from self._work()
             finally:
-                for lane in list(self._lanes.values()):
-                    self._drop(lane)
+                for connection in list(self._connections.values()):
+                    self._drop(connection)
 
     def figures(self) -> LoadFigures:
-        """What came of it until now."""
-        return sum_up(self)
+        """What it has come to so far."""
+        plan, seconds = self.plan, self.elapsed_ns / 1e9
+        per_second = 1 / seconds if seconds else 0.0
+        return LoadFigures(
+            destination=format_endpoint(self.host, self.port),
+            mode="stream" if plan.stream else "churn" if plan.churn else "messages",
+            connections=plan.connections,
+            size=None if plan.stream else plan.size,
+            pipeline=None if plan.stream or plan.churn else plan.pipeline,
+            rate=plan.rate,
+            elapsed_s=round(seconds, 3),
+            messages=self.messages,
+            connects=self.connects,
+            bytes=self.bytes,
+            messages_per_s=round(self.messages * per_second, 1),
+            connects_per_s=round(self.connects * per_second, 1) if plan.churn else 0.0,
+            megabytes_per_s=round(self.bytes / 1e6 * per_second, 3),
+            unanswered=self.unanswered,
+            not_begun=self.not_begun,
+            failures={verdict.value: count for verdict, count in self.failures.by_verdict.items()},
+            latency=None if plan.stream else self.latencies.figures(),
+        )
 
     def _choose_address(self) -> Iterator[None]:
-        """The first connection tries one address of the name after the other; the others follow it."""
-        while len(self._found) > 1:
-            lane, ends = self._open(), time.monotonic() + self.plan.timeout_s
-            while lane is not None and not lane.connected and lane.sock.fileno() >= 0:
-                for _ in self._selector.select(ROUND_S):
-                    self._finish_connect(lane)
-                if time.monotonic() > ends and not lane.connected and lane.sock.fileno() >= 0:
-                    self._fail(lane, TimeoutError("timed out"), "connect")
+        """The first connection tries one address of the name after the other; all others use the one that worked."""
+        while len(self._peers) > 1:
+            connection, ends = self._open(), time.monotonic() + self.plan.timeout_s
+            while connection is not None and not connection.connected and connection.sock.fileno() >= 0:
+                for _ in self._selector.select(MAX_WAIT_S):
+                    self._finish_connect(connection)
+                if time.monotonic() > ends and not connection.connected and connection.sock.fileno() >= 0:
+                    self._fail(connection, TimeoutError("timed out"), "connect")
                 yield
-            if lane is not None and lane.connected:
-                self._chosen = lane
-                del self._found[1:]
+            if connection is not None and connection.connected:
+                self._chosen = connection
+                del self._peers[1:]
                 return
-            del self._found[0]
-            self._numbers = 0
-            self.failures.forget()
+            del self._peers[0]
+            self._opened = 0
+            self.failures.clear()
 
     def _open_all(self) -> Iterator[None]:
-        """Every connection, a good many at a time, before the clock starts."""
+        """Open every connection, HANDSHAKES at a time, before the clock starts."""
         ends = time.monotonic() + self.plan.timeout_s
-        waiting = 0
-        while self._numbers < self.plan.connections or waiting:
-            while self._numbers < self.plan.connections and waiting < CONNECTING:
-                waiting += self._open() is not None
-            for key, _ in self._selector.select(max(min(ends - time.monotonic(), ROUND_S), 0)):
-                lane: Lane = key.data
-                if not lane.connected:
-                    waiting -= 1
+        handshakes = 0
+        while self._opened < self.plan.connections or handshakes:
+            while self._opened < self.plan.connections and handshakes < HANDSHAKES:
+                handshakes += self._open() is not None
+            for key, _ in self._selector.select(max(min(ends - time.monotonic(), MAX_WAIT_S), 0)):
+                connection: LoadConnection = key.data
+                if not connection.connected:
+                    handshakes -= 1
                     ends = time.monotonic() + self.plan.timeout_s
-                    self._finish_connect(lane)
-            if waiting and time.monotonic() > ends:
-                for lane in [lane for lane in self._lanes.values() if not lane.connected]:
-                    self._fail(lane, TimeoutError("timed out"), "connect")
+                    self._finish_connect(connection)
+            if handshakes and time.monotonic() > ends:
+                for connection in [c for c in self._connections.values() if not c.connected]:
+                    self._fail(connection, TimeoutError("timed out"), "connect")
                 break
             yield
-        if not self._lanes and self.failures.first is not None:
+        if not self._connections and self.failures.first is not None:
             raise self.failures.first
 
     def _work(self) -> Iterator[None]:
         plan = self.plan
         begin_ns = time.perf_counter_ns()
         stop_ns = begin_ns + round(plan.duration_s * 1e9) if plan.count is None else None
-        quiet_since = begin_ns
+        progress_ns = begin_ns
         while True:
             now = time.perf_counter_ns()
             if not self._stopping and (stop_ns is not None and now >= stop_ns):
                 self._stopping = True
-                quiet_since = now
+                progress_ns = now
                 if plan.rate is not None:
                     self.not_begun = max(int(plan.duration_s * plan.rate) - self._begun, 0)
             if not self._stopping:
-                self._start(now, begin_ns)
+                self._begin_due(now, begin_ns)
                 self._stopping = plan.count is not None and self._begun >= plan.count
-            if not self._under_way() and (self._stopping or not self._can_go_on()):
+            if not self._in_flight() and (self._stopping or not self._can_go_on()):
                 break
-            moved = self._turn(self._patience_s(now, begin_ns, stop_ns))
+            moved = self._poll(self._wait_s(now, begin_ns, stop_ns))
             now = time.perf_counter_ns()
-            if moved or not self._under_way():
-                quiet_since = now
-            elif now - quiet_since > plan.timeout_s * 1e9:
+            if moved or not self._in_flight():
+                progress_ns = now
+            elif now - progress_ns > plan.timeout_s * 1e9:
                 self._give_up()
                 break
             self.elapsed_ns = now - begin_ns
@@ -130,7 +235,7 @@ class Load:
         if plan.rate is not None and plan.count is None and not self._stopping:  # no connection was left
             self.not_begun = max(int(plan.duration_s * plan.rate) - self._begun, 0)
 
-    def _start(self, now: int, begin_ns: int) -> None:
+    def _begin_due(self, now: int, begin_ns: int) -> None:
         """Begin the messages that are due, each on a connection that has room for it."""
         plan = self.plan
         due_until = self._begun + (1 << 30) if plan.rate is None else int((now - begin_ns) / 1e9 * plan.rate) + 1
@@ -141,159 +246,159 @@ class Load:
                 self._begin_churn(self._due_ns(now, begin_ns))
             return
         while self._begun < due_until and self._free:
-            lane = self._free[0]
-            if lane.under_way >= self.ahead or lane.sock.fileno() < 0:
+            connection = self._free[0]
+            if connection.in_flight >= self._pipeline or connection.sock.fileno() < 0:
                 self._free.popleft().listed = False
                 continue
-            lane.begin(self._due_ns(now, begin_ns))
+            connection.begin(self._due_ns(now, begin_ns))
             self._begun += 1
             self._free.rotate(-1)
-            self._push(lane)
+            self._send(connection)
 
     def _due_ns(self, now: int, begin_ns: int) -> int:
         rate = self.plan.rate
         return now if rate is None else begin_ns + round(self._begun / rate * 1e9)
 
     def _begin_churn(self, due_ns: int) -> None:
-        untried = self.failures.by_verdict[Verdict.NOT_TESTED]
-        lane, self._chosen = self._chosen or self._open(), None
-        if lane is not None:
+        not_tested = self.failures.by_verdict[Verdict.NOT_TESTED]
+        connection, self._chosen = self._chosen or self._open(), None
+        if connection is not None:
             self._begun += 1
-            lane.begin(due_ns)
-            if lane.connected:
-                self._push(lane)
-        elif self.failures.by_verdict[Verdict.NOT_TESTED] == untried:  # what could not even be tried is not unanswered
+            connection.begin(due_ns)
+            if connection.connected:
+                self._send(connection)
+        elif self.failures.by_verdict[Verdict.NOT_TESTED] == not_tested:  # what was not even sent is not unanswered
             self._begun += 1
             self.unanswered += 1
 
-    def _patience_s(self, now: int, begin_ns: int, stop_ns: int | None) -> float:
-        """How long the next look at the sockets may wait."""
-        waits = [ROUND_S]
+    def _wait_s(self, now: int, begin_ns: int, stop_ns: int | None) -> float:
+        """How long the next poll may wait."""
+        waits = [MAX_WAIT_S]
         if stop_ns is not None and not self._stopping:
             waits.append((stop_ns - now) / 1e9)
         if self.plan.rate is not None and not self._stopping and self._has_room():
             waits.append((begin_ns + self._begun / self.plan.rate * 1e9 - now) / 1e9)
         return max(min(waits), 0.0)
 
-    def _turn(self, patience_s: float) -> bool:
-        """One look at the sockets; did anything move?
+    def _poll(self, wait_s: float) -> bool:
+        """Serve the sockets that are ready; was there any?
 
-        The system waits in whole milliseconds, rounded up: the last bit before a message is due is slept or spun away.
+        poll waits in whole milliseconds, rounded up: the last one before a message is due is slept or spun away.
         """
         moved = False
-        if patience_s < 0.002 and not self._under_way():
-            time.sleep(patience_s)
-            patience_s = 0
-        patience_s = max(patience_s - 0.001, 0)
-        for key, mask in self._selector.select(patience_s):
-            lane: Lane = key.data
-            if lane.sock.fileno() < 0:
+        if wait_s < 0.002 and not self._in_flight():
+            time.sleep(wait_s)
+            wait_s = 0
+        wait_s = max(wait_s - 0.001, 0)
+        for key, mask in self._selector.select(wait_s):
+            connection: LoadConnection = key.data
+            if connection.sock.fileno() < 0:
                 continue  # dropped a moment ago
             moved = True
-            if not lane.connected:
-                self._finish_connect(lane)
+            if not connection.connected:
+                self._finish_connect(connection)
             elif mask & selectors.EVENT_WRITE:
-                self._push(lane)
-            if mask & selectors.EVENT_READ and lane.connected and lane.sock.fileno() >= 0:
-                self._pull(lane)
+                self._send(connection)
+            if mask & selectors.EVENT_READ and connection.connected and connection.sock.fileno() >= 0:
+                self._receive(connection)
         return moved
 
-    def _pull(self, lane: Lane) -> None:
-        before = lane.received
+    def _receive(self, connection: LoadConnection) -> None:
+        before = connection.received
         try:
-            done = lane.receive()
-        except (WrongEcho, OSError) as error:
-            self._fail(lane, error, "answer")
+            done = connection.receive()
+        except (WrongEchoError, OSError) as error:
+            self._fail(connection, error, "answer")
             return
-        self.bytes += lane.received - before
+        self.bytes += connection.received - before
         if not done:
             return
         now = time.perf_counter_ns()
         for _ in range(done):
-            self.latencies.add(now - lane.begun_ns.popleft())
+            self.latencies.add(now - connection.begun_ns.popleft())
         self.messages += done
-        self.failures.in_row = 0
+        self.failures.consecutive = 0
         if self.plan.churn:
-            self._drop(lane)
+            self._drop(connection)
         elif not self._stopping and self.plan.rate is None and self.plan.count is None:
-            for _ in range(done):  # the short way: this connection goes on at once
-                lane.begin(now)
+            for _ in range(done):  # a closed loop: this connection goes on at once
+                connection.begin(now)
             self._begun += done
-            self._push(lane)
+            self._send(connection)
         else:
-            self._list(lane)
+            self._list(connection)
 
-    def _list(self, lane: Lane) -> None:
-        """It has room for a message."""
-        if not lane.listed:
-            lane.listed = True
-            self._free.append(lane)
+    def _list(self, connection: LoadConnection) -> None:
+        """Note that it has room for a message."""
+        if not connection.listed:
+            connection.listed = True
+            self._free.append(connection)
 
-    def _push(self, lane: Lane) -> None:
+    def _send(self, connection: LoadConnection) -> None:
         try:
-            lane.send()
+            connection.send()
         except OSError as error:
-            self._fail(lane, error, "answer")
+            self._fail(connection, error, "answer")
             return
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if lane.owes else 0)
-        if self._selector.get_key(lane.sock).events != wanted:
-            self._selector.modify(lane.sock, wanted, lane)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.has_unsent else 0)
+        if self._selector.get_key(connection.sock).events != wanted:
+            self._selector.modify(connection.sock, wanted, connection)
 
-    def _open(self) -> Lane | None:
+    def _open(self) -> LoadConnection | None:
         """Start a handshake."""
-        found = self._found[0]
-        number = self._numbers
-        self._numbers += 1
+        number = self._opened
+        self._opened += 1
         try:
-            lane = Lane(number, found, self.size)
+            connection = LoadConnection(number, self._peers[0], self._size)
         except OSError as error:
             self._count_failure(error, "connect")
             return None
-        self._lanes[lane.sock.fileno()] = lane
-        self._selector.register(lane.sock, selectors.EVENT_WRITE, lane)
-        return lane
+        self._connections[connection.sock.fileno()] = connection
+        self._selector.register(connection.sock, selectors.EVENT_WRITE, connection)
+        return connection
 
-    def _finish_connect(self, lane: Lane) -> None:
+    def _finish_connect(self, connection: LoadConnection) -> None:
         try:
-            lane.finish_connect()
+            connection.finish_connect()
         except OSError as error:
-            self._fail(lane, error, "connect")
+            self._fail(connection, error, "connect")
             return
         self.connects += 1
         if not self.plan.churn:
-            self._list(lane)
-        self._push(lane)
+            self._list(connection)
+        self._send(connection)
 
-    def _fail(self, lane: Lane, error: Exception, stage: str) -> None:
-        self.unanswered += lane.under_way
-        self._count_failure(error, stage, lane)
-        self._drop(lane)
+    def _fail(self, connection: LoadConnection, error: Exception, stage: Stage) -> None:
+        self.unanswered += connection.in_flight
+        self._count_failure(error, stage, connection)
+        self._drop(connection)
 
-    def _count_failure(self, error: Exception, stage: str, lane: Lane | None = None) -> None:
-        self.failures.count(error, stage, str(self._found[0][4][0]), lane)
+    def _count_failure(self, error: Exception, stage: Stage, connection: LoadConnection | None = None) -> None:
+        self.failures.count(error, stage, self._peers[0].address, connection)
 
-    def _drop(self, lane: Lane) -> None:
-        descriptor = lane.sock.fileno()
+    def _drop(self, connection: LoadConnection) -> None:
+        descriptor = connection.sock.fileno()
         if descriptor >= 0:
-            self._selector.unregister(lane.sock)
-            del self._lanes[descriptor]
-            lane.close()
+            self._selector.unregister(connection.sock)
+            del self._connections[descriptor]
+            connection.close()
 
     def _give_up(self) -> None:
-        """Nothing has moved for the whole time-out."""
-        for lane in [lane for lane in self._lanes.values() if lane.under_way or not lane.connected]:
-            self._fail(lane, TimeoutError(errno.ETIMEDOUT, "timed out"), "answer" if lane.connected else "connect")
+        """There was no progress for the whole time-out."""
+        for connection in [c for c in self._connections.values() if c.in_flight or not c.connected]:
+            stage: Stage = "answer" if connection.connected else "connect"
+            self._fail(connection, TimeoutError(errno.ETIMEDOUT, "timed out"), stage)
 
-    def _under_way(self) -> int:
-        """Messages that were begun and are neither back nor given up."""
+    def _in_flight(self) -> int:
+        """Messages that were begun and have neither come back nor been given up."""
         return self._begun - self.messages - self.unanswered
 
     def _has_room(self) -> bool:
         """Could a message begin now?"""
-        return len(self._lanes) < self.plan.connections if self.plan.churn else bool(self._free)
+        return len(self._connections) < self.plan.connections if self.plan.churn else bool(self._free)
 
     def _can_go_on(self) -> bool:
-        """Is there any sense in beginning more?"""
+        """Is it worth beginning more?"""
         if self.plan.churn:
-            return self.failures.in_row < max(2 * self.plan.connections, 20)
-        return bool(self._lanes)
+            return self.failures.consecutive < max(2 * self.plan.connections, 20)
+        return bool(self._connections)

@@ -1,38 +1,83 @@
-"""Round trips of small messages through an echo server, one after the other, and what they come to."""
+"""Round trips of small messages through an echo server, one after the other, and what they add up to.
+
+One message is in flight at a time: the question is how long one takes, and a second one would wait behind it. A wait
+that was longer than the interval is not made up for with a burst, so that a slow peer is not flooded as it recovers.
+How a message travels is the business of a :class:`Prober` (tcp_ping, framed_ping, udp_ping).
+"""
 
 from __future__ import annotations
 
 import gc
 import time
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
+from typing import NamedTuple, Protocol
 
-from netprobe.echo.clients.peer_errors import PeerError
-from netprobe.echo.clients.statistics import KernelTimes, RoundTrips, percentile, rounded, summarise
-from netprobe.echo.clients.trips import Stray, Trip, Trips
+from netprobe.echo.clients.peer_error import PeerError
+from netprobe.echo.clients.statistics import KernelTimes, PingStatistics, Samples, percentile, rounded, summarise
 from netprobe.endpoints import format_endpoint
+from netprobe.kernel.tcp_info import TcpInfo
+from netprobe.verdicts import Verdict
 
-__all__ = ["Ping", "Reply"]
+__all__ = ["Ping", "Prober", "Reply", "RoundTrip", "Stray"]
+
+
+class RoundTrip(NamedTuple):
+    """Nanoseconds: what the application waited, what the kernel measured, how long the server had the message.
+
+    ``appears_as`` is the address and port that the server saw; ``translated``: they are not the socket's own.
+    """
+
+    elapsed_ns: int
+    kernel_ns: int | None = None
+    server_ns: int | None = None
+    appears_as: str | None = None
+    translated: bool | None = None
+
+
+class Stray(NamedTuple):
+    """A datagram that arrived while another one was awaited; ``note`` is that of its reply."""
+
+    sequence: int
+    note: str
+    elapsed_ns: int
+
+
+class Prober(Protocol):
+    """Sends one message after the other to a peer and receives each back."""
+
+    protocol: str
+
+    def round_trip(self, sequence: int) -> RoundTrip:
+        """Send message ``sequence`` and wait for it. Raises PeerError; the next call may reconnect."""
+
+    def strays(self) -> list[Stray]:
+        """What else arrived since the last call."""
+
+    def kernel(self) -> TcpInfo | None:
+        """What the kernel knows of the connection so far, where there is one."""
+
+    def close(self) -> None:
+        """Close whatever is open."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message: ``verdict`` is ``reachable`` when it came back as it was, else the word for what happened.
+    """One message: ``verdict`` is ``reachable`` when it came back unchanged, else it names the failure.
 
-    ``note`` is ``late`` for an echo that came after its time-out, ``duplicate`` for one that came again, ``unawaited``
-    for one that came in time, but after an error had ended the wait.
-    ``kernel_ms`` is the kernel's measure of the same trip. With ``--framed``: how long the server had the message,
-    what is left for the network, and the address and port under which we appear there.
+    ``note`` is ``late`` for an echo that arrived after its time-out, ``duplicate`` for one that arrived again,
+    ``unawaited`` for one in time, but after an error had ended the wait.
+    ``kernel_ms`` is the kernel's measure of the same round trip. With ``--framed``: how long the server had the
+    message, what is left for the network, and the address and port that the server sees us under.
     """
 
     sequence: int
     destination: str
     protocol: str
     bytes: int
-    verdict: str
+    verdict: Verdict
     rtt_ms: float | None
     cause: str | None = None
     note: str | None = None
@@ -44,113 +89,110 @@ class Reply:
 
 
 class Ping:
-    """``count`` messages (0: without end) over ``trips``, ``interval_s`` apart."""
+    """``count`` messages (0: no end) of ``size`` bytes through ``prober``, ``interval_s`` apart."""
 
-    def __init__(self, trips: Trips, host: str, port: int, *, count: int, interval_s: float, size: int) -> None:
-        self.trips, self.where = trips, format_endpoint(host, port)
+    def __init__(self, prober: Prober, host: str, port: int, *, count: int, interval_s: float, size: int) -> None:
+        self.prober, self.destination = prober, format_endpoint(host, port)
         self.count, self.interval_s, self.size = count, interval_s, size
-        self.sent = self.duplicates = self.late = self.reordered = 0
-        self.refused = False  # was any of them?
-        self._highest = 0  # the latest message that came back
-        self._rtts, self._server, self._network, self._kernel = (array("d") for _ in range(4))  # milliseconds
+        self.refused = False  # was any message?
+        self._samples = Samples()
+        self._highest = 0  # sequence number that has come back
 
     def replies(self, sleep: Callable[[float], None] = time.sleep) -> Iterator[Reply]:
-        """One reply a message, and one for each that came late or twice."""
+        """One reply a message, and one for each echo that arrived late or twice."""
         due = time.monotonic() - self.interval_s
         with _no_collection():
             try:
                 for sequence in range(1, self.count + 1) if self.count else counted(1):
                     now = time.monotonic()
-                    due = max(due + self.interval_s, now)  # what a wait has cost is not made up for
-                    if due > now:  # sleep(0) would give the processor away and find it cold
+                    due = max(due + self.interval_s, now)  # time lost to a wait is not made up for
+                    if due > now:  # sleep(0) would give the processor away and come back to cold caches
                         sleep(due - now)
-                    self.sent += 1
-                    yield from self._outcome(sequence)
-                self.trips.close()
-                yield from map(self._besides, self.trips.strays())
+                    self._samples.sent += 1
+                    yield from self._send(sequence)
+                self.prober.close()
+                yield from map(self._stray_reply, self.prober.strays())
             finally:
-                self.trips.close()
-                for stray in self.trips.strays():
-                    self._besides(stray)
+                self.prober.close()
+                for stray in self.prober.strays():
+                    self._stray_reply(stray)
 
-    def summary(self) -> RoundTrips:
+    def statistics(self) -> PingStatistics:
         """The figures of what was sent so far."""
-        return summarise(
-            self.sent,
-            self._rtts,
-            duplicates=self.duplicates,
-            late=self.late,
-            reordered=self.reordered,
-            server_ms=self._server,
-            network_ms=self._network,
-            kernel=self._kernel_times(),
-        )
+        return summarise(self._samples, self._kernel_times())
 
-    def _outcome(self, sequence: int) -> Iterator[Reply]:
-        """What came besides while the message was under way, then what became of the message."""
+    def _send(self, sequence: int) -> Iterator[Reply]:
+        """What else arrived while the message was in flight, then what became of the message."""
         try:
-            trip = self.trips.trip(sequence)
+            trip = self.prober.round_trip(sequence)
         except PeerError as error:
-            yield from map(self._besides, self.trips.strays())
-            self.refused = self.refused or error.verdict == "refused"
-            cause = error.why.partition(": ")[2]
-            yield Reply(sequence, self.where, self.trips.protocol, self.size, error.verdict, None, cause)
+            yield from map(self._stray_reply, self.prober.strays())
+            self.refused = self.refused or error.verdict == Verdict.REFUSED
+            yield Reply(
+                sequence, self.destination, self.prober.protocol, self.size, error.verdict, None, cause=error.cause
+            )
         else:
-            yield from map(self._besides, self.trips.strays())
-            yield self._answered(sequence, trip)
+            yield from map(self._stray_reply, self.prober.strays())
+            yield self._reply(sequence, trip)
 
-    def _answered(self, sequence: int, trip: Trip) -> Reply:
+    def _reply(self, sequence: int, trip: RoundTrip) -> Reply:
         self._highest = max(self._highest, sequence)
         rtt_ms = trip.elapsed_ns / 1e6
-        self._rtts.append(rtt_ms)
-        kernel_ms = self._kept(self._kernel, trip.kernel_ns)
-        server_ms = self._kept(self._server, trip.server_ns)
-        network_ms = self._kept(self._network, None if trip.server_ns is None else trip.elapsed_ns - trip.server_ns)
+        network_ns = None if trip.server_ns is None else trip.elapsed_ns - trip.server_ns
+        self._samples.rtts_ms.append(rtt_ms)
         return Reply(
             sequence,
-            self.where,
-            self.trips.protocol,
+            self.destination,
+            self.prober.protocol,
             self.size,
-            "reachable",
+            Verdict.REACHABLE,
             rounded(rtt_ms),
-            kernel_ms=kernel_ms,
-            server_ms=server_ms,
-            network_ms=network_ms,
+            kernel_ms=_recorded(self._samples.kernel_ms, trip.kernel_ns),
+            server_ms=_recorded(self._samples.server_ms, trip.server_ns),
+            network_ms=_recorded(self._samples.network_ms, network_ns),
             appears_as=trip.appears_as,
             translated=trip.translated,
         )
 
-    def _besides(self, stray: Stray) -> Reply:
-        if stray.what == "duplicate":
-            self.duplicates += 1
+    def _stray_reply(self, stray: Stray) -> Reply:
+        if stray.note == "duplicate":
+            self._samples.duplicates += 1
         else:
-            self.late += stray.what == "late"
-            self.reordered += stray.sequence < self._highest
+            self._samples.late += stray.note == "late"
+            self._samples.reordered += stray.sequence < self._highest
             self._highest = max(self._highest, stray.sequence)
-        rtt_ms = rounded(stray.elapsed_ns / 1e6)
-        return Reply(stray.sequence, self.where, self.trips.protocol, self.size, "reachable", rtt_ms, note=stray.what)
-
-    @staticmethod
-    def _kept(values: array[float], nanoseconds: int | None) -> float | None:
-        if nanoseconds is None:
-            return None
-        values.append(nanoseconds / 1e6)
-        return rounded(nanoseconds / 1e6)
+        return Reply(
+            stray.sequence,
+            self.destination,
+            self.prober.protocol,
+            self.size,
+            Verdict.REACHABLE,
+            rounded(stray.elapsed_ns / 1e6),
+            note=stray.note,
+        )
 
     def _kernel_times(self) -> KernelTimes | None:
-        if self._kernel:
-            ordered = sorted(self._kernel)
-            source = "SO_TIMESTAMPING" if self.trips.protocol == "udp" else "TCP_INFO"
+        if self._samples.kernel_ms:
+            ordered = sorted(self._samples.kernel_ms)
+            source = "SO_TIMESTAMPING" if self.prober.protocol == "udp" else "TCP_INFO"
             return KernelTimes(source, rounded(percentile(ordered, 50)), rounded(ordered[0]))
-        known = self.trips.kernel()
-        if known is None:
+        info = self.prober.kernel()
+        if info is None:
             return None
-        return KernelTimes("TCP_INFO", known.rtt_ms, known.min_rtt_ms, known.deviation_ms, known.retransmits)
+        return KernelTimes("TCP_INFO", info.rtt_ms, info.min_rtt_ms, info.deviation_ms, info.retransmits)
+
+
+def _recorded(values_ms: MutableSequence[float], nanoseconds: int | None) -> float | None:
+    """Keep a time, where there is one, and return it rounded, in milliseconds."""
+    if nanoseconds is None:
+        return None
+    values_ms.append(nanoseconds / 1e6)
+    return rounded(nanoseconds / 1e6)
 
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """No garbage collection in the middle of a measurement: nothing here makes cycles."""
+    """No garbage collection in the middle of a measurement; nothing here makes reference cycles."""
     was_on = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,12 @@
-"""Send bytes, half-close, take back all that comes: whole, however TCP cut it into segments."""
+"""Send bytes, half-close, receive everything that comes back: whole, however TCP cut it into segments.
+
+Both directions run at once, in one poll loop over non-blocking sockets. Whoever sends everything first and reads then
+is stuck with any message that is larger than the buffers in between: the server blocks until we read, and we block
+until it reads. The source is part of the same poll, so that an echo is printed while standard input waits for more.
+
+The time-out is one without progress and runs only while something is owed, so that a person may type slowly. A peer
+that sends without end is cut off 1 MiB after what was sent.
+"""
 
 from __future__ import annotations
 
@@ -6,64 +14,152 @@ import errno
 import selectors
 import socket
 import time
-from collections.abc import Iterator
-from typing import IO, Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
 
-from netprobe.echo.clients.connecting import connect, peer_error
-from netprobe.echo.clients.sent import Comparison
-from netprobe.echo.framing import Connection, Message, RemoteProtocolError
-from netprobe.errors import CannotRunError
+from netprobe.echo.clients.comparison import Comparison
+from netprobe.echo.clients.connection import connect
+from netprobe.echo.clients.files import Source
+from netprobe.echo.clients.peer_error import Attempt, PeerError, peer_error
+from netprobe.echo.framing import MAX_CONTENT, Connection, Header, Message, RemoteProtocolError
+from netprobe.echo.messages import read_json
+from netprobe.endpoints import format_endpoint
+from netprobe.errors import InvalidInputError
+from netprobe.verdicts import Verdict
 
-__all__ = ["SURPLUS", "Source", "echo_back", "exchange"]
+__all__ = ["SURPLUS", "Destination", "Sent", "echo_back", "framed_message", "framed_reply"]
 
-SURPLUS: Final = 1024 * 1024  # bytes beyond what was sent after which no end is waited for
+SURPLUS: Final = 1024 * 1024  # bytes beyond what was sent after which the end is not waited for
 _CHUNK = 64 * 1024
 
 
-class Source:
-    """Where the bytes come from: given at once, or read from a file, pipe or terminal as they are there."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What was sent and what came back.
 
-    def __init__(self, data: bytes = b"", file: IO[bytes] | None = None, name: str = "the file") -> None:
-        self._data: bytes | None = data
-        self._file = file
-        self._name = name
+    ``equal`` is None where the comparison was given up (more than 64 MiB were in flight at once), and where an error
+    came before the end and before any difference; ``first_difference`` counts bytes from 0. ``received`` is text (at
+    most the first 64 KiB; what is not UTF-8 is replaced), None where it was written to a file or only compared.
+    ``header`` is that of a framed reply.
+    """
 
-    def next(self) -> bytes:
-        """More bytes, b"" at the end; of a file what is there, which may be waited for. Raises CannotRunError."""
-        data, self._data = self._data, None
-        if data or self._file is None:
-            return data or b""
-        try:
-            return getattr(self._file, "read1", self._file.read)(_CHUNK)
-        except OSError as error:
-            raise CannotRunError(self._name, error.strerror or str(error)) from error
+    destination: str
+    protocol: str
+    sent_bytes: int
+    received_bytes: int
+    equal: bool | None
+    first_difference: int | None
+    elapsed_ms: float
+    received: str | None = None
+    header: Mapping[str, object] | None = None
 
-    def register(self, selector: selectors.BaseSelector) -> bool:
-        """Have ``selector`` tell when there is more; False where it is there already: of a file, of bytes."""
-        if self._file is None:
-            return False
-        try:
-            selector.register(self._file, selectors.EVENT_READ, self)
-        except (OSError, ValueError):  # a regular file is always ready; Windows cannot tell of a pipe
-            return False
-        return True
 
-    def unregister(self, selector: selectors.BaseSelector) -> None:
-        """It need not be watched for now."""
-        if self._file is not None:
-            selector.unregister(self._file)
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where to send: ``timeout_s`` is the time without progress; ``source`` an own address to connect from."""
+
+    host: str
+    port: int
+    timeout_s: float
+    source: str | None = None
+
+    def __str__(self) -> str:
+        return format_endpoint(self.host, self.port)
+
+    def connect(self) -> socket.socket:
+        """A non-blocking connection. Raises PeerError and CannotRunError."""
+        sock = connect(self.host, self.port, self.timeout_s, source=self.source)
+        sock.setblocking(False)
+        return sock
+
+    def failure(self, error: OSError, sock: socket.socket) -> PeerError:
+        """Why the exchange on ``sock`` failed."""
+        return peer_error(error, Attempt(self.host, self.port, "answer", self.timeout_s), sock)
+
+
+def echo_back(source: Source, destination: Destination, comparison: Comparison) -> Iterator[bytes]:
+    """What the peer answers to ``source``, piece by piece, until it closes. ``comparison`` is given every byte.
+
+    A time-out without progress while something is owed raises PeerError, and so does a reset. More than SURPLUS bytes
+    beyond those sent end the exchange, unless ``source`` is being waited for.
+    """
+    with destination.connect() as sock:
+        running = _Exchange(source, sock, comparison)
+        with running.selector:
+            try:
+                for data in running.pieces(destination.timeout_s):
+                    yield data
+                    if comparison.in_flight < -SURPLUS and (running.ended or running.pending):
+                        return
+            except OSError as error:
+                raise destination.failure(error, sock) from error
+
+
+def framed_reply(message: Message, destination: Destination, comparison: Comparison) -> Message:
+    """The reply to one framed message. ``comparison`` is given the contents. Raises PeerError, also for a bad frame."""
+    try:
+        return _framed_reply(message, destination, comparison)
+    except RemoteProtocolError as error:
+        raise PeerError(str(destination), Verdict.WRONG_RESPONDER, f"no framed reply: {error.why}") from error
+
+
+def _framed_reply(message: Message, destination: Destination, comparison: Comparison) -> Message:
+    framing = Connection()
+    with destination.connect() as sock:
+        comparison.add_sent(message.content)
+        running = _Exchange(Source(framing.send(message)), sock, Comparison(), half_closes=False)
+        with running.selector:
+            try:
+                for data in running.pieces(destination.timeout_s):
+                    for event in framing.receive(data):
+                        if isinstance(event, Message):
+                            comparison.add_received(event.content)
+                            return event
+            except OSError as error:
+                raise destination.failure(error, sock) from error
+    list(framing.receive(b""))
+    raise RemoteProtocolError("the connection was closed without a reply", "truncated")
+
+
+def framed_message(source: Source, content_type: str | None, is_text: bool) -> Message:
+    """All of ``source`` as one message; ``is_text`` where it was given as text.
+
+    Without a ``content_type`` text is JSON if it can be read as JSON. It is sent as it is written, not serialised
+    again, so that it can come back byte by byte.
+    """
+    content = bytearray()
+    while len(content) <= MAX_CONTENT and (piece := source.next()):  # a source may have no end
+        content += piece
+    if len(content) > MAX_CONTENT:
+        raise InvalidInputError("a framed message", f"holds at most {MAX_CONTENT:,} bytes", "leave out --framed")
+    is_json = _is_json(bytes(content))
+    if content_type == "text/json" and not is_json:
+        raise InvalidInputError("the message", "is not valid JSON", "--type text/plain sends any text")
+    if content_type is None:
+        content_type = ("text/json" if is_json else "text/plain") if is_text else "binary/octet-stream"
+    encoding = "utf-8" if content_type.startswith("text/") else "binary"
+    return Message(Header(len(content), content_type, encoding), bytes(content))
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        read_json(content.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 class _Exchange:
-    """One stream out and one back at the same time, so that neither side's buffers can lock the other up."""
+    """One stream out and one back at the same time."""
 
     def __init__(self, source: Source, sock: socket.socket, comparison: Comparison, half_closes: bool = True) -> None:
         self.source, self.sock, self.comparison, self.half_closes = source, sock, comparison, half_closes
         self.pending = memoryview(b"")
-        self.ended = False  # all is sent, our side is closed if it half-closes
+        self.ended = False  # everything is sent, and our side is closed if it half-closes
         self.selector = selectors.DefaultSelector()
         self.selector.register(sock, selectors.EVENT_READ)
-        self.watched = source.register(self.selector)  # its readiness tells when there is more
+        self.watched = source.register(self.selector)  # the selector reports when there is more
         self.waits = self.watched
 
     def pieces(self, timeout_s: float) -> Iterator[bytes]:
@@ -71,7 +167,7 @@ class _Exchange:
         last = time.monotonic()
         while True:
             self._fill()
-            owed = self.ended or self.pending or self.comparison.under_way > 0
+            owed = self.ended or self.pending or self.comparison.in_flight > 0
             left_s = last + timeout_s - time.monotonic() if owed else None
             if left_s is not None and left_s <= 0:
                 raise TimeoutError("timed out")
@@ -92,7 +188,7 @@ class _Exchange:
                     yield data
 
     def _fill(self) -> None:
-        """Have something to send where that needs no waiting; say what is to be waited for."""
+        """Have something to send where that needs no waiting; register what has to be waited for."""
         if not self.pending and not self.ended and not self.watched:
             self._take()
         if self.watched and self.waits != (not self.pending and not self.ended):
@@ -116,52 +212,5 @@ class _Exchange:
             try:
                 self.sock.shutdown(socket.SHUT_WR)
             except OSError as error:
-                if error.errno != errno.ENOTCONN:  # the peer was faster: what it sent, or did, is still to be received
+                if error.errno != errno.ENOTCONN:  # the peer has gone already: what it sent is still to be received
                     raise
-
-
-def echo_back(
-    source: Source, host: str, port: int, timeout_s: float, comparison: Comparison, origin: str | None = None
-) -> Iterator[bytes]:
-    """What the peer answers to ``source``, piece by piece, until it closes; from the address ``origin``, if given.
-
-    A ``timeout_s`` in which nothing moves although something is owed raises PeerError, and so does a reset.
-    ``comparison`` is told of every byte. While ``source`` has nothing yet, what comes back is not held up.
-    Where more than SURPLUS bytes come beyond those sent, though nobody waits for ``source``, the end is not awaited.
-    """
-    with connect(host, port, timeout_s, source=origin) as sock:
-        sock.setblocking(False)
-        running = _Exchange(source, sock, comparison)
-        with running.selector:
-            try:
-                for data in running.pieces(timeout_s):
-                    yield data
-                    if comparison.under_way < -SURPLUS and (running.ended or running.pending):
-                        return
-            except OSError as error:
-                raise peer_error(error, sock, host, port, "answer", timeout_s) from error
-
-
-def exchange(
-    message: Message, host: str, port: int, timeout_s: float, comparison: Comparison, origin: str | None = None
-) -> Message:
-    """The framed reply to one message. Raises PeerError, and RemoteProtocolError for what is no frame.
-
-    ``comparison`` is told of the contents only.
-    """
-    framing = Connection()
-    with connect(host, port, timeout_s, source=origin) as sock:
-        sock.setblocking(False)
-        comparison.add_sent(message.content)
-        running = _Exchange(Source(framing.send(message)), sock, Comparison(), half_closes=False)
-        with running.selector:
-            try:
-                for data in running.pieces(timeout_s):
-                    for event in framing.receive(data):
-                        if isinstance(event, Message):
-                            comparison.add_received(event.content)
-                            return event
-            except OSError as error:
-                raise peer_error(error, sock, host, port, "answer", timeout_s) from error
-    list(framing.receive(b""))
-    raise RemoteProtocolError("the connection was closed without a reply", "truncated")

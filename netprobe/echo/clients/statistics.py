@@ -1,20 +1,46 @@
-"""Round-trip times in figures: percentiles by nearest rank, jitter as in RFC 3550, loss, reordering as in RFC 4737."""
+"""Round-trip times in figures: percentiles by nearest rank, jitter as in RFC 3550, loss, reordering as in RFC 4737.
+
+By nearest rank, because a percentile is then a time that was measured and not one between two of them. All times are
+kept for it (8 bytes each): a ping sends few enough. For a load, which measures millions, see histogram.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 
-__all__ = ["KernelTimes", "RoundTrips", "percentile", "rounded", "summarise"]
+__all__ = ["KernelTimes", "PingStatistics", "Samples", "percentile", "rounded", "summarise"]
+
+
+def _milliseconds() -> MutableSequence[float]:
+    return array("d")
+
+
+@dataclass(slots=True)
+class Samples:
+    """What a ping has measured so far: counters of messages, and times in milliseconds in the order of arrival.
+
+    ``late``, ``reordered`` and ``duplicates`` are echoes that do not count as received.
+    """
+
+    sent: int = 0
+    duplicates: int = 0
+    late: int = 0
+    reordered: int = 0
+    rtts_ms: MutableSequence[float] = field(default_factory=_milliseconds)
+    server_ms: MutableSequence[float] = field(default_factory=_milliseconds)
+    network_ms: MutableSequence[float] = field(default_factory=_milliseconds)
+    kernel_ms: MutableSequence[float] = field(default_factory=_milliseconds)
 
 
 @dataclass(frozen=True, slots=True)
 class KernelTimes:
     """The kernel's own figures, in milliseconds. ``source`` is ``TCP_INFO`` or ``SO_TIMESTAMPING``.
 
-    ``rtt_ms`` is the smoothed round-trip time of TCP (RFC 6298), or the median of datagrams; ``deviation_ms`` and
-    ``retransmits`` (segments sent again) are TCP's only.
+    ``rtt_ms`` is TCP's smoothed round-trip time (RFC 6298), or the median of several connections or datagrams;
+    ``deviation_ms`` and ``retransmits`` (segments sent again) are those of one TCP connection.
     """
 
     source: str
@@ -25,11 +51,11 @@ class KernelTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class RoundTrips:
+class PingStatistics:
     """A summary; times in milliseconds, None where nothing came back; ``loss_percent`` 0 to 100.
 
-    ``late`` came after the time-out and count as lost (RFC 2680), ``reordered`` came after a later one (RFC 4737).
-    ``server_ms`` and ``network_ms`` are medians, where the server says how long it had the message.
+    ``late`` echoes came after the time-out and count as lost (RFC 2680), ``reordered`` ones after the echo of a later
+    message (RFC 4737). ``server_ms`` and ``network_ms`` are medians, where the server says how long it had the message.
     """
 
     sent: int
@@ -63,33 +89,19 @@ def rounded(milliseconds: float) -> float:
     return round(milliseconds, 4)
 
 
-def summarise(
-    sent: int,
-    rtts_ms: Sequence[float],
-    *,
-    duplicates: int = 0,
-    late: int = 0,
-    reordered: int = 0,
-    server_ms: Sequence[float] = (),
-    network_ms: Sequence[float] = (),
-    kernel: KernelTimes | None = None,
-) -> RoundTrips:
-    """The figures of ``sent`` messages of which ``rtts_ms`` came back in time, in the order of arrival."""
-    received = len(rtts_ms)
-    loss = round(100 * (sent - received) / sent, 3) if sent else 0.0
+def summarise(samples: Samples, kernel: KernelTimes | None = None) -> PingStatistics:
+    """The figures of ``samples``; ``kernel`` is the kernel's own view of the same messages."""
+    rtts_ms, received = samples.rtts_ms, len(samples.rtts_ms)
+    loss = round(100 * (samples.sent - received) / samples.sent, 3) if samples.sent else 0.0
+    counts = (samples.sent, received, loss, samples.duplicates, samples.late, samples.reordered)
     if not received:
-        return RoundTrips(sent, 0, loss, duplicates, late, reordered, kernel=kernel)
+        return PingStatistics(*counts, kernel=kernel)
     ordered = sorted(rtts_ms)
     jitter = 0.0
     for before, after in pairwise(rtts_ms):
         jitter += (abs(after - before) - jitter) / 16  # RFC 3550 section 6.4.1
-    return RoundTrips(
-        sent,
-        received,
-        loss,
-        duplicates,
-        late,
-        reordered,
+    return PingStatistics(
+        *counts,
         min_ms=rounded(ordered[0]),
         mean_ms=rounded(sum(ordered) / received),
         p50_ms=rounded(percentile(ordered, 50)),
@@ -98,8 +110,8 @@ def summarise(
         p999_ms=rounded(percentile(ordered, 99.9)),
         max_ms=rounded(ordered[-1]),
         jitter_ms=rounded(jitter),
-        server_ms=_median(server_ms),
-        network_ms=_median(network_ms),
+        server_ms=_median(samples.server_ms),
+        network_ms=_median(samples.network_ms),
         kernel=kernel,
     )
 

@@ -21,7 +21,7 @@ __all__ = ["RETRY", "Acceptor"]
 
 RETRY: Final = 0.25  # seconds until accept is tried again after descriptors ran out
 
-_BURST: Final = 256  # connections accepted before the open ones have a turn
+_BURST: Final = 256  # connections accepted before the open ones get a turn
 _INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BROKEN: Final = frozenset({errno.EINVAL, errno.EBADF, errno.ENOTSOCK})  # its owner has shut the listener down
@@ -31,7 +31,7 @@ class Acceptor:
     """The listening sockets of a process. ``opened`` takes each new connection, ``has_room`` says whether one fits.
 
     ``on_pause`` is called with the cause when a connection waits and cannot be accepted, ``on_lost`` with a listener
-    that is of no use any more, and why.
+    that is no longer usable, and why.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Acceptor:
         return True
 
     def accept_all(self) -> None:
-        """Accept everything that waits, as far as there is room."""
+        """Accept everything in the queues, as far as there is room."""
         for listener in list(self.listeners):
             while self.paused is None and self.accept(listener):
                 pass

@@ -5,7 +5,8 @@ each address is reported as it was bound. With ``--port 0`` the first socket's p
 UDP, and another one if it is taken there.
 
 Several workers each bind the same port with SO_REUSEPORT, and the kernel spreads the connections: no process has to
-accept for the others. It would also let a stranger's server share the port, so the first socket is bound once without.
+accept for the others. It would also let a stranger's server share the port, so the first socket is also bound
+without it, once.
 """
 
 from __future__ import annotations
@@ -206,7 +207,7 @@ def _bind_error(error: OSError, kind: int, address: _SockAddr) -> CannotRunError
         return CannotRunError(
             what,
             f"port {port} is taken by another listener{own} (EADDRINUSE)",
-            f"choose another with --port, or any free one with --port 0; to see who has it: ss -lnp 'sport = :{port}'",
+            f"choose another --port, or --port 0 for any free one; to see what holds it: ss -lnp 'sport = :{port}'",
         )
     if error.errno == errno.EACCES:
         return CannotRunError(

@@ -1,8 +1,9 @@
 """One accepted connection: every byte goes back in order (RFC 862).
 
 All connections of a process receive into one shared buffer and send from a view of it, which is why 10,000 idle ones
-cost 0.3 KiB each and a loop in Python stands beside one in C. A connection holds bytes of its own only while the kernel
-does not take them; then it waits to be writable, and reads on only while one more receive fits into ``--max-buffer``.
+cost 0.3 KiB each and a loop in Python comes close to one in C. A connection holds bytes of its own only while the
+kernel does not take them; then it waits to be writable, and keeps reading only while one more receive fits into
+``--max-buffer``.
 
 How the next message is received depends on the size of the last one: small ones by ``small_messages``, large ones by
 ``splice``, those between by :meth:`EchoConnection.readable`. What a connection needs of the loop that serves it is

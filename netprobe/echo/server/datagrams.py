@@ -21,7 +21,7 @@ __all__ = ["REPLYING_PORTS", "Datagrams", "RateLimiter", "request_destination"]
 
 _DEFAULT_RATE: Final = 1000.0  # per second and peer; loopback is exempt
 
-_BURST: Final = 64  # datagrams taken before others have a turn
+_BURST: Final = 64  # datagrams received before others get a turn
 _ANCILLARY: Final = 256  # bytes; an inherited socket may have more ancillary data switched on than we ask for
 
 REPLYING_PORTS: Final = frozenset(
@@ -119,17 +119,17 @@ class Datagrams:
                 self.refused += 1
 
     def _destination(self, ancillary: list[tuple[int, int, bytes]]) -> list[tuple[int, int, bytes]] | None:
-        """The ancillary data that set the reply's source to the address that was asked; None if no reply is allowed.
+        """The ancillary data that set the reply's source to the request's destination; None if no reply is allowed.
 
         ip(7): ``ipi_addr`` is the destination in the header, ``ipi_spec_dst`` the local address; they differ for
         broadcast and multicast, and only for them.
         """
         for level, kind, data in ancillary:
             if level == socket.IPPROTO_IP and kind == IP_PKTINFO and len(data) >= _PKTINFO.size:
-                _interface, local, asked = _PKTINFO.unpack_from(data)
-                if local != asked:
+                _interface, local, destination = _PKTINFO.unpack_from(data)
+                if local != destination:
                     return None
-                return [(level, kind, _PKTINFO.pack(0, asked, _NO_ADDRESS))]
+                return [(level, kind, _PKTINFO.pack(0, destination, _NO_ADDRESS))]
             if level == socket.IPPROTO_IPV6 and kind == IPV6_PKTINFO and len(data) >= _PKTINFO6_SIZE:
                 if data[0] == 0xFF:  # RFC 4291 section 2.7
                     return None

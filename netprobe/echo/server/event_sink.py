@@ -1,10 +1,10 @@
 """An event sink that never blocks on a slow reader.
 
 A server that writes its log to a pipe stops when nobody reads the pipe: 64 KiB of lines, and write(2) blocks the event
-loop with all its connections. A thread or a growing queue would only move the problem. So poll(2) is asked before each
-event whether the output takes a line; if not, the event is dropped and counted, and the count is the next event that
-is written. Only the summary waits, for a second: without it a run is not a success. What it costs is one poll(2) for an
-event, and events are rare: a connection's end at most.
+loop with all its connections. A thread or a growing queue would only move the problem. So before each event poll(2) is
+asked whether the output takes a line; if not, the event is dropped and counted, and the count is the next event that is
+written. Only the summary waits, for a second: a run without it has failed. The cost is one poll(2) per event, and
+events are rare: at most one per connection.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a server reports while it runs: one frozen record for each event, in the order in which they happen.
 
-An event is a line of JSON, of CSV or of text, and it is how a worker process reports to its supervisor. So all of an
-event is in its fields, and ``event`` names its kind.
+An event is a line of JSON, of CSV or of text, and it is how a worker process reports to its supervisor. So everything
+about an event is in its fields, and ``event`` names its kind.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class ServerSummary:
 
 @dataclass(frozen=True, slots=True)
 class EventsDropped:
-    """That many events before this one were not written, because nobody read the output."""
+    """This many preceding events were not written, because nobody read the output."""
 
     event: str = field(default="unread", init=False)
     at: str

@@ -1,7 +1,7 @@
 """One accepted connection of ``--framed``: every frame is answered with what the server saw of it.
 
 The clock of a reply counts from the system's time when the connection was opened: within a connection it never goes
-back, and a server that runs over a suspend or a clock that was set is right again from the next connection on.
+back, and after a suspend or a change of the system clock it is right again from the next connection on.
 """
 
 from __future__ import annotations

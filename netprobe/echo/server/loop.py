@@ -46,7 +46,7 @@ from netprobe.echo.server.splice import Pipe
 
 __all__ = ["QUIET", "ServerLoop", "ServerSettings"]
 
-QUIET: Final = 0.2  # seconds of silence after which a draining server takes a connection for done
+QUIET: Final = 0.2  # seconds of silence after which a draining server considers a connection done
 
 _BUFFER_SIZE: Final = 256 * 1024  # bytes; a large one makes a long stream fast, and all connections share it
 _SHORTEST_SWEEP: Final = 0.01  # seconds between two looks at all connections
@@ -92,7 +92,7 @@ class ServerLoop:
         self.totals = Totals()
         self._settings = settings
         self._emit = emit
-        # Where small messages are counted for all connections at once, as long as nobody asks what each one did.
+        # Counts small messages of all connections at once, as long as no option needs to know what each one did.
         self._small_totals = None if settings.log or settings.idle_timeout is not None else self.totals
         self._poller = new_poller()
         self._forgets_closed = forgets_closed(self._poller)
@@ -113,7 +113,7 @@ class ServerLoop:
     def run(self, announce: Callable[[], None] = lambda: None) -> ServerSummary:
         """Serve until SIGINT or SIGTERM and the drain after it; a second signal raises KeyboardInterrupt at once.
 
-        ``announce`` is called when signals are handled: whoever learns of the server may then signal it at once.
+        ``announce`` is called once signals are handled: whoever learns of the server may signal it at once.
         """
         with Signals(interrupts=self._lifeline is None) as signals:
             try:
@@ -131,7 +131,7 @@ class ServerLoop:
             datagrams_refused=sum(datagrams.refused for datagrams in self._datagrams),
         )
 
-    # ---- what connections ask of the loop
+    # ---- the Reactor, for connections
 
     def watch(self, fd: int, mask: int, ready: Callable[[int], None], changed: bool) -> None:
         """Call ``ready`` when ``fd`` is ready for ``mask``."""
@@ -299,7 +299,7 @@ class ServerLoop:
             self._poller.unregister(stopped.fileno())
             stopped.close()
         for connection in list(self._connections.values()):
-            connection.active_at = self.now  # time for what is on its way
+            connection.active_at = self.now  # time for what is in flight
         self._emit(Draining(utc_now(), len(self._connections), self._settings.drain_timeout))
 
     def _drain(self, now: float, until: float) -> bool:

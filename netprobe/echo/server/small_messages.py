@@ -5,9 +5,9 @@ sent one by one, each reply wakes a client that finds nothing else to do yet and
 kernel switch between receiving and sending for every message; with 500 connections that is a tenth of the time. A
 batch that is not full is served connection by connection: its first reply should not wait for the last receive.
 
-Where nobody asks what a single connection did, and when, only the sum of a batch is counted: another twentieth of the
-time, at 50 and at 500 connections. All of that is here; the rest of the server knows only that a connection whose last
-message was small is served by :func:`echo_small`.
+Where no option needs to know what a single connection did, and when, only the sum of a batch is counted: another
+twentieth of the time, at 50 and at 500 connections. All of that is here; the rest of the server knows only that a
+connection whose last message was small is served by :func:`echo_small`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 For messages of 16 KiB the two copies that it saves are a third of the work; for short ones handling pages costs more
 than copying them. So a connection splices when its messages are large, and receives and sends when they are not; the
-two thresholds are apart, so that sizes around one of them do not switch back and forth. Among the prototypes, as ratios
+two thresholds differ, so that sizes around one of them do not switch back and forth. Among the prototypes, as ratios
 to a C server, splicing gained with 500 connections of 16 KiB (1.05 against 0.85) and lost on one long stream (0.66
 against 1.00).
 """

@@ -1,7 +1,7 @@
 """The processes of a server: one, or several on one port (SO_REUSEPORT) under a supervisor that replaces the dead.
 
 One interpreter uses one processor, so more processors need more processes. Each has sockets of its own and the kernel
-spreads the connections over them, so that no process accepts for another. What it costs: a connection stays with the
+spreads the connections over them, so that no process accepts for another. The cost: a connection stays with the
 process that got it, and limits hold for each process.
 
 The supervisor keeps every worker's sockets open and never accepts from them: what waits in a dead worker's queue is

@@ -23,28 +23,31 @@ __all__ = ["load"]
     ]
 )
 @click.argument("destination", metavar="[HOST[:PORT]]", default="127.0.0.1:65432")
-@option("--connections", type=click.IntRange(1, 100_000), default=10, metavar="N", help="Connections at once.")
-@option("--size", type=click.IntRange(1, 16 * 1024 * 1024), default=64, metavar="BYTES", help="Bytes in a message.")
-@option("--duration", type=FiniteRange(0, 86400, min_open=True), metavar="SECONDS", help="How long.  [default: 10]")
-@option("--count", type=click.IntRange(1), metavar="N", help="So many messages in all, however long that takes.")
+@option("--connections", type=click.IntRange(1, 100_000), default=10, metavar="N", help="Concurrent connections.")
+@option("--size", type=click.IntRange(1, 16 * 1024 * 1024), default=64, metavar="BYTES", help="Bytes per message.")
 @option(
-    "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages under way on a connection.  [default: 1]"
+    "--duration",
+    type=FiniteRange(0, 86400, min_open=True),
+    metavar="SECONDS",
+    help="Stop after this long.  [default: 10]",
 )
+@option("--count", type=click.IntRange(1), metavar="N", help="Stop after N messages.")
 @option(
-    "--rate", type=FiniteRange(0, 1e9, min_open=True), metavar="PER-SECOND", help="Messages that are due in a second."
+    "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages in flight per connection.  [default: 1]"
 )
+@option("--rate", type=FiniteRange(0, 1e9, min_open=True), metavar="PER-SECOND", help="Messages to start per second.")
 @option("--churn", is_flag=True, help="A new connection for each message.")
-@option("--stream", is_flag=True, help="As many bytes as go through, without pause.")
+@option("--stream", is_flag=True, help="As many bytes as possible, without pause.")
 @option(
     "--timeout",
     type=FiniteRange(0, 86400, min_open=True),
     default=5.0,
     metavar="SECONDS",
-    help="Longest time in which nothing moves.",
+    help="Give up after this long without progress.",
 )
 @output_options
-def load(output: Output, destination: str, **options: Any) -> Exit:
+def load(output: Output, **given: Any) -> Exit:
     """Load an echo server: messages, connections or bytes a second, every byte checked."""
-    from netprobe.commands.echo.load.run import run
+    from netprobe.commands.echo.load.run import LoadOptions, run_load
 
-    return run(output, destination, options)
+    return run_load(output, LoadOptions(**given))

@@ -1,36 +1,52 @@
-"""``netprobe echo load`` at work."""
+"""``netprobe echo load``: from its options to a load and its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from netprobe.echo.clients.load import Load
-from netprobe.echo.clients.load_records import LoadFigures, LoadPlan
-from netprobe.endpoints import format_endpoint, parse_endpoint
+from netprobe.echo.clients.load import Load, LoadFigures, LoadPlan
+from netprobe.endpoints import parse_endpoint
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
 from netprobe.prober.sockets import descriptors_for
-from netprobe.render.load_figures import load_lines, progress_text
+from netprobe.render.load import load_lines, progress_text
 from netprobe.render.view import View
 
 if TYPE_CHECKING:
     from netprobe.render.output import Output
 
-__all__ = ["run"]
+__all__ = ["LoadOptions", "run_load"]
 
-DURATION_S = 10.0
-OUT_OF_PORTS = "fewer connections, a --rate that the ports last for, or a wider net.ipv4.ip_local_port_range"
+_DURATION_S = 10.0
+_OUT_OF_PORTS = "fewer connections, a lower --rate, or a wider net.ipv4.ip_local_port_range"
+_OUT_OF_DESCRIPTORS = "see 'ulimit -n'"
 
 
-def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
-    """Put the load on, show how it goes, sum up, also when Ctrl-C ends it."""
-    host, port = parse_endpoint(destination)
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """The options of ``netprobe echo load``; sizes in bytes, times in seconds."""
+
+    destination: str
+    connections: int
+    size: int
+    duration: float | None
+    count: int | None
+    pipeline: int | None
+    rate: float | None  # messages a second
+    churn: bool
+    stream: bool
+    timeout: float
+
+
+def run_load(output: Output, options: LoadOptions) -> Exit:
+    """Put the load on, show its progress, sum up, also when Ctrl-C ends it."""
+    host, port = parse_endpoint(options.destination)
     plan = _plan(options)
-    load = Load(host, port, format_endpoint(host, port), plan)
+    load = Load(host, port, plan)
     with output.document("echo load", LoadFigures, View(plain=load_lines, streams=True)) as document:
         if descriptors_for(plan.connections) < plan.connections:
             raise CannotRunError(
-                f"--connections {plan.connections}", "more than this process may have open", "see 'ulimit -n'"
+                f"--connections {plan.connections}", "more than this process may have open", _OUT_OF_DESCRIPTORS
             )
         try:
             with output.progress() as progress:
@@ -41,10 +57,10 @@ def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
             raise
         figures = load.figures()
         document.add(figures)
-        first, untested = load.failures.first, load.failures.untested
-        if untested is not None:
-            hint = OUT_OF_PORTS if "client port" in untested.why else "see 'ulimit -n'"
-            document.error(CannotRunError(untested.what, untested.why, hint))
+        first, not_tested = load.failures.first, load.failures.not_tested
+        if not_tested is not None:
+            hint = _OUT_OF_PORTS if "client port" in not_tested.why else _OUT_OF_DESCRIPTORS
+            document.error(CannotRunError(not_tested.what, not_tested.why, hint))
         elif first is not None:
             document.error(first)
         if figures.unanswered or not figures.messages:
@@ -52,24 +68,25 @@ def run(output: Output, destination: str, options: Mapping[str, Any]) -> Exit:
     return document.status
 
 
-def _plan(options: Mapping[str, Any]) -> LoadPlan:
-    given = {name for name, value in options.items() if value not in (None, False)}
-    for one, others in (
-        ("stream", ("churn", "rate", "pipeline", "count")),
-        ("churn", ("pipeline",)),
-        ("count", ("duration",)),
+def _plan(options: LoadOptions) -> LoadPlan:
+    for one, other, both in (
+        ("--stream", "--churn", options.stream and options.churn),
+        ("--stream", "--rate", options.stream and options.rate is not None),
+        ("--stream", "--pipeline", options.stream and options.pipeline is not None),
+        ("--stream", "--count", options.stream and options.count is not None),
+        ("--churn", "--pipeline", options.churn and options.pipeline is not None),
+        ("--count", "--duration", options.count is not None and options.duration is not None),
     ):
-        for other in others:
-            if {one, other} <= given:
-                raise InvalidInputError(f"--{one} and --{other}", "do not go together", "leave one of them out")
+        if both:
+            raise InvalidInputError(f"{one} and {other}", "do not go together", "leave one of them out")
     return LoadPlan(
-        connections=options["connections"],
-        size=options["size"],
-        pipeline=options["pipeline"] or 1,
-        duration_s=options["duration"] or DURATION_S,
-        count=options["count"],
-        rate=options["rate"],
-        timeout_s=options["timeout"],
-        churn=options["churn"],
-        stream=options["stream"],
+        connections=options.connections,
+        size=options.size,
+        pipeline=options.pipeline or 1,
+        duration_s=options.duration or _DURATION_S,
+        count=options.count,
+        rate=options.rate,
+        timeout_s=options.timeout,
+        churn=options.churn,
+        stream=options.stream,
     )

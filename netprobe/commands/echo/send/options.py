@@ -24,17 +24,17 @@ __all__ = ["send"]
 )
 @click.argument("text", required=False, metavar="[TEXT|-]")
 @option("--to", metavar="HOST[:PORT]", default="127.0.0.1:65432", help="The echo server.")
-@option("--file", metavar="FILE", help="Send what is in FILE.")
+@option("--file", metavar="FILE", help="Send the contents of FILE.")
 @option("--hex", metavar="DIGITS", help="Send these bytes: 48 65 6c 6c 6f.")
 @option(
     "--output",
     "output_file",
     envvar="NETPROBE_ECHO_SEND_OUTPUT",
     metavar="FILE",
-    help="Write what comes back to FILE, not to standard output.",
+    help="Write what comes back to FILE instead of standard output.",
 )
-@option("--verify", is_flag=True, help="Print only whether every byte came back as it was sent.")
-@option("--framed", is_flag=True, help="Send one message with a header, show header and content of the reply.")
+@option("--verify", is_flag=True, help="Print only whether every byte came back unchanged.")
+@option("--framed", is_flag=True, help="Send one message with a header; show header and content of the reply.")
 @option(
     "--type",
     "content_type",
@@ -48,11 +48,11 @@ __all__ = ["send"]
     type=FiniteRange(0, 86400, min_open=True),
     default=5.0,
     metavar="SECONDS",
-    help="Longest time in which nothing moves.",
+    help="Give up after this long without progress.",
 )
 @output_options
-def send(output: Output, **options: Any) -> Exit:
-    """Send bytes to an echo server, half-close, and print what comes back, whole."""
-    from netprobe.commands.echo.send.run import run
+def send(output: Output, **given: Any) -> Exit:
+    """Send bytes to an echo server, half-close, and print everything that comes back."""
+    from netprobe.commands.echo.send.run import SendOptions, run_send
 
-    return run(output, options)
+    return run_send(output, SendOptions(**given))

@@ -1,114 +1,154 @@
-"""``netprobe echo send`` at work: bytes out, bytes back, and what that comes to."""
+"""``netprobe echo send``: from its options to bytes out, bytes back, and the record of both."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from netprobe.commands.echo.send.files import Target, source_of
-from netprobe.echo.clients.connecting import PeerError
-from netprobe.echo.clients.send import SURPLUS, Source, echo_back, exchange
-from netprobe.echo.clients.sent import Comparison, Sent
-from netprobe.echo.framing import MAX_CONTENT, Header, Message, RemoteProtocolError
-from netprobe.echo.messages import read_json
-from netprobe.endpoints import format_endpoint, parse_endpoint
+from netprobe.echo.clients.comparison import Comparison
+from netprobe.echo.clients.files import OutputFile, Source
+from netprobe.echo.clients.send import SURPLUS, Destination, Sent, echo_back, framed_message, framed_reply
+from netprobe.endpoints import parse_endpoint
 from netprobe.errors import Exit, InvalidInputError, NetprobeError
-from netprobe.render.received import KEPT, Received, framed_text, sent_line, text_of
+from netprobe.render.send import KEPT, ReceivedPrinter, decoded, header_line, sent_line
 from netprobe.render.view import View
-from netprobe.verdicts import Verdict
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
 
-__all__ = ["run"]
+__all__ = ["SendOptions", "run_send"]
+
+_PLAIN_SERVER = "it came back unchanged, from something that echoes bytes"
 
 
-def run(output: Output, options: Mapping[str, Any]) -> Exit:
+@dataclass(frozen=True, slots=True)
+class SendOptions:
+    """The options of ``netprobe echo send``; ``timeout`` in seconds."""
+
+    text: str | None  # "-" is standard input
+    to: str
+    file: str | None
+    hex: str | None
+    output_file: str | None
+    verify: bool
+    framed: bool
+    content_type: str | None
+    source: str | None
+    timeout: float
+
+    @property
+    def is_text(self) -> bool:
+        """Are the bytes those of a text on the command line?"""
+        return self.text not in (None, "-")
+
+    @property
+    def prints(self) -> bool:
+        """Does what comes back go to standard output?"""
+        return self.output_file is None and not self.verify
+
+
+def run_send(output: Output, options: SendOptions) -> Exit:
     """Send, print or save what comes back, compare."""
-    host, port = parse_endpoint(options["to"])
-    if options["content_type"] and not options["framed"]:
+    host, port = parse_endpoint(options.to)
+    if options.content_type and not options.framed:
         raise InvalidInputError("--type", "is for --framed")
-    if options["framed"] and options["verify"]:
+    if options.framed and options.verify:
         raise InvalidInputError("--framed and --verify", "do not go together", "the reply's content is always compared")
-    send, line = (_send_message, framed_text) if options["framed"] else (_send_stream, sent_line)
+    destination = Destination(host, port, options.timeout, options.source)
+    send, line = (_send_message, header_line) if options.framed else (_send_stream, sent_line)
     with (
         output.document("echo send", Sent, View(plain=line, streams=True)) as document,
-        source_of(output, options) as source,
-        Target(options["output_file"]) as target,
+        _source(output, options) as source,
+        OutputFile(options.output_file) as output_file,
     ):
-        send(document, source, target, host, port, options)
+        if options.output_file is not None:
+            source.check_is_not(options.output_file)
+        send(document, source, output_file, destination, options)
     return document.status
 
 
+def _source(output: Output, options: SendOptions) -> Source:
+    """What the options say is to be sent."""
+    if sum(given is not None for given in (options.text, options.file, options.hex)) != 1:
+        raise InvalidInputError("what to send", "must be exactly one of TEXT, -, --file and --hex", "see --help")
+    if options.file is not None:
+        source = Source.of_file(options.file)
+    elif options.hex is not None:
+        source = Source.of_hex(options.hex)
+    elif options.text == "-":
+        source = Source.of_stdin()
+        if output.terminal.stdin_tty:
+            output.detail("sends what you type; Ctrl-D ends it")
+    else:
+        source = Source((options.text or "").encode("utf-8", "surrogateescape"))
+    return source
+
+
 def _send_stream(
-    document: Document[Sent], source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
+    document: Document[Sent], source: Source, output_file: OutputFile, destination: Destination, options: SendOptions
 ) -> None:
-    output, where, comparison = document.output, format_endpoint(host, port), Comparison()
-    only_verifies = options["verify"] and options["output_file"] is None
-    prints = options["output_file"] is None and not options["verify"]
-    received = Received(output, hexadecimal=options["hex"] is not None, ends_line=options["text"] not in (None, "-"))
+    output, comparison = document.output, Comparison()
+    only_verifies = options.verify and options.output_file is None
+    printer = ReceivedPrinter(output, hexadecimal=options.hex is not None, ends_line=options.is_text)
+    end = printer.end if options.prints else _no_text
     began = time.perf_counter()
-    with _cut_short(document, where, comparison, lambda: received.end() if prints else None):
-        for piece in echo_back(source, host, port, options["timeout"], comparison, options["source"]):
-            target.write(piece)
-            if prints:
-                received.add(piece)
+    with _recorded_on_error(document, destination, comparison, end):
+        for piece in echo_back(source, destination, comparison):
+            output_file.write(piece)
+            if options.prints:
+                printer.add(piece)
             if only_verifies and comparison.first_difference is not None:
                 break
     elapsed_ms = (time.perf_counter() - began) * 1000
-    text = received.end() if prints else None
-    sent = comparison.result(where, elapsed_ms, text)
-    if not prints or not output.for_people:
+    sent = _sent(destination, comparison, comparison.end(), elapsed_ms, end())
+    if not options.prints or not output.for_people:
         document.add(sent)
     if sent.equal is False:
         document.answer(Exit.NO)
-        if prints:
-            output.say(f"netprobe: {where}: {sent_line(sent)}")
-        if comparison.under_way < -SURPLUS and not only_verifies:
-            output.say(f"netprobe: {where}: {SURPLUS:,} bytes more than was sent: its end was not waited for")
+        if options.prints:
+            output.say(f"netprobe: {destination}: {sent_line(sent)}")
+        if comparison.in_flight < -SURPLUS and not only_verifies:
+            output.say(f"netprobe: {destination}: stopped reading {SURPLUS:,} bytes beyond what was sent")
 
 
 def _send_message(
-    document: Document[Sent], source: Source, target: Target, host: str, port: int, options: Mapping[str, Any]
+    document: Document[Sent], source: Source, output_file: OutputFile, destination: Destination, options: SendOptions
 ) -> None:
-    output, where, comparison = document.output, format_endpoint(host, port), Comparison()
-    message = _message(_content_of(source), options)
+    output, comparison = document.output, Comparison()
+    message = framed_message(source, options.content_type, options.is_text)
     began = time.perf_counter()
-    with _cut_short(document, where, comparison, lambda: None):
-        try:
-            reply = exchange(message, host, port, options["timeout"], comparison, options["source"])
-        except RemoteProtocolError as error:
-            raise PeerError(where, Verdict.WRONG_RESPONDER, f"no framed reply: {error.why}") from error
+    with _recorded_on_error(document, destination, comparison, _no_text):
+        reply = framed_reply(message, destination, comparison)
     elapsed_ms = (time.perf_counter() - began) * 1000
-    target.write(reply.content)
-    header, prints = reply.header.as_json(), options["output_file"] is None
-    text = text_of(reply.content[:KEPT], reply.header.content_encoding) if prints else None
-    sent = comparison.result(where, elapsed_ms, text, header)
-    if not prints or not output.for_people:
+    output_file.write(reply.content)
+    text = decoded(reply.content[:KEPT], reply.header.content_encoding) if options.prints else None
+    sent = _sent(destination, comparison, comparison.end(), elapsed_ms, text, reply.header.as_json())
+    if not options.prints or not output.for_people:
         document.add(sent)
     else:
-        received = Received(output, hexadecimal=False, ends_line=options["text"] not in (None, "-"))
-        received.add_message(header, reply.content, reply.header.content_encoding)
-        received.end()
+        printer = ReceivedPrinter(output, hexadecimal=False, ends_line=options.is_text)
+        printer.add_message(reply)
+        printer.end()
     if not sent.equal:
         document.answer(Exit.NO)
         info = reply.header.reply_info
-        why = sent_line(sent) if info is None or info.error is None else info.error
-        output.say(f"netprobe: {where}: {why}")
+        output.say(f"netprobe: {destination}: {(info and info.error) or sent_line(sent)}")
     elif reply == message:
-        output.say(f"netprobe: {where}: the reply has no netprobe object: {_RAW}")
+        output.say(f"netprobe: {destination}: the reply has no netprobe object: {_PLAIN_SERVER}")
 
 
-_RAW = "it came back as it was sent, from something that echoes bytes"
+def _no_text() -> None:
+    """Nothing was printed and nothing kept."""
 
 
 @contextmanager
-def _cut_short(
-    document: Document[Sent], where: str, comparison: Comparison, end: Callable[[], str | None]
+def _recorded_on_error(
+    document: Document[Sent], destination: Destination, comparison: Comparison, end: Callable[[], str | None]
 ) -> Iterator[None]:
-    """An error does not hide what went and came back until then: ``end`` ends the printing, or gives the text."""
+    """An error does not hide what was sent and came back before it; ``end`` ends the printing, or gives the text."""
     began = time.perf_counter()
     try:
         yield
@@ -116,36 +156,27 @@ def _cut_short(
         text = end()
         if not document.output.for_people and comparison.sent + comparison.received:
             elapsed_ms = (time.perf_counter() - began) * 1000
-            document.add(comparison.result(where, elapsed_ms, text, ended=False))
+            document.add(_sent(destination, comparison, comparison.so_far(), elapsed_ms, text))
         raise
 
 
-def _content_of(source: Source) -> bytes:
-    """All of ``source``, which may have no end."""
-    content = bytearray()
-    while len(content) <= MAX_CONTENT and (piece := source.next()):
-        content += piece
-    if len(content) > MAX_CONTENT:
-        raise InvalidInputError("a framed message", f"holds at most {MAX_CONTENT:,} bytes", "leave out --framed")
-    return bytes(content)
-
-
-def _message(content: bytes, options: Mapping[str, Any]) -> Message:
-    """The message as it is labelled: JSON must be JSON, and comes back byte by byte as it is written here."""
-    given = options["content_type"]
-    is_json = _is_json(content)
-    if given == "text/json" and not is_json:
-        raise InvalidInputError("the message", "is no JSON", "--type text/plain sends any text")
-    if given is None:
-        is_text = options["text"] not in (None, "-")
-        given = ("text/json" if is_json else "text/plain") if is_text else "binary/octet-stream"
-    encoding = "utf-8" if given.startswith("text/") else "binary"
-    return Message(Header(len(content), given, encoding), content)
-
-
-def _is_json(content: bytes) -> bool:
-    try:
-        read_json(content.decode("utf-8"))
-    except (ValueError, RecursionError):
-        return False
-    return True
+def _sent(
+    destination: Destination,
+    comparison: Comparison,
+    equal: bool | None,
+    elapsed_ms: float,
+    received: str | None,
+    header: Mapping[str, object] | None = None,
+) -> Sent:
+    """The record."""
+    return Sent(
+        str(destination),
+        "tcp",
+        comparison.sent,
+        comparison.received,
+        equal,
+        comparison.first_difference,
+        round(elapsed_ms, 3),
+        received,
+        header,
+    )

@@ -65,7 +65,7 @@ def test_a_header_that_no_json_can_hold_is_a_wrong_responder(extra: str, serve: 
     assert "wrong-responder" in error["why"]
 
 
-def test_a_closed_stdin_is_told() -> None:
+def test_a_closed_stdin_is_an_error() -> None:
     ran = run_process(["sh", "-c", f'exec "{NETPROBE}" echo send - <&-'])
     assert (ran.status, ran.stdout) == (3, "")
     assert ran.stderr.startswith("netprobe: standard input: ")
@@ -116,7 +116,7 @@ def test_a_framed_reply_goes_through_a_pipe_whole_and_as_it_came(framed_at: str,
     assert back == content
 
 
-def test_what_went_and_came_back_is_told_of_a_run_that_failed(serve: Serve, netprobe: Run) -> None:
+def test_the_document_of_a_failed_run_has_what_was_sent_and_came_back(serve: Serve, netprobe: Run) -> None:
     def stops(sock: socket.socket) -> None:
         sock.sendall(sock.recv(10)[:4])
         sock.recv(1)  # the end of the other side
@@ -137,7 +137,7 @@ def test_what_went_and_came_back_is_told_of_a_run_that_failed(serve: Serve, netp
     assert len(found["errors"]) == 1
 
 
-def test_a_reply_of_a_plain_server_is_told_from_a_framed_one(plain_at: str, framed_at: str, netprobe: Run) -> None:
+def test_the_reply_of_a_plain_server_is_recognised(plain_at: str, framed_at: str, netprobe: Run) -> None:
     assert "something that echoes bytes" in netprobe("echo", "send", "--framed", "--to", plain_at, "x").stderr
     assert netprobe("echo", "send", "--framed", "--to", framed_at, "x").stderr == ""
 

@@ -1,4 +1,4 @@
-"""What a peer sent, on our standard output: as it is in a pipe, harmless on a terminal."""
+"""``netprobe echo send`` for people: what a peer sent, as it is in a pipe and harmless on a terminal."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import codecs
 import json
 import sys
 from collections.abc import Mapping
-from typing import Any
 
+from netprobe.echo.clients.send import Sent
+from netprobe.echo.framing import Message
 from netprobe.render.output import Output
 from netprobe.text import escape
 
-__all__ = ["KEPT", "Received", "framed_text", "sent_line", "text_of"]
+__all__ = ["KEPT", "ReceivedPrinter", "decoded", "header_line", "sent_line"]
 
 KEPT = 64 * 1024  # bytes of it that a JSON document holds
-_LAYOUT = "\n\t"  # what text is laid out with, on a terminal too
+_LAYOUT = "\n\t"  # characters that lay out a text, on a terminal, too
 
 
-class Received:
-    """Prints pieces as they come; in JSON and CSV the first 64 KiB are kept for the record instead."""
+class ReceivedPrinter:
+    """Prints pieces as they come; in formats for programs the first 64 KiB are kept for the record instead."""
 
     def __init__(self, output: Output, hexadecimal: bool, ends_line: bool) -> None:
         self._kept = bytearray()
@@ -41,16 +42,16 @@ class Received:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
 
-    def add_message(self, header: Mapping[str, Any], content: bytes, encoding: str) -> None:
-        """A framed reply: its header in a line, and its content, on a terminal read in the encoding it names."""
-        self._write(_header_line(header) + "\n")
+    def add_message(self, reply: Message) -> None:
+        """A framed reply: its header in a line, then its content, on a terminal decoded as its header says."""
+        self._write(_header_text(reply.header.as_json()) + "\n")
         if self._harmless:
-            self._write(escape(text_of(content, encoding), keep=_LAYOUT))
+            self._write(escape(decoded(reply.content, reply.header.content_encoding), keep=_LAYOUT))
         else:
-            self.add(content)
+            self.add(reply.content)
 
     def end(self) -> str | None:
-        """The end is reached; the text for the record, where nothing was printed."""
+        """Nothing more will come; the text for the record, where nothing was printed."""
         if not self._prints:
             return self._kept.hex(" ") if self._hexadecimal else self._kept.decode("utf-8", "replace")
         if self._harmless:
@@ -66,29 +67,29 @@ class Received:
             self._last = text[-1]
 
 
-def sent_line(sent: Any) -> str:
+def sent_line(sent: Sent) -> str:
     """Did it come back? In one line."""
     sizes = f"{sent.sent_bytes:,} bytes sent, {sent.received_bytes:,} came back"
     if sent.equal is None:
-        return f"{sizes}, too many at once to be compared"
+        return f"{sizes}, too many in flight at once to compare"
     if sent.equal:
-        return f"{sizes} as they were sent, in {sent.elapsed_ms / 1000:.3f} s"
+        return f"{sizes} unchanged, in {sent.elapsed_ms / 1000:.3f} s"
     if sent.first_difference is None:
-        return f"{sizes}, too many at once to tell where they differ"
+        return f"{sizes}, too many in flight at once to tell where they differ"
     return f"{sizes}, different from byte {sent.first_difference:,} on"
 
 
-def framed_text(sent: Any) -> str:
+def header_line(sent: Sent) -> str:
     """The header of a framed reply whose content went to a file."""
-    return _header_line(sent.header)
+    return _header_text(sent.header or {})
 
 
-def _header_line(header: Mapping[str, Any]) -> str:
+def _header_text(header: Mapping[str, object]) -> str:
     return escape(json.dumps(header, ensure_ascii=False))
 
 
-def text_of(content: bytes, encoding: str) -> str:
-    """``content`` read in ``encoding``, where that is one, else as UTF-8."""
+def decoded(content: bytes, encoding: str) -> str:
+    """``content`` in ``encoding``, or as UTF-8 where that is no text encoding."""
     try:
         return content.decode(encoding, "replace")
     except (LookupError, ValueError):

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from netprobe.echo.clients.connecting import resolve
-from netprobe.echo.clients.datagram_trips import MAX_DATAGRAM, DatagramTrips, _Sent
-from netprobe.echo.clients.ping import Ping, Reply
-from netprobe.echo.clients.trips import Stray
+from netprobe.echo.clients.connection import resolve
+from netprobe.echo.clients.ping import Ping, Reply, Stray
+from netprobe.echo.clients.udp_ping import MAX_DATAGRAM, UdpProber, _Sent
 from tests.conftest import Run
 
 Answer = Callable[[socket.socket, bytes, Any, int], None]
@@ -55,8 +54,8 @@ def serve() -> Iterator[Serve]:
 
 
 def pinged(port: int, count: int = 1, size: int = 64, timeout_s: float = 5.0) -> tuple[list[Reply], Ping]:
-    trips = DatagramTrips("127.0.0.1", port, size=size, timeout_s=timeout_s)
-    ping = Ping(trips, "127.0.0.1", port, count=count, interval_s=0, size=size)
+    prober = UdpProber("127.0.0.1", port, size=size, timeout_s=timeout_s)
+    ping = Ping(prober, "127.0.0.1", port, count=count, interval_s=0, size=size)
     return list(ping.replies()), ping
 
 
@@ -68,14 +67,14 @@ def echo(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
 def test_datagrams_of_any_size_come_back(size: int, serve: Serve) -> None:
     replies, ping = pinged(serve(echo), count=3, size=size)
     assert [(reply.verdict, reply.protocol, reply.note) for reply in replies] == [("reachable", "udp", None)] * 3
-    assert (ping.summary().received, ping.summary().loss_percent) == (3, 0)
+    assert (ping.statistics().received, ping.statistics().loss_percent) == (3, 0)
 
 
 def test_the_kernels_time_stamps_give_a_shorter_time(serve: Serve) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("SO_TIMESTAMPING is Linux'")
     replies, ping = pinged(serve(echo), count=5)
-    kernel = ping.summary().kernel
+    kernel = ping.statistics().kernel
     assert kernel is not None
     assert kernel.source == "SO_TIMESTAMPING"
     for reply in replies:
@@ -101,7 +100,7 @@ def test_an_echo_after_its_time_out_is_late_and_counts_as_lost(serve: Serve) -> 
         (2, "reachable", None),
         (3, "reachable", None),
     ]
-    figures = ping.summary()
+    figures = ping.statistics()
     assert (figures.received, figures.late, figures.reordered, figures.duplicates) == (2, 1, 0, 0)
 
 
@@ -116,7 +115,7 @@ def test_an_echo_that_was_overtaken_is_reordered(serve: Serve) -> None:
             echo(sock, data, sender, number)
 
     _, ping = pinged(serve(swap), count=3, timeout_s=1)
-    assert (ping.summary().late, ping.summary().reordered) == (1, 1)
+    assert (ping.statistics().late, ping.statistics().reordered) == (1, 1)
 
 
 def test_an_echo_that_comes_twice_is_a_duplicate(serve: Serve) -> None:
@@ -126,8 +125,8 @@ def test_an_echo_that_comes_twice_is_a_duplicate(serve: Serve) -> None:
 
     replies, ping = pinged(serve(twice), count=4)
     assert [r.note for r in replies][:7] == [None, "duplicate", None, "duplicate", None, "duplicate", None]
-    assert (ping.summary().received, ping.summary().reordered) == (4, 0)
-    assert ping.summary().duplicates in (3, 4)  # that of the last may come when all is over
+    assert (ping.statistics().received, ping.statistics().reordered) == (4, 0)
+    assert ping.statistics().duplicates in (3, 4)  # that of the last may come when all is over
 
 
 def test_the_duplicate_of_the_last_message_counts_too(serve: Serve) -> None:
@@ -138,7 +137,7 @@ def test_the_duplicate_of_the_last_message_counts_too(serve: Serve) -> None:
         echo(sock, data, sender, number)
         came_twice.set()
 
-    class Patient(DatagramTrips):
+    class Patient(UdpProber):
         def close(self) -> None:
             assert came_twice.wait(20)
             super().close()
@@ -146,7 +145,7 @@ def test_the_duplicate_of_the_last_message_counts_too(serve: Serve) -> None:
     port = serve(twice)
     ping = Ping(Patient("127.0.0.1", port, size=64, timeout_s=5), "127.0.0.1", port, count=1, interval_s=0, size=64)
     assert [reply.note for reply in ping.replies()] == [None, "duplicate"]
-    assert ping.summary().duplicates == 1
+    assert ping.statistics().duplicates == 1
 
 
 def test_an_echo_has_the_time_of_its_arrival_not_of_the_next_message(serve: Serve) -> None:
@@ -161,8 +160,8 @@ def test_an_echo_has_the_time_of_its_arrival_not_of_the_next_message(serve: Serv
         timers.append(threading.Timer(0.4, sock.sendto, (data, sender)))
         timers[0].start()
 
-    trips = DatagramTrips("127.0.0.1", serve(the_first_late), size=64, timeout_s=0.2)
-    ping = Ping(trips, "127.0.0.1", 9, count=2, interval_s=1, size=64)
+    prober = UdpProber("127.0.0.1", serve(the_first_late), size=64, timeout_s=0.2)
+    ping = Ping(prober, "127.0.0.1", 9, count=2, interval_s=1, size=64)
     late = next(reply for reply in ping.replies() if reply.note)
     timers[0].join()
     assert (late.sequence, late.note) == (1, "late")
@@ -171,10 +170,10 @@ def test_an_echo_has_the_time_of_its_arrival_not_of_the_next_message(serve: Serv
 
 
 def test_an_echo_that_came_in_time_after_an_error_is_not_late() -> None:
-    trips = DatagramTrips("127.0.0.1", 9, size=64, timeout_s=1)
-    trips._sent.append(_Sent(b"one", 1, 0))
-    assert trips._is_stray(b"one", 999_000_000)
-    assert trips.strays() == [Stray(1, "unawaited", 999_000_000)]
+    prober = UdpProber("127.0.0.1", 9, size=64, timeout_s=1)
+    prober._sent.append(_Sent(b"one", 1, 0))
+    assert prober._is_stray(b"one", 999_000_000)
+    assert prober.strays() == [Stray(1, "unawaited", 999_000_000)]
 
 
 def test_a_strange_datagram_is_no_reason_to_miss_the_echo_behind_it(serve: Serve) -> None:
@@ -184,13 +183,13 @@ def test_a_strange_datagram_is_no_reason_to_miss_the_echo_behind_it(serve: Serve
 
     replies, ping = pinged(serve(hello_first), count=3)
     assert [(reply.verdict, reply.note) for reply in replies] == [("reachable", None)] * 3
-    assert ping.summary().duplicates == ping.summary().late == 0
+    assert ping.statistics().duplicates == ping.statistics().late == 0
 
 
 def test_of_a_names_addresses_the_next_is_asked_when_one_refuses(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     port = serve(echo)
     found = [resolve(address, port, socket.SOCK_DGRAM)[0] for address in ("127.0.0.77", "127.0.0.1")]
-    monkeypatch.setattr("netprobe.echo.clients.datagram_trips.resolve", lambda *_: found)
+    monkeypatch.setattr("netprobe.echo.clients.udp_ping.resolve", lambda *_: found)
     replies, ping = pinged(port, count=2)
     assert [reply.verdict for reply in replies] == ["reachable"] * 2
     assert not ping.refused
@@ -215,5 +214,5 @@ def test_a_closed_port_is_refused_by_name(netprobe: Run) -> None:
         port = taken.getsockname()[1]  # nobody has it on 127.0.0.1
         ran = netprobe("echo", "ping", "--udp", f"127.0.0.1:{port}", "--count", "1", "--timeout", "5")
     assert ran.status == 1
-    assert "refused: closed: port unreachable" in ran.stdout
+    assert "refused: nothing listens on port" in ran.stdout
     assert "hint: is 'netprobe echo serve' running there?" in ran.stderr

@@ -1,18 +1,23 @@
-"""Times by the million in a few kilobytes: a histogram whose buckets are less than one percent wide."""
+"""Latencies by the million in a few kilobytes: a histogram whose buckets are less than one percent wide.
+
+A load counts millions of times and must not spend its processor or its memory on them. Buckets that double in width
+with the value, 128 to a doubling (as in HdrHistogram), keep every percentile exact to 1/128 from nanoseconds to hours;
+least, greatest and mean are kept beside them and are exact.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
 
-__all__ = ["Latencies", "LatencyFigures"]
+__all__ = ["LatencyFigures", "LatencyHistogram"]
 
-_BITS = 7  # 128 buckets a doubling: each is at most 1/128 of its value wide
+_BITS = 7  # 128 buckets to a doubling: each is at most 1/128 of its value wide
 
 
 @dataclass(frozen=True, slots=True)
 class LatencyFigures:
-    """Milliseconds; the percentiles are exact to less than one percent, least, mean and greatest are exact."""
+    """Milliseconds; percentiles are exact to less than one percent, minimum, mean and maximum are exact."""
 
     min_ms: float
     mean_ms: float
@@ -23,7 +28,7 @@ class LatencyFigures:
     max_ms: float
 
 
-class Latencies:
+class LatencyHistogram:
     """Counts times in nanoseconds (0 and above)."""
 
     def __init__(self) -> None:
@@ -33,7 +38,7 @@ class Latencies:
         self._buckets: Counter[int] = Counter()
 
     def add(self, nanoseconds: int) -> None:
-        """One more."""
+        """Count one time."""
         if self.count == 0 or nanoseconds < self._least:
             self._least = nanoseconds
         if nanoseconds > self._greatest:
@@ -44,12 +49,12 @@ class Latencies:
         self._buckets[(shift << (_BITS + 1)) + (nanoseconds >> shift)] += 1
 
     def percentile_ns(self, percent: float) -> int:
-        """By nearest rank; the upper edge of the bucket, and never more than the greatest. Needs a time at least."""
-        wanted = max(-(-round(percent * 1000) * self.count // 100_000), 1)
-        seen = 0
+        """By nearest rank: the upper edge of its bucket, capped at the greatest time. ValueError without any times."""
+        rank = max(-(-round(percent * 1000) * self.count // 100_000), 1)
+        counted = 0
         for bucket in sorted(self._buckets):
-            seen += self._buckets[bucket]
-            if seen >= wanted:
+            counted += self._buckets[bucket]
+            if counted >= rank:
                 shift, head = bucket >> (_BITS + 1), bucket & ((1 << (_BITS + 1)) - 1)
                 return min((head + 1 << shift) - 1, self._greatest)
         raise ValueError("no times")

@@ -1,4 +1,4 @@
-"""``netprobe echo send``: whatever is sent, from wherever, comes back whole, and what differs is told."""
+"""``netprobe echo send``: whatever is sent, from wherever, comes back whole, and differences are reported."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from netprobe.echo.clients import sent as sent_module
-from netprobe.echo.clients.connecting import PeerError
-from netprobe.echo.clients.send import Source, echo_back
-from netprobe.echo.clients.sent import Comparison
+from netprobe.echo.clients.comparison import Comparison
+from netprobe.echo.clients.files import Source
+from netprobe.echo.clients.peer_error import PeerError
+from netprobe.echo.clients.send import Destination, echo_back
 from netprobe.echo.framing import Connection, Message
 from netprobe.text import escape
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
@@ -138,7 +136,7 @@ def test_a_reset_before_our_end_is_one_all_the_same(serve: Serve, said: bytes) -
 
     came = b""
     with pytest.raises(PeerError, match="reset"):  # not: the socket is not connected
-        for data in echo_back(Late(b"hi", gone), "127.0.0.1", serve(behave), 5, Comparison()):
+        for data in echo_back(Late(b"hi", gone), Destination("127.0.0.1", serve(behave), 5), Comparison()):
             came += data
     assert came == said
 
@@ -176,7 +174,7 @@ def test_the_type_of_a_message(args: tuple[str, ...], content_type: str, framed_
     assert record["header"]["content-type"] == content_type
 
 
-def test_the_fault_that_a_framed_server_names_is_told(netprobe: Run) -> None:
+def test_the_fault_that_a_framed_server_names_is_shown(netprobe: Run) -> None:
     running = Server("--framed", "--tcp", "--max-content", "10")
     try:
         ran = netprobe("echo", "send", "--to", f"127.0.0.1:{running.port}", "--framed", "more than ten bytes")
@@ -205,7 +203,7 @@ def test_an_encoding_that_is_none_does_no_harm(serve: Serve, netprobe: Run) -> N
         (("text", "--hex", "00"), "one of TEXT, -, --file and --hex"),
         (("--hex", "0g"), "not hexadecimal"),
         (("x", "--type", "text/json"), "is for --framed"),
-        (("x", "--framed", "--type", "text/json"), "is no JSON"),
+        (("x", "--framed", "--type", "text/json"), "is not valid JSON"),
         (("x", "--framed", "--verify"), "do not go together"),
     ],
 )
@@ -243,41 +241,3 @@ def test_head_ends_it_quietly(plain_at: str, tmp_path: Path) -> None:
 def test_an_escaped_text_keeps_its_layout() -> None:
     assert escape("Grüße\n\t漢字", keep="\n\t") == "Grüße\n\t漢字"
     assert escape("\x1b[2J\r\x00\u202e", keep="\n\t") == "\\x1b[2J\\r\\x00\\u202e"
-
-
-cuts = st.lists(st.binary(max_size=9), max_size=12)
-
-
-@given(cuts, st.randoms(use_true_random=False))
-def test_equal_streams_are_equal_however_they_are_cut(pieces: list[bytes], random: object) -> None:
-    comparison, whole = Comparison(), b"".join(pieces)
-    for piece in pieces:
-        comparison.add_sent(piece)
-    at = 0
-    while at < len(whole):
-        size = random.randint(1, 5)  # type: ignore[attr-defined]
-        comparison.add_received(whole[at : at + size])
-        at += size
-    assert (comparison.end(), comparison.first_difference) == (True, None)
-
-
-@given(cuts, cuts)
-def test_the_first_difference_is_where_the_streams_part(out: list[bytes], back: list[bytes]) -> None:
-    comparison = Comparison()
-    for piece in out:
-        comparison.add_sent(piece)
-    for piece in back:
-        comparison.add_received(piece)
-    sent, came = b"".join(out), b"".join(back)
-    same = next((i for i, (a, b) in enumerate(zip(sent, came, strict=False)) if a != b), min(len(sent), len(came)))
-    assert comparison.end() is (sent == came)
-    assert comparison.first_difference == (None if sent == came else same)
-
-
-def test_too_much_under_way_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sent_module, "LIMIT", 100)
-    comparison = Comparison()
-    for _ in range(3):
-        comparison.add_sent(bytes(60))
-    comparison.add_received(bytes(180))
-    assert comparison.end() is None

@@ -1,0 +1,131 @@
+"""The local ends of a send: where its bytes come from, and the file that receives what comes back.
+
+A file is never written over itself, and the file that receives is not touched before the first byte has come back: a
+typing mistake or a server that is down must not cost a file.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.files import check_writable
+
+__all__ = ["OutputFile", "Source"]
+
+_CHUNK = 64 * 1024
+
+
+class Source:
+    """Bytes to send: given at once, or read from a file, pipe or terminal as they become available."""
+
+    def __init__(self, data: bytes = b"", file: IO[bytes] | None = None, name: str = "the file") -> None:
+        self._data: bytes | None = data
+        self._file = file
+        self._name = name
+
+    @classmethod
+    def of_file(cls, path: str) -> Source:
+        """The bytes of a file; raises CannotRunError where it cannot be opened."""
+        try:
+            return cls(file=Path(path).open("rb"), name=path)
+        except OSError as error:
+            raise CannotRunError(path, error.strerror or str(error)) from error
+
+    @classmethod
+    def of_stdin(cls) -> Source:
+        """Standard input, up to its end."""
+        if sys.stdin is None:
+            raise CannotRunError("standard input", "it is closed", "give TEXT, --file or --hex")
+        return cls(file=sys.stdin.buffer, name="standard input")
+
+    @classmethod
+    def of_hex(cls, digits: str) -> Source:
+        """The bytes that ``digits`` stand for; spaces may separate them."""
+        try:
+            return cls(bytes.fromhex(digits))
+        except ValueError:
+            raise InvalidInputError(digits, "not hexadecimal", "two digits per byte: 48 65 6c 6c 6f") from None
+
+    def check_is_not(self, path: str) -> None:
+        """Refuse to write to the file that is read: it would be empty before it is read."""
+        if self._file is not None and Path(path).is_file():
+            with suppress(OSError, ValueError):  # a stream without a descriptor is not a file
+                if os.path.samestat(os.fstat(self._file.fileno()), Path(path).stat()):
+                    raise InvalidInputError(path, "is the file that is sent", "--output takes another file")
+
+    def next(self) -> bytes:
+        """More bytes, b"" at the end; of a file what is there, or a wait for it. Raises CannotRunError."""
+        data, self._data = self._data, None
+        if data or self._file is None:
+            return data or b""
+        try:
+            return getattr(self._file, "read1", self._file.read)(_CHUNK)
+        except OSError as error:
+            raise CannotRunError(self._name, error.strerror or str(error)) from error
+
+    def register(self, selector: selectors.BaseSelector) -> bool:
+        """Have ``selector`` report when there is more; False where reading never waits: a regular file, given bytes."""
+        if self._file is None:
+            return False
+        try:
+            selector.register(self._file, selectors.EVENT_READ, self)
+        except (OSError, ValueError):  # a regular file is always ready; Windows cannot poll a pipe
+            return False
+        return True
+
+    def unregister(self, selector: selectors.BaseSelector) -> None:
+        """Stop that for now."""
+        if self._file is not None:
+            selector.unregister(self._file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None and self._file is not getattr(sys.stdin, "buffer", None):
+            self._file.close()
+
+
+class OutputFile:
+    """The file that receives: opened for the first byte, or at the end when none has come; no file if path is None."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        if path is not None:
+            check_writable(Path(path))
+
+    def write(self, data: bytes) -> None:
+        """Append ``data``. Raises CannotRunError, which names the file."""
+        if self._path is not None:
+            self._with_file(self._path, lambda file: file.write(data))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and self._path is not None:
+            self._with_file(self._path, lambda file: file.close())
+        elif self._file is not None:
+            with suppress(OSError):  # the error raised before is the one to report
+                self._file.close()
+
+    def _with_file(self, path: str, work: Callable[[IO[bytes]], object]) -> None:
+        try:
+            if self._file is None:
+                self._file = Path(path).open("wb")  # noqa: SIM115 (closed at the end)
+            work(self._file)
+        except OSError as error:
+            raise CannotRunError(path, error.strerror or str(error)) from error
