@@ -98,7 +98,7 @@ def test_connected_is_not_reached(serve: Callable[..., int], handle: Handler, re
     assert (said["result"], said["stage"]) == (result, stage)
 
 
-def test_an_udp_echo_server_is_a_foreigner(serve: Callable[..., int]) -> None:
+def test_a_udp_echo_server_is_no_listener_of_this_run(serve: Callable[..., int]) -> None:
     said = ask(serve(echo_datagrams, socket.SOCK_DGRAM), "udp", timeout=0.3)
     assert said["result"] == "foreign"
     assert said["replied_from"] == "127.0.0.1"
@@ -158,7 +158,7 @@ def test_it_can_be_stopped() -> None:
         engine.run({"nonce": "s", "timeout": 600.0, "cells": [cell]}, lambda line: None, lambda: True)
 
 
-def test_without_an_error_queue_a_closed_udp_port_is_still_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_error_queue_a_closed_udp_port_is_still_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(error_queue, "HAS_ERROR_QUEUE", False)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.bind(("127.0.0.1", 0))
