@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from netprobe.version import __version__
 
 if TYPE_CHECKING:
-    from netprobe.api import bindtest, classify, classify_many, local_interfaces
+    from netprobe.address import classify
+    from netprobe.api import bindtest, classify_many, local_interfaces
     from netprobe.errors import AddressError, CannotRunError, InvalidInputError, NetprobeError
 
 __all__ = [
@@ -32,7 +33,12 @@ __all__ = [
     "local_interfaces",
 ]
 
-_ERRORS = frozenset({"AddressError", "CannotRunError", "InvalidInputError", "NetprobeError"})
+_HOMES = {
+    "classify": "netprobe.address",
+    "bindtest": "netprobe.api",
+    "classify_many": "netprobe.api",
+    "local_interfaces": "netprobe.api",
+}  # fmt: skip; the rest are errors
 
 
 def __getattr__(name: str) -> Any:
@@ -40,7 +46,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module("netprobe.errors" if name in _ERRORS else "netprobe.api"), name)
+    value = getattr(import_module(_HOMES.get(name, "netprobe.errors")), name)
     globals()[name] = value
     return value
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netprobe.address import classify
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -14,7 +12,7 @@ if TYPE_CHECKING:
     from netprobe.interfaces import Interface
     from netprobe.reach.cells import Cell
 
-__all__ = ["bindtest", "classify", "classify_many", "local_interfaces", "locator"]
+__all__ = ["bindtest", "classify_many", "local_interfaces", "locator"]
 
 
 def bindtest(

@@ -16,7 +16,6 @@ from netprobe.address.reader import (
     ParsedAddress,
     Subject,
     is_reverse_name,
-    read_address,
     read_reverse_name,
     read_subject,
 )
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from netprobe.address.space import Space
     from netprobe.address.spellings import Reading
 
-__all__ = ["classify", "kind_of"]
+__all__ = ["classify"]
 
 
 def classify(text: str, prefix: int | None = None, nat64: Iterable[str] = (), lenient: bool = False) -> Classification:
@@ -57,12 +56,6 @@ def classify(text: str, prefix: int | None = None, nat64: Iterable[str] = (), le
         raise AddressError(text, f"prefix {prefix} is out of range", f"IPv{version} prefixes are 0 to {BITS[version]}")
     bits = prefix if subject.prefix is None else subject.prefix
     return _classified(text, subject.address, bits, prefixes, lenient_spelling)
-
-
-def kind_of(text: str) -> str:
-    """The kind of one address, without making a record. Raises AddressError."""
-    address = read_address(text)
-    return kind_of_number(address.version, address.number)
 
 
 def _read(text: str, lenient: bool) -> tuple[Subject, str | None]:

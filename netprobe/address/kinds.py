@@ -10,9 +10,10 @@ from functools import cache
 from typing import NamedTuple
 
 from netprobe.address.ip import BITS
+from netprobe.address.reader import read_address
 from netprobe.address.registry import Property, covering, cuts
 
-__all__ = ["BLOCK_KINDS", "KINDS", "Segment", "globally_reachable", "kind_of_number", "segments_of"]
+__all__ = ["BLOCK_KINDS", "KINDS", "Segment", "globally_reachable", "kind_of", "kind_of_number", "segments_of"]
 
 
 class Segment(NamedTuple):
@@ -114,6 +115,12 @@ _PLAIN_IPV6 = [
     (0xFEC0 << 112, "site-local"),
     (0xFF00 << 112, "multicast"),
 ]
+
+
+def kind_of(text: str) -> str:
+    """The kind of one address, without making a record. Raises AddressError."""
+    address = read_address(text)
+    return kind_of_number(address.version, address.number)
 
 
 def kind_of_number(version: int, number: int) -> str:
