@@ -81,7 +81,7 @@ def test_the_load_of_the_own_firewall_is_named_as_such_too(lab: BuildLab) -> Non
 
 
 @pytest.mark.lab
-def test_a_client_that_met_itself_has_found_no_echo_server(lab: BuildLab) -> None:
+def test_a_client_that_connected_to_itself_has_found_no_echo_server(lab: BuildLab) -> None:
     ports = {"net.ipv4.ip_local_port_range": "40000 40001"}
     host = lab({"hosts": {"only": {"sysctl": ports}}})["only"]
     lines = {asked(host, how, "127.0.0.1:40000") for how in ("--tcp", "--udp") for _ in range(12)}
