@@ -95,7 +95,7 @@ class Engine(Context):
                     self._forget(other)
             self._emit(max(reports, key=_rank))
 
-    def met_itself(self, challenge: str, port: int) -> None:
+    def self_connected(self, challenge: str, port: int) -> None:
         """A question of this run came to one of its own sockets: the cell that asked has its answer."""
         for probe in list(self.loop.watched.values()):
             if isinstance(probe, Probe) and probe.challenge == challenge and probe.cell["port"] == port:

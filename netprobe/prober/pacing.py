@@ -9,7 +9,7 @@ Hence: ask everything at once first, which is all that most runs need. A host th
 limit them; its silent cells are asked again one at a time, a little more than a second apart. Two such questions in a
 row without an answer, and the rest of that address is taken as silent: a firewall that drops would otherwise cost a
 second for each port. All of it ends after ``patience`` seconds, since one a second does not scale: what is left is
-reported as a time-out with ``limited``, and the judgement at home then says "no answer", never "filtered".
+reported as a time-out with ``limited``, and the diagnosis at home then says "no answer", never "filtered".
 
 TCP, too: a REJECT is as limited as a closed UDP port. Its second question lasts long enough for the kernel's own second
 SYN. The limit is the host's, not the address's: cells of this run's host share one budget, whichever of its addresses

@@ -34,7 +34,7 @@ class Context:
         """The probe is over; this is what came of it."""
         raise NotImplementedError
 
-    def met_itself(self, challenge: str, port: int) -> None:
+    def self_connected(self, challenge: str, port: int) -> None:
         """A probe of this run arrived at one of its own sockets, bound to ``port``."""
         raise NotImplementedError
 

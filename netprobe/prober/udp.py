@@ -130,13 +130,13 @@ class UdpProbe(Probe):
                     raise
 
     def _take(self, data: bytes, peer: Address) -> None:
-        """Judge one datagram."""
+        """Check one datagram."""
         assert self.sock is not None
         own = self.sock.getsockname()
         asked = read_probe(self.context.nonce, data.partition(b"\n")[0])
         if asked is not None and (asked[0] != self.challenge or own[1] == self.target[1]):
             # A question of this run: our port happens to be the one that is asked, so nothing else listens there.
-            self.context.met_itself(asked[0], own[1])
+            self.context.self_connected(asked[0], own[1])
             return
         reply = read_reply(self.context.nonce, self.challenge, data)
         if reply is None:

@@ -1,4 +1,4 @@
-"""One run: open the listeners, ask from every vantage, judge every cell, explain what differs."""
+"""One run: open the listeners, ask from every vantage, diagnose every cell, explain what differs."""
 
 from __future__ import annotations
 

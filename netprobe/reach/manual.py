@@ -46,7 +46,7 @@ class Visit:
     """A line of ``--listen-only``.
 
     ``event``: ``listening``, ``command`` (to run on the other machine), ``arrival`` of somebody who knows the nonce,
-    or ``foreigner``.
+    or ``stranger``.
     """
 
     event: str
@@ -110,7 +110,7 @@ def offers(listening: Sequence[Listener], host: HostFacts, nonce: str) -> Iterat
 def visit_of(arrival: Arrival, listening: Sequence[Listener]) -> Visit:
     """An arrival as a line of output."""
     listener = next(x for x in listening if x.id == arrival.listener)
-    event = "arrival" if arrival.proven else "foreigner"
+    event = "arrival" if arrival.proven else "stranger"
     return Visit(
         event,
         str(listener.bind),

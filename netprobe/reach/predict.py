@@ -211,7 +211,7 @@ class _Packet:
         if self.listener.protocol == "udp" and str(self.destination) == "0.0.0.0" and self.vantage.loopback_is_down:
             return None  # connect() looks for a route to 127.0.0.1 and finds none, sendto() does not look
         because = f"the vantage has no route to {self.destination} ({route.errno})"
-        return self._verdict(Verdict.UNREACHABLE, because, rules.WAY_NO_ROUTE)
+        return self._verdict(Verdict.UNREACHABLE, because, rules.ROUTE_NO_ROUTE)
 
     def destination_is_group(self) -> Prediction | None:
         """Broadcast and multicast."""
@@ -286,33 +286,33 @@ class _Packet:
         """Loopback down, weak and strong host model, interfaces that are down."""
         system, holder = self.host.system, self.host.holder(self.effective)
         if self.own:
-            if self.vantage.loopback_is_down and rules.WAY_LO_DOWN.holds_for(self.vantage.system):
+            if self.vantage.loopback_is_down and rules.ROUTE_LO_DOWN.holds_for(self.vantage.system):
                 because = "the loopback interface is down, and the host's own addresses are reached over it"
-                return self._verdict(Verdict.NO_ANSWER, because, rules.WAY_LO_DOWN)
+                return self._verdict(Verdict.NO_ANSWER, because, rules.ROUTE_LO_DOWN)
             self._note(rules.TO_LOOPBACK if self.effective.is_loopback else rules.TO_OWN)
         elif self._arrives_elsewhere():
-            if rules.WAY_STRONG_HOST.holds_for(system):
+            if rules.ROUTE_STRONG_HOST.holds_for(system):
                 because = f"the packet arrives on another interface than that of {self.effective}"
-                return self._verdict(Verdict.NO_ANSWER, because, rules.WAY_STRONG_HOST)
-            if not rules.WAY_WEAK_HOST.holds_for(system):
+                return self._verdict(Verdict.NO_ANSWER, because, rules.ROUTE_STRONG_HOST)
+            if not rules.ROUTE_WEAK_HOST.holds_for(system):
                 because = f"whether {system} takes a packet for {self.effective} on another interface is not known"
                 return self._verdict(None, because)
-            self._note(rules.WAY_WEAK_HOST)
+            self._note(rules.ROUTE_WEAK_HOST)
         link = self.host.link(holder.interface) if holder else None
         if link is not None and not link.up and not link.loopback:
-            if not rules.WAY_DOWN_LINK.holds_for(system):
+            if not rules.ROUTE_DOWN_LINK.holds_for(system):
                 return self._verdict(None, f"{link.name} is down, and what {system} does then is not known")
             if not self.own and not self._arrives_elsewhere():
                 because = f"{link.name} is down, and {self.effective} is on it"
-                return self._no_neighbour(because, rules.WAY_DOWN_LINK)
-            self._note(rules.WAY_DOWN_LINK, f"{link.name} is down, its IPv4 address stays")
+                return self._no_neighbour(because, rules.ROUTE_DOWN_LINK)
+            self._note(rules.ROUTE_DOWN_LINK, f"{link.name} is down, its IPv4 address stays")
         return None
 
     def _no_neighbour(self, because: str, *deciding: Rule) -> Prediction:
         """Nobody answers ARP or ND: the kernel reports it after about 3 s, and a shorter time-out sees silence."""
         late = self.situation.timeout < _NEIGHBOUR_S
         return self._verdict(
-            Verdict.NO_ANSWER if late else Verdict.UNREACHABLE, because, *deciding, rules.WAY_NO_NEIGHBOUR
+            Verdict.NO_ANSWER if late else Verdict.UNREACHABLE, because, *deciding, rules.ROUTE_NO_NEIGHBOUR
         )
 
     def _arrives_elsewhere(self) -> bool:

@@ -56,7 +56,7 @@ class Arrival:
 
 @dataclass(slots=True)
 class _Connection:
-    """A TCP peer: its line until the newline comes, then what it is still owed."""
+    """A TCP peer: its line until the newline comes, then what is still to be sent to it."""
 
     sock: socket.socket
     listener: Listener
@@ -66,7 +66,7 @@ class _Connection:
     proven: bool = False
     reported: bool = False
     to_read: int = 0
-    owed: bytearray = field(default_factory=bytearray)
+    unsent: bytearray = field(default_factory=bytearray)
 
 
 class Responder:
@@ -194,7 +194,7 @@ class Responder:
     def _talk(self, sock: socket.socket, events: int) -> None:
         connection = self._connections[sock]
         try:
-            if events & selectors.EVENT_READ and len(connection.owed) < CHUNK:
+            if events & selectors.EVENT_READ and len(connection.unsent) < CHUNK:
                 data = sock.recv(CHUNK if connection.proven else wire.LINE_LIMIT)
                 if not data:
                     self._drop(connection)
@@ -203,15 +203,15 @@ class Responder:
                 if not self._take(connection, data):
                     self._drop(connection)
                     return
-            if connection.owed:
-                del connection.owed[: sock.send(connection.owed)]
+            if connection.unsent:
+                del connection.unsent[: sock.send(connection.unsent)]
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:
             self._drop(connection)
             return
-        wanted = selectors.EVENT_WRITE if connection.owed else 0
-        if len(connection.owed) < CHUNK:
+        wanted = selectors.EVENT_WRITE if connection.unsent else 0
+        if len(connection.unsent) < CHUNK:
             wanted |= selectors.EVENT_READ
         self._selector.modify(sock, wanted, self._talk)
 
@@ -228,11 +228,11 @@ class Responder:
             challenge, connection.to_read = asked
             connection.proven = True
             local = _plain(connection.sock.getsockname())[0]
-            connection.owed += self._answer(connection.listener, challenge, connection.peer, local)
+            connection.unsent += self._answer(connection.listener, challenge, connection.peer, local)
         if len(data) > connection.to_read:
             return False
         connection.to_read -= len(data)
-        connection.owed += data
+        connection.unsent += data
         return True
 
     def _answer(self, listening: Listener, challenge: str, peer: _SocketAddress, local: str) -> bytes:

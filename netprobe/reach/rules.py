@@ -240,38 +240,38 @@ TO_UNKNOWN = Rule(
 
 # The route.
 
-WAY_NO_ROUTE = Rule(
-    "way-no-route",
+ROUTE_NO_ROUTE = Rule(
+    "route-no-route",
     "The vantage's kernel has no route to the destination.",
     "connect(2) ENETUNREACH, ip-route(8)",
 )
-WAY_LO_DOWN = Rule(
-    "way-lo-down",
+ROUTE_LO_DOWN = Rule(
+    "route-lo-down",
     "With the loopback interface down a host cannot reach even its own addresses.",
     "measured",
     ("linux",),
 )
-WAY_WEAK_HOST = Rule(
-    "way-weak-host",
+ROUTE_WEAK_HOST = Rule(
+    "route-weak-host",
     "A packet is accepted for any address of the host, whichever interface it arrives on, even if the address's "
     "own interface is down (weak host model).",
     "RFC 1122 section 3.3.4.2, measured; FreeBSD inet(4)",
     ("linux", "macos", "freebsd"),
 )
-WAY_STRONG_HOST = Rule(
-    "way-strong-host",
+ROUTE_STRONG_HOST = Rule(
+    "route-strong-host",
     "A packet for an address of another interface is dropped (strong host model, the default since Vista).",
     "RFC 1122 section 3.3.4.2, Microsoft Learn, netsh interface weakhostreceive",
     ("windows",),
 )
-WAY_DOWN_LINK = Rule(
-    "way-down-link",
+ROUTE_DOWN_LINK = Rule(
+    "route-down-link",
     "An IPv4 address stays when its interface goes down; an IPv6 address disappears.",
     "measured",
     ("linux",),
 )
-WAY_NO_NEIGHBOUR = Rule(
-    "way-no-neighbour",
+ROUTE_NO_NEIGHBOUR = Rule(
+    "route-no-neighbour",
     "When nobody answers for an address on the link, the kernel reports it after about 3 s; a shorter time-out "
     "sees silence.",
     "arp(7), RFC 4861 section 7.2.2, measured",

@@ -19,9 +19,8 @@ from rich.text import Text
 
 from netprobe.reach.cells import Cell
 from netprobe.reach.summary import Summary
-from netprobe.render.folding import folded_line
 from netprobe.render.table import console
-from netprobe.render.terminal import Terminal
+from netprobe.render.terminal import Terminal, folded_line
 from netprobe.verdicts import Verdict
 
 __all__ = ["matrix_as_html", "matrix_as_svg", "print_matrix"]

@@ -1,4 +1,4 @@
-"""What is known about the terminal, found once and passed in: which streams are ttys, its width, colour or not."""
+"""What is known about the terminal, found once and passed in: ttys, width, colour; and text folded to its width."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import sys
 from collections.abc import Mapping
 from typing import NamedTuple, TextIO
 
-__all__ = ["DEFAULT_WIDTH", "Terminal", "wants_colour"]
+__all__ = ["DEFAULT_WIDTH", "Terminal", "fold", "folded_line", "wants_colour"]
 
 DEFAULT_WIDTH = 80  # columns, if neither COLUMNS nor a terminal gives a width
+_NARROWEST = 20  # columns; text is never folded to less
 
 
 class Terminal(NamedTuple):
@@ -44,6 +45,23 @@ def wants_colour(color: str, environ: Mapping[str, str], tty: bool) -> bool:
     if color != "auto":
         return color == "always"
     return tty and not environ.get("NO_COLOR") and environ.get("TERM", "") != "dumb"
+
+
+def folded_line(line: str, width: int) -> str:
+    """``line`` folded to ``width``, continuation lines indented; a longer word stays whole."""
+    if len(line) <= width:
+        return line
+    from textwrap import wrap
+
+    width = max(width, _NARROWEST)
+    return "\n".join(wrap(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
+
+
+def fold(text: str, terminal: Terminal) -> str:
+    """``text`` with its lines folded if stdout is a terminal, and unchanged in a pipe."""
+    if not terminal.stdout_tty:
+        return text
+    return "\n".join(folded_line(line, terminal.width) for line in text.split("\n"))
 
 
 def _is_tty(stream: TextIO | None) -> bool:

@@ -19,7 +19,7 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 
 from netprobe.errors import NetprobeError
 from netprobe.render.fields import Json, as_json, escaped, leaf_names, plain_line, read
-from netprobe.render.terminal import Terminal
+from netprobe.render.terminal import Terminal, fold
 from netprobe.render.view import Column, View
 from netprobe.text import escape
 
@@ -99,8 +99,6 @@ class TableWriter(Writer[R], Generic[R]):
         sys.stdout.flush()
 
     def _write_folded(self, text: str) -> None:
-        from netprobe.render.folding import fold
-
         _write(fold(text, self._terminal))
 
 

@@ -136,6 +136,23 @@ def test_what_travels_imports_only_what_travels(module: str) -> None:
     assert {room_of(name) for name in reachable_from(module)} <= TRAVELS
 
 
+def test_the_map_shows_the_tiers() -> None:
+    picture = re.search(r"```\n(.*?)```", (PACKAGE / "README.md").read_text("utf-8"), re.DOTALL)
+    assert picture is not None
+    rooms = {room_of(module) for module in MODULES}
+    shown = [set(re.findall(r"\w+", row)) for row in picture[1].splitlines() if "│" not in row]
+    expected = [{"__init__" if room == "netprobe" else room for room in tier & rooms} for tier in TIERS]
+    assert [row & set().union(*expected) for row in shown] == [tier for tier in expected if tier]
+
+
+@pytest.mark.parametrize("page", ["netprobe/README.md", "tests/README.md", ".github/CONTRIBUTING.md"])
+def test_a_file_that_a_map_names_exists(page: str) -> None:
+    folder = (ROOT / page).parent
+    around = [ROOT, folder, PACKAGE, *(path.parent for path in PACKAGE.rglob("__init__.py")), ROOT / "tests" / "data"]
+    named = set(re.findall(r"[\w./-]+\.(?:py|md)\b", (ROOT / page).read_text("utf-8")))
+    assert sorted(name for name in named if not any((place / name).exists() for place in around)) == []
+
+
 def test_seams_are_typed() -> None:
     loosely = re.compile(r"(?:Mapping|dict|Dict)\[str, Any\]")
     found = {

@@ -104,9 +104,9 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
 
 @pytest.mark.parametrize(("name", "evidence", "verdict", "words"), ROWS, ids=[row[0] for row in ROWS])
 def test_each_failure_has_its_name(name: str, evidence: Evidence, verdict: str, words: str) -> None:
-    judged = diagnose(evidence)
-    assert judged.verdict == verdict
-    assert words in (judged.cause or "")
+    outcome = diagnose(evidence)
+    assert outcome.verdict == verdict
+    assert words in (outcome.cause or "")
 
 
 def test_every_row_of_the_table_is_reached_by_a_case_or_needs_no_case() -> None:
@@ -130,10 +130,10 @@ def test_silence_is_never_called_filtered() -> None:
 def test_every_icmp_error_has_a_verdict() -> None:
     for origin, kind, code in ICMP_WORDS:
         for offender in (SERVER, ROUTER, ME):
-            judged = diagnose(seen("EHOSTUNREACH", icmp(kind, code, offender, origin)))
-            assert judged.verdict in ("rejected", "unreachable")
-            assert judged.icmp is not None
-            assert judged.icmp.offender == offender
+            outcome = diagnose(seen("EHOSTUNREACH", icmp(kind, code, offender, origin)))
+            assert outcome.verdict in ("rejected", "unreachable")
+            assert outcome.icmp is not None
+            assert outcome.icmp.offender == offender
 
 
 def test_a_refusal_names_the_port_where_it_is_known() -> None:

@@ -98,7 +98,7 @@ def test_connected_is_not_reached(serve: Callable[..., int], handle: Handler, re
     assert (said["result"], said["stage"]) == (result, stage)
 
 
-def test_a_udp_echo_server_is_no_listener_of_this_run(serve: Callable[..., int]) -> None:
+def test_a_udp_echo_server_is_the_wrong_responder(serve: Callable[..., int]) -> None:
     said = ask(serve(echo_datagrams, socket.SOCK_DGRAM), "udp", timeout=0.3)
     assert said["result"] == "foreign"
     assert said["replied_from"] == "127.0.0.1"

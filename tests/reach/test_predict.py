@@ -289,17 +289,17 @@ def test_no_route_is_unreachable_whatever_listens() -> None:
     lost = replace(PC2, routes={"10.10.152.8": RouteLookup(None, "ENETUNREACH")})
     prediction = expect("0.0.0.0", "10.10.152.8", vantage=lost)
     assert prediction.verdict == NEVER
-    assert named(prediction) == {"way-no-route"}
+    assert named(prediction) == {"route-no-route"}
 
 
 def test_weak_and_strong_host() -> None:
     through_e0 = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None)})
     weak = expect("0.0.0.0", "10.10.152.8", vantage=through_e0)
     assert weak.verdict == YES
-    assert "way-weak-host" in named(weak)
+    assert "route-weak-host" in named(weak)
     strong = expect("0.0.0.0", "10.10.152.8", vantage=through_e0, system="windows")
     assert strong.verdict == SILENT
-    assert "way-strong-host" in named(strong)
+    assert "route-strong-host" in named(strong)
 
 
 def test_with_lo_down_own_addresses_are_silent() -> None:
@@ -371,16 +371,16 @@ EXAMPLES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "to-link-local": ("::", "fe80::a%e0", {"vantage": PC2}),
     "to-wrong-zone": ("::", "fe80::a%e1", {}),
     "to-unknown": ("::", "fe80::77%e1", {}),
-    "way-no-route": (
+    "route-no-route": (
         "0.0.0.0",
         "192.0.2.1",
         {"vantage": replace(PC2, routes={"192.0.2.1": RouteLookup(None, "ENETUNREACH")})},
     ),
-    "way-lo-down": ("0.0.0.0", "192.168.0.1", {"host": down(PC1, "lo")}),
-    "way-weak-host": ("0.0.0.0", "10.10.152.8", {"vantage": THROUGH_E0}),
-    "way-strong-host": ("0.0.0.0", "10.10.152.8", {"vantage": THROUGH_E0, "system": "windows"}),
-    "way-down-link": ("0.0.0.0", "10.10.152.8", {"host": down(PC1, "e1")}),
-    "way-no-neighbour": ("192.168.0.77", "192.168.0.77", {"options": FREE}),
+    "route-lo-down": ("0.0.0.0", "192.168.0.1", {"host": down(PC1, "lo")}),
+    "route-weak-host": ("0.0.0.0", "10.10.152.8", {"vantage": THROUGH_E0}),
+    "route-strong-host": ("0.0.0.0", "10.10.152.8", {"vantage": THROUGH_E0, "system": "windows"}),
+    "route-down-link": ("0.0.0.0", "10.10.152.8", {"host": down(PC1, "e1")}),
+    "route-no-neighbour": ("192.168.0.77", "192.168.0.77", {"options": FREE}),
     "answer-udp-source": ("0.0.0.0", "127.0.0.2", {"protocol": "udp"}),
 }
 
@@ -442,8 +442,8 @@ def test_no_rule_is_applied_where_it_does_not_hold(system: str) -> None:
 
 
 def test_a_rule_about_another_system_cannot_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "BIND_EXACT", rules.WAY_STRONG_HOST)
-    with pytest.raises(AssertionError, match="way-strong-host"):
+    monkeypatch.setattr(rules, "BIND_EXACT", rules.ROUTE_STRONG_HOST)
+    with pytest.raises(AssertionError, match="route-strong-host"):
         expect("192.168.0.1", "192.168.0.1")
 
 

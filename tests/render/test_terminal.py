@@ -1,11 +1,10 @@
-"""Whether to colour, and how wide."""
+"""Whether to colour, how wide, and how lines are folded to that."""
 
 from __future__ import annotations
 
 import pytest
 
-from netprobe.render.folding import fold
-from netprobe.render.terminal import Terminal, wants_colour
+from netprobe.render.terminal import Terminal, fold, wants_colour
 
 
 @pytest.mark.parametrize(

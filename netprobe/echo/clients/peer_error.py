@@ -1,4 +1,4 @@
-"""Why a peer did not answer: what the system and the network reported, judged by the one table of failures.
+"""Why a peer did not answer: what the system and the network reported, looked up in the one table of failures.
 
 The errno alone is not enough. A blocking call ends with a time-out even when an ICMP error has been received meanwhile
 (TCP keeps trying after most of them), and a dead neighbour and a firewall's REJECT are both EHOSTUNREACH. So the

@@ -102,7 +102,7 @@ class Receiver:
         match message:
             case Hello():
                 if not self._awaits_hello:
-                    raise self._malformed("it said hello twice")
+                    raise self._malformed("it sent hello twice")
                 self.has_hello = True
                 self._awaits_hello = False
             case Answer():

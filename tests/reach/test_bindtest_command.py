@@ -312,7 +312,7 @@ def test_two_machines_without_a_login() -> None:
             check=False,
         )
         assert wrong.returncode == 1
-        assert json.loads(listening.stdout.readline())["event"] == "foreigner"
+        assert json.loads(listening.stdout.readline())["event"] == "stranger"
         listening.send_signal(signal.SIGINT)
         assert listening.wait(10) == 0
     finally:
