@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from netprobe.render.fields import cell_text
-
 if TYPE_CHECKING:
     from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress
     from netprobe.render.terminal import Terminal
@@ -24,10 +22,10 @@ def print_interfaces(interfaces: Sequence[Interface], terminal: Terminal) -> Non
 
 def plain_lines(link: Interface) -> str:
     """``name kind state address/prefix kind``, one line per address; one line with ``-`` where there is none."""
-    rows = [(_cidr(address), address.kind) for address in link.addresses] or [("", "")]
-    return "\n".join(
-        "\t".join(cell_text(cell, absent="-") for cell in (link.name, link.kind, link.state, *row)) for row in rows
-    )
+    head = f"{link.name}\t{link.kind}\t{link.state}"
+    if not link.addresses:
+        return f"{head}\t-\t-"
+    return "\n".join(f"{head}\t{_cidr(address)}\t{address.kind or '-'}" for address in link.addresses)
 
 
 def _card_lines(link: Interface) -> Iterator[tuple[str, str]]:
