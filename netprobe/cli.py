@@ -3,7 +3,7 @@
 Nothing below this module catches an error in order to print it or to exit. Commands and engines raise; ``run`` alone
 knows statuses, the form of a message, and what to do about Ctrl-C and broken pipes. click's standalone mode, which
 would do that, is not used, because it does it differently: it ends in 1 on Ctrl-C and on a broken pipe, where a shell
-expects 130 and ``netprobe … | head -1`` is no failure, and prints usage errors as three lines with an ``Error:``.
+expects 130 and ``netprobe … | head -1`` is not a failure, and prints usage errors as three lines with an ``Error:``.
 An unexpected exception is one line too, with a hint to use ``--debug``: a traceback means nothing to a user.
 
 Text from outside (a file's name, a mistyped argument) is escaped before it is written to stderr, as everywhere else.

@@ -90,7 +90,7 @@ class Labeller:
         self._memory: dict[str, Label | AddressError | None] = {}
 
     def labels(self, texts: Sequence[str]) -> Labels:
-        """One label a text; the error for what is no address; None for blank lines and comments."""
+        """One label per text; the error for what is not an address; None for blank lines and comments."""
         sample = texts[:_SAMPLE]
         if len(set(sample)) * 2 > len(sample):
             return _convert(texts)

@@ -4,7 +4,7 @@ A row matches on what is observable (the stage that was reached, the errno, the 
 row that matches wins, so specific rows come before general ones. Rows cite where they are documented; ``measured``
 means seen on Linux in a lab of namespaces.
 
-Why a table and not branches: a verdict is asked for by three callers (bindtest, a run by hand, the echo clients) on
+Why a table and not branches: a verdict is asked for by three callers (bindtest, its manual run, the echo clients) on
 four systems, and each row can be read, cited and tested alone. What no row explains stays ``not-tested`` with the
 system's own words: a cause is never guessed.
 """

@@ -11,7 +11,7 @@ __all__ = ["CONNECTING", "OUT_OF_DESCRIPTORS", "descriptors_for", "errno_name", 
 # What connect_ex() returns of a handshake that has begun; 10035 is WSAEWOULDBLOCK.
 CONNECTING = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, 10035))
 OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, 10024))  # 10024: WSAEMFILE
-RESERVED = 64  # descriptors for everything that is no probe
+RESERVED = 64  # descriptors for everything that is not a probe
 WINDOWS_LIMIT = 448  # select() takes 512 there
 
 

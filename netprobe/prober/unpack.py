@@ -1,6 +1,6 @@
 """The first thing that runs at a vantage: turns the sources behind it into modules, under the names they have at home.
 
-There it is no module but the beginning of a program text (:mod:`netprobe.prober.bundle`), so it must not import what
+There it is not a module but the beginning of a program text (:mod:`netprobe.prober.bundle`), so it must not import what
 travels. The modules are made one after the other, each after those that it imports; an import hook would make the order
 free, and would be longer than the list. A netprobe that is installed at the vantage is never mixed in: the packages
 made here have no path to search.

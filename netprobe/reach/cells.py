@@ -1,8 +1,8 @@
-"""From questions to cells: the request that asks them, the evidence that an answer is, the cell that is reported.
+"""From questions to cells: the request sent to a vantage, the evidence made of its answer, the cell that is reported.
 
-One builder each, for a run by itself and for one by hand. Both had their own once, and drifted apart: by hand a
-payload that came back in part was reported as lost in whole, a silence behind an ICMP rate limit as any silence, and
-``--patience`` was not passed on. What a run by hand does not know (the facts of the other host) is an argument that it
+One builder each, for automatic and manual runs. Each kind of run had its own once, and they drifted apart: a manual run
+reported a payload that came back in part as lost entirely, and a silence behind an ICMP rate limit as any silence, and
+did not pass ``--patience`` on. What a manual run does not know (the facts of the other host) is an argument that it
 leaves out, not another copy. Pure.
 """
 
@@ -131,7 +131,7 @@ def build_cell(
     difference: str | None = None,
     source: str | None = None,
 ) -> Cell:
-    """The record. ``source`` is the vantage's routing table's, for a cell whose answer tells none."""
+    """The record. ``source`` is what the vantage's routing table gives, for a cell whose answer has none."""
     listener = question.listener
     return Cell(
         bind=str(listener.bind),

@@ -45,7 +45,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RouteLookup:
-    """A kernel's answer for the route to a destination: the source address, or an errno."""
+    """What a kernel answered when it was asked for the route to a destination: the source address, or an errno."""
 
     source: str | None
     errno: str | None

@@ -1,4 +1,7 @@
-"""The facts of this host: asked anew each time, a few milliseconds."""
+"""The facts of this host, read anew each time: a few milliseconds.
+
+They stand apart from their types (netprobe/reach/facts.py), which are pure and which reading a message needs.
+"""
 
 from __future__ import annotations
 

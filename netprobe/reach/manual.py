@@ -1,4 +1,4 @@
-"""A run by hand, between two machines without any login: one listens, a person carries one command to the other.
+"""A manual run, between two machines without any login: one listens, a person carries one command to the other.
 
 The listening half is the responder of any run. The connecting half knows nothing of the other host but what the
 command says, so it expects what the command promises: that every target can be reached.
@@ -35,7 +35,7 @@ _PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to connect to by hand."""
+    """Where ``--connect`` connects to."""
 
     address: ScopedAddress
     port: int
@@ -124,7 +124,7 @@ def visit_of(arrival: Arrival, listening: Sequence[Listener]) -> Visit:
 
 
 def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterator[Cell]:
-    """Ask the listeners of another machine's run."""
+    """Probe the listeners of a run on another machine."""
     wanted = [(target, protocol) for target in targets for protocol in settings.protocols]
     questions = [
         # Where the listener is bound is for its answer to say.

@@ -1,4 +1,4 @@
-"""The messages between netprobe and a prober, and the one place that believes a vantage.
+"""The messages between netprobe and a prober, and the one place that trusts a vantage.
 
 A vantage is somebody else's machine: what comes from there may be a login banner, another program's output, or a lie.
 A lie that is caught late does damage far from where it came in: a port of 70000 in a report, an escape sequence in a

@@ -211,7 +211,7 @@ class _Packet:
         if self.listener.protocol == "udp" and str(self.destination) == "0.0.0.0" and self.vantage.loopback_is_down:
             return None  # connect() looks for a route to 127.0.0.1 and finds none, sendto() does not look
         because = f"the vantage has no route to {self.destination} ({route.errno})"
-        return self._verdict(Verdict.UNREACHABLE, because, rules.ROUTE_NO_ROUTE)
+        return self._verdict(Verdict.UNREACHABLE, because, rules.ROUTE_MISSING)
 
     def destination_is_group(self) -> Prediction | None:
         """Broadcast and multicast."""

@@ -240,8 +240,8 @@ TO_UNKNOWN = Rule(
 
 # The route.
 
-ROUTE_NO_ROUTE = Rule(
-    "route-no-route",
+ROUTE_MISSING = Rule(
+    "route-missing",
     "The vantage's kernel has no route to the destination.",
     "connect(2) ENETUNREACH, ip-route(8)",
 )

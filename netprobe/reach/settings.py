@@ -1,4 +1,4 @@
-"""What a run is asked for, whether it runs by itself or one half of it by hand."""
+"""The settings of a run, automatic or manual."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Settings:
 
     ``timeout`` is the longest wait for one cell. ``patience`` is how long silent cells of a host that limits its ICMP
     errors are asked again, in all. ``payload_size`` is how many bytes go through and back once a probe is answered.
-    No ``nonce``: a run by itself makes its own.
+    No ``nonce``: the run makes its own.
     """
 
     binds: tuple[ScopedAddress, ...] = ()
@@ -35,7 +35,7 @@ class Settings:
 def parse_settings(
     addresses: Iterable[str], to: Iterable[str] = (), source: str | None = None, *, tcp: bool = True, udp: bool = True
 ) -> Settings:
-    """The settings that come as text; the rest has its defaults. What is no address is an ``AddressError``."""
+    """Read the settings that are given as text; the rest keep their defaults. Raises AddressError for a bad address."""
     wanted: tuple[tuple[Protocol, bool], ...] = (("tcp", tcp), ("udp", udp))
     return Settings(
         binds=tuple(dict.fromkeys(ScopedAddress.parse(text) for text in addresses)),

@@ -26,7 +26,7 @@ def as_json(value: object) -> Json:
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        return {key_of(f.name): as_json(getattr(value, f.name)) for f in fields(value)}
+        return {key: as_json(getattr(value, name)) for key, name in _keys(type(value))}
     if isinstance(value, dict):
         return {str(k): as_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
@@ -79,6 +79,11 @@ def _shallow_copy(record: object) -> object:
     for name in _field_names(record_type):
         object.__setattr__(copy, name, getattr(record, name))
     return copy
+
+
+@cache
+def _keys(record_type: type) -> tuple[tuple[str, str], ...]:
+    return tuple((key_of(name), name) for name in _field_names(record_type))
 
 
 @cache

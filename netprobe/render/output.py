@@ -65,7 +65,7 @@ class Output(NamedTuple):
 
     @property
     def descriptor(self) -> int | None:
-        """Stdout's file descriptor, so callers can poll for writability; None where stdout is no file."""
+        """Stdout's file descriptor, so callers can poll for writability; None where stdout is not a file."""
         try:
             return sys.stdout.fileno()
         except (OSError, ValueError, AttributeError):

@@ -89,7 +89,7 @@ def _header_text(header: Mapping[str, object]) -> str:
 
 
 def decoded(content: bytes, encoding: str) -> str:
-    """``content`` in ``encoding``, or as UTF-8 where that is no text encoding."""
+    """``content`` in ``encoding``, or as UTF-8 where that is not a text encoding."""
     try:
         return content.decode(encoding, "replace")
     except (LookupError, ValueError):

@@ -1,4 +1,4 @@
-"""The connecting half of a run by hand says what a run by itself would say of the same evidence."""
+"""The connecting half of a manual run says what an automatic one would say of the same evidence."""
 
 from __future__ import annotations
 

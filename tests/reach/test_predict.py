@@ -289,7 +289,7 @@ def test_no_route_is_unreachable_whatever_listens() -> None:
     lost = replace(PC2, routes={"10.10.152.8": RouteLookup(None, "ENETUNREACH")})
     prediction = expect("0.0.0.0", "10.10.152.8", vantage=lost)
     assert prediction.verdict == NEVER
-    assert named(prediction) == {"route-no-route"}
+    assert named(prediction) == {"route-missing"}
 
 
 def test_weak_and_strong_host() -> None:
@@ -371,7 +371,7 @@ EXAMPLES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "to-link-local": ("::", "fe80::a%e0", {"vantage": PC2}),
     "to-wrong-zone": ("::", "fe80::a%e1", {}),
     "to-unknown": ("::", "fe80::77%e1", {}),
-    "route-no-route": (
+    "route-missing": (
         "0.0.0.0",
         "192.0.2.1",
         {"vantage": replace(PC2, routes={"192.0.2.1": RouteLookup(None, "ENETUNREACH")})},

@@ -71,7 +71,7 @@ class Receiver:
         """Bytes as they come, cut anywhere."""
         self._budget -= len(data)
         if self._budget < 0 or len(self._partial) > LINE_LIMIT:
-            raise VantageError(self.name, "too much output", "the vantage says more than any prober would")
+            raise VantageError(self.name, "too much output", "the vantage sends more than any prober would")
         *lines, self._partial = (self._partial + data).split(b"\n")
         for line in lines:
             if not self.has_ended:
