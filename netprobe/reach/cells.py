@@ -98,6 +98,7 @@ def build_evidence(
         result=answer.result,
         protocol=question.listener.protocol,
         destination=destination.text,
+        port=question.listener.port,
         stage=answer.stage,
         errno=answer.errno,
         error=answer.error,
