@@ -9,7 +9,7 @@ does not pass raises :class:`MalformedMessageError`; the session turns that into
 The checks are written out instead of derived from annotations or a schema library: the ranges are the point, a
 schema would hide them behind the types, and a dependency that parses untrusted input has to be trusted itself.
 ``bool`` is refused where a number is expected (it is an ``int`` to Python). The error names the field and never
-repeats its value: the value is what is not believed.
+repeats its value: the value is what is not trusted.
 
 This process's own prober is read through the same checks: one kind of answer, and each local run tests them.
 """

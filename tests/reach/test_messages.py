@@ -1,4 +1,4 @@
-"""The one place that believes a vantage: every field of every message, with all that it must not be."""
+"""The one place that trusts a vantage: every field of every message, with all that it must not be."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Round trips of framed messages over TCP: the reply also says who we are there, and how long the server had it.
 
 What a server says of us is read as an address and a port or not at all, since it is shown to people. Addresses are
-compared as bytes: the same one in another spelling, or as IPv4-mapped IPv6 of a dual-stack server, is no translation.
+compared as bytes: the same one in another spelling, or as IPv4-mapped IPv6 of a dual-stack server, is not translated.
 """
 
 from __future__ import annotations

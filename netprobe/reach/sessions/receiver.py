@@ -5,7 +5,7 @@ line, and JSON's own depth (Python's reader gives up at its recursion limit, whi
 Without that a vantage that never ends its output, or its line, would fill this process's memory.
 
 What comes before the hello is a login shell's noise: banners, profiles, warnings. It is passed on for ``-v``, and
-never believed. From the hello on every line that looks like a message must be one.
+never trusted. From the hello on every line that looks like a message must be one.
 """
 
 from __future__ import annotations
