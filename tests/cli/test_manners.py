@@ -138,6 +138,13 @@ def test_who_says_nothing_needs_no_stdout() -> None:
     assert run_process(["sh", "-c", f'exec "{NETPROBE}" classify -q --is private 10.0.0.1 >&-']).status == 0
 
 
+@pytest.mark.parametrize("command", ["classify -", "classify --count -", "echo send --to 127.0.0.1:1 -"])
+def test_a_closed_stdin_is_one_line_and_no_internal_error(command: str) -> None:
+    ran = run_process(["sh", "-c", f'exec "{NETPROBE}" {command} <&-'])
+    assert (ran.status, ran.stdout) == (3, "")
+    assert ran.stderr.startswith("netprobe: standard input: it is closed\nhint: ")
+
+
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999"])
 @pytest.mark.parametrize(
     "option",

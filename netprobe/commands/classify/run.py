@@ -175,6 +175,8 @@ def _source(output: Output, options: ClassifyOptions) -> IO[bytes]:
             return open(options.file, "rb")  # noqa: PTH123 (loading pathlib takes as long as 15,000 lines)
         except OSError as error:
             raise CannotRunError(options.file, error.strerror or str(error)) from error
+    if sys.stdin is None:  # <&-
+        raise CannotRunError("standard input", "it is closed", "netprobe classify - < FILE, or --file FILE")
     if output.terminal.stdin_tty:
         raise InvalidInputError("-", "standard input is a terminal", "netprobe classify - < FILE, or --file FILE")
     return open(sys.stdin.fileno(), "rb", closefd=False)
