@@ -10,7 +10,17 @@ from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from netprobe.kernel.netlink import attribute, attributes, dump, request
 
-__all__ = ["DefaultRoute", "Link", "LinkAddress", "Route", "addresses", "default_routes", "links", "route_to"]
+__all__ = [
+    "DefaultRoute",
+    "Link",
+    "LinkAddress",
+    "Route",
+    "addresses",
+    "default_routes",
+    "links",
+    "route_to",
+    "usable_addresses",
+]
 
 NETLINK_ROUTE = 0  # linux/netlink.h
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26  # linux/rtnetlink.h
@@ -103,6 +113,14 @@ def links() -> List[Link]:
 def addresses() -> List[LinkAddress]:
     """Every IPv4 and IPv6 address, those that cannot be used yet included."""
     return list(_read_addresses(dump(NETLINK_ROUTE, RTM_GETADDR, bytes(_IFADDRMSG.size))))
+
+
+def usable_addresses() -> List[LinkAddress]:
+    """Those that a socket can use now; none where netlink is refused or not there."""
+    try:
+        return [entry for entry in addresses() if entry.is_usable]
+    except OSError:
+        return []
 
 
 def default_routes() -> List[DefaultRoute]:

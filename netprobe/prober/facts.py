@@ -32,7 +32,7 @@ def hello(cells: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
             routes[key] = dict(_route(cell), destination=key[0], zone=key[1])
     addresses = [
         {"address": entry.address, "prefix": entry.prefix, "index": entry.ifindex, "scope": entry.scope}
-        for entry in _usable_addresses()
+        for entry in rtnetlink.usable_addresses()
     ]
     return {
         "version": REQUEST_VERSION,
@@ -54,12 +54,12 @@ def hello(cells: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
 
 def own_addresses() -> Set[str]:
     """The addresses of this host; none where there is no netlink."""
-    return {entry.address for entry in _usable_addresses()}
+    return {entry.address for entry in rtnetlink.usable_addresses()}
 
 
 def link_zones() -> List[Optional[str]]:
     """The zones in which this host has a link-local address; [None] when there is none."""
-    with_one = {entry.ifindex for entry in _usable_addresses() if is_link_local(entry.address)}
+    with_one = {entry.ifindex for entry in rtnetlink.usable_addresses() if is_link_local(entry.address)}
     zones: List[Optional[str]] = [link.name for link in _links() if link.is_up and link.ifindex in with_one]
     return zones or [None]
 
@@ -96,13 +96,6 @@ def _route(cell: Dict[str, Any]) -> Dict[str, Any]:
 def _links() -> List[rtnetlink.Link]:
     try:
         return rtnetlink.links()
-    except OSError:
-        return []
-
-
-def _usable_addresses() -> List[rtnetlink.LinkAddress]:
-    try:
-        return [entry for entry in rtnetlink.addresses() if entry.is_usable]
     except OSError:
         return []
 

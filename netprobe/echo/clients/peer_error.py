@@ -166,9 +166,7 @@ def _peer_of(sock: socket.socket | None) -> str | None:
 
 def _own_addresses(sock: socket.socket | None) -> frozenset[str]:
     """This host's addresses by netlink, and the socket's own, which it loses when connect(2) fails."""
-    own: set[str] = set()
-    with suppress(OSError):  # no netlink here
-        own.update(entry.address for entry in rtnetlink.addresses() if entry.is_usable)
+    own = {entry.address for entry in rtnetlink.usable_addresses()}
     with suppress(OSError):
         if sock is not None:
             own.add(str(sock.getsockname()[0]))
