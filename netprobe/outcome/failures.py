@@ -149,7 +149,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "udp-closed",
         Verdict.REFUSED,
-        "nothing listens {where}: {icmp} from {offender}",
+        "nothing listens {where} (or its firewall rejects it): {icmp} from {offender}",
         icmp=PORT_UNREACHABLE,
         offender=DESTINATION,
         protocol="udp",
@@ -248,7 +248,7 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "refused-udp",
         Verdict.REFUSED,
-        "nothing listens {where}",
+        "nothing listens {where} (or a firewall rejects it)",
         errnos=_names("ECONNREFUSED", "ECONNRESET"),  # Windows resets: KB 263823
         protocol="udp",
     ),

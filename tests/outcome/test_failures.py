@@ -148,3 +148,9 @@ def test_every_icmp_error_has_a_verdict() -> None:
 def test_a_refusal_names_the_port_where_it_is_known() -> None:
     assert diagnose(seen("ECONNREFUSED", port=8000)).cause == "nothing listens on port 8000 (or a firewall resets)"
     assert diagnose(seen("ECONNREFUSED")).cause == "nothing listens there (or a firewall resets)"
+
+
+def test_a_port_unreachable_error_of_the_host_itself_does_not_rule_out_its_firewall() -> None:
+    closed = diagnose(seen("ECONNREFUSED", icmp(3, 3, SERVER), protocol="udp", port=53))
+    assert closed.cause == (f"nothing listens on port 53 (or its firewall rejects it): port unreachable from {SERVER}")
+    assert diagnose(seen("ECONNREFUSED", protocol="udp")).cause == "nothing listens there (or a firewall rejects it)"
