@@ -51,7 +51,9 @@ Check = Callable[[object], T]
 # What is asked.
 
 HEARTBEAT_S = 1.0
-STAY_S = 4.0  # how much longer than its time-out and its patience a prober may live at a vantage
+STAY_S = 10.0  # how much longer than its request needs a prober may live at a vantage; we give it up before
+SOCKETS_ANYWHERE = 192  # open at once at any vantage: the smallest usual limit, macOS's 256, without a reserve of 64
+ROUND_S = 1.0  # the least that a further round of so many cells is given, for what is work there and not waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +91,22 @@ class Request:
     heartbeat: float | None = None
     life: float | None = None
 
+    @property
+    def longest_s(self) -> float:
+        """How long a prober may need from its hello to ``done``, if every cell stays silent to its last moment.
+
+        A cell waits for an answer, then as long for the payload if there is one. More cells than a vantage can have
+        sockets are asked in rounds, and silent ones once more within the patience. How many sockets that are is
+        assumed here and never asked: a vantage that may say so could stretch its time. One with fewer is cut short.
+        """
+        each = self.timeout * (2 if self.payload_size else 1)
+        at_once = min(self.sockets or SOCKETS_ANYWHERE, SOCKETS_ANYWHERE)
+        further_rounds = max(0, len(self.cells) - 1) // at_once
+        return each + further_rounds * max(each, ROUND_S) + self.patience
+
     def for_a_far_prober(self) -> Request:
         """The same with a heartbeat and an end, for a prober that only its own clock can stop when the link is gone."""
-        return replace(self, heartbeat=HEARTBEAT_S, life=self.timeout + self.patience + STAY_S)
+        return replace(self, heartbeat=HEARTBEAT_S, life=self.longest_s + STAY_S)
 
     def to_json(self) -> dict[str, Any]:
         """The object that the prober reads; what is not set is left out."""

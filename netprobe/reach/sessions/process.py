@@ -20,42 +20,49 @@ from typing import IO
 
 from netprobe.prober import bundle
 from netprobe.reach.messages import Request
+from netprobe.reach.sessions.deadline import HELLO_S, Deadline
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
+from netprobe.reach.sessions.start_queue import StartQueue
 from netprobe.reach.vantage_errors import VantageError, vantage_error
-from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
+from netprobe.reach.vantages import Vantage
 
 __all__ = ["START_S", "ProcessSession"]
 
+START_S = HELLO_S
 LOGINS_AT_ONCE = 10  # sshd drops strangers at random from the tenth on (sshd_config(5), MaxStartups 10:30:100)
-START_S = CONNECT_S + 10.0  # from the start of the program to the hello
 STDERR_LIMIT = 16384  # bytes, the last ones
 ENDING_S = 1.0
 
-_logins = threading.BoundedSemaphore(LOGINS_AT_ONCE)
+_LOGINS = StartQueue(LOGINS_AT_ONCE)
+_AT_ONCE = StartQueue()
 
 
 class ProcessSession:
-    """One subprocess, started by ``run`` and gone after it."""
+    """One subprocess, started by ``run`` and gone after it. It is started when its turn in ``starts`` has come.
 
-    def __init__(self, vantage: Vantage, on_noise: OnNoise = ignore_noise) -> None:
+    Without ``starts``, ssh has a queue for all its logins, and nothing else waits.
+    """
+
+    def __init__(self, vantage: Vantage, on_noise: OnNoise = ignore_noise, starts: StartQueue | None = None) -> None:
         self.vantage = vantage
         self.name = vantage.name
         self._on_noise = on_noise
+        self._starts = starts or (_LOGINS if vantage.kind == "ssh" else _AT_ONCE)
         self._stopped = threading.Event()
         self._wake: int | None = None  # the end of a pipe that wakes the reading loop, while there is one
         self._lock = threading.Lock()
 
     def run(self, request: Request, emit: Emit) -> None:
-        """Start, ask, listen, and end it, whatever happens. Logins wait for their turn."""
-        login = _Login(self.vantage.kind == "ssh")
+        """Start, ask, listen, and end it, whatever happens."""
+        turn = self._starts.turn()
         waker, wake = os.pipe()
         try:
             with self._lock:
                 self._wake = wake
-            if login.wait(self._stopped):
-                self._run(request, Receiver(self.name, emit, self._on_noise), waker, login.over)
+            if turn.wait(self._stopped):
+                self._run(request, Receiver(self.name, emit, self._on_noise), waker, turn.over)
         finally:
-            login.over()
+            turn.over()
             with self._lock:
                 self._wake = None
             os.close(waker)
@@ -103,28 +110,6 @@ class ProcessSession:
             raise VantageError(self.name, f"{argv[0]} cannot be run here", str(error)) from None
 
 
-class _Login:
-    """One of the few places among the logins that are under way, given back at the hello."""
-
-    def __init__(self, limited: bool) -> None:
-        self._limited = limited
-        self._held = False
-
-    def wait(self, stopped: threading.Event) -> bool:
-        """True when it is our turn, False when we were stopped before it came."""
-        while not stopped.is_set():
-            if not self._limited or _logins.acquire(timeout=0.2):
-                self._held = self._limited
-                return True
-        return False
-
-    def over(self) -> None:
-        """Let the next one log in; safe to call twice."""
-        if self._held:
-            self._held = False
-            _logins.release()
-
-
 class _Conversation:
     """The writing and reading with one process: first the prober goes in, then requests, while messages come out.
 
@@ -163,24 +148,23 @@ class _Conversation:
         receiver = self._receiver
         receiver.expect(request)
         self._send(bundle.question(request.for_a_far_prober().to_json()))
-        begun = received = time.monotonic()
-        silence_s = request.timeout + KEEP_ALIVE_S
+        deadline = Deadline(receiver.name, request)
         while not self._stopped.is_set() and not receiver.has_ended:
-            now = time.monotonic()
-            due = received + silence_s if receiver.has_hello else begun + START_S
-            if now >= due:
-                raise self._overdue(silence_s)
-            for key, _ in self._selector.select(min(due - now, 0.5)):
+            rest = deadline.rest()
+            if not rest:
+                raise deadline.error()
+            for key, _ in self._selector.select(rest):
                 if key.fileobj is self._stdin:
                     self._write()
                 elif key.fileobj is self._stdout:
-                    received = time.monotonic()
+                    deadline.heard()
                     if not self._read(self._stdout, receiver.feed):
                         self._read_last_words()
                         return
                 elif key.fileobj is self._stderr and not self._read(self._stderr, self._keep):
                     self._selector.unregister(self._stderr)
             if receiver.has_hello:
+                deadline.has_hello()
                 on_hello()
 
     def _send(self, data: bytes) -> None:
@@ -199,12 +183,6 @@ class _Conversation:
             self._unsent.clear()
         if not self._unsent:
             self._selector.unregister(self._stdin)
-
-    def _overdue(self, silence_s: float) -> VantageError:
-        name = self._receiver.name
-        if self._receiver.has_hello:
-            return VantageError(name, "link died", f"nothing received for {silence_s:g} s")
-        return VantageError(name, "no hello", f"no hello from the prober within {START_S:g} s")
 
     @staticmethod
     def _read(stream: IO[bytes], take: Callable[[bytes], None]) -> bool:
