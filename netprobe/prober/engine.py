@@ -47,7 +47,9 @@ class Engine(Context):
         self._stopped = stopped
         self._waiting: Deque[Probe] = collections.deque()
         self._pacing = Pacing(float(request.get("patience", PATIENCE_S)), facts.own_addresses())
-        self._most = int(request.get("sockets") or descriptors_for(len(request["cells"])))
+        self._most = descriptors_for(len(request["cells"]))
+        if request.get("sockets"):
+            self._most = min(self._most, int(request["sockets"]))
         self._out_of_descriptors = False
         self._sources: Dict[Tuple[Any, Any], Optional[str]] = {}
         self._variants: Dict[Any, Tuple[List[Probe], List[Dict[str, Any]]]] = {}  # by cell: probes and their reports

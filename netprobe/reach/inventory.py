@@ -11,7 +11,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -20,6 +19,7 @@ from typing import Any, Final
 
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.files import read_text
+from netprobe.reach import programs
 from netprobe.reach.vantages import Vantage, check_python, check_unique, parse_vantage, ssh_vantage, with_pythons
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _WAIT_S: Final = 60
+_OUTPUT_LIMIT: Final = 64 << 20  # bytes: 10,000 hosts with 6 KB of variables each
 _MOST_HOSTS: Final = 10_000
 _RANGE: Final = re.compile(r"\[([0-9]+|[a-z]|[A-Z]):([0-9]+|[a-z]|[A-Z])(?::([0-9]+))?\]")
 _FORM: Final = "ansible_host, ansible_port, ansible_user and ansible_python_interpreter are read"
@@ -175,14 +176,13 @@ def _run_ansible_inventory(program: str, path: Path) -> str:
     """What ``ansible-inventory --list`` prints: JSON."""
     command = [program, "--inventory", str(path.resolve()), "--list"]
     try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_WAIT_S, check=False
-        )
-    except (OSError, ValueError, subprocess.TimeoutExpired) as error:
+        done = programs.run(command, _WAIT_S, _OUTPUT_LIMIT)
+    except (OSError, ValueError, OverflowError) as error:
         raise CannotRunError("ansible-inventory", str(error)) from None
-    if done.returncode != 0:
-        raise InvalidInputError(str(path), f"ansible-inventory: {done.stderr.strip()[-300:] or 'failed'}")
-    return done.stdout
+    if done.status != 0:
+        why = done.stderr.decode("utf-8", "replace").strip()[-300:]
+        raise InvalidInputError(str(path), f"ansible-inventory: {why or 'failed'}")
+    return done.stdout.decode("utf-8", "replace")
 
 
 def parse_list(text: str, name: str) -> Inventory:

@@ -51,7 +51,7 @@ Check = Callable[[object], T]
 # What is asked.
 
 HEARTBEAT_S = 1.0
-STAY_S = 10.0  # how much longer than its request needs a prober may live at a vantage; we give it up before
+STAY_S = 8.0  # how much longer than its request needs a prober may live at a vantage; we give it up before
 SOCKETS_ANYWHERE = 192  # open at once at any vantage: the smallest usual limit, macOS's 256, without a reserve of 64
 ROUND_S = 1.0  # the least that a further round of so many cells is given, for what is work there and not waiting
 

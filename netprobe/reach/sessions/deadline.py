@@ -7,7 +7,7 @@ and with it all the other vantages' report. Only silence is measured from the la
 that died, and it can only end a session before its time.
 
 The grace is for what is not waiting: routes and addresses that are looked up, a processor shared by 60 probers, the way
-back of the answers. It is 8 s, so that together with the second or two in which a process is ended no session lasts
+back of the answers. It is 6 s, so that together with the second or two in which a process is ended no session lasts
 longer than 10 s beyond what its request needs.
 
 A wait for a place in a queue comes before all this and does not count. It is bounded all the same, because those who
@@ -26,7 +26,7 @@ from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S
 __all__ = ["GRACE_S", "HELLO_S", "Deadline"]
 
 HELLO_S = CONNECT_S + 10.0  # from the start of the program, or of the login, to the hello
-GRACE_S = 8.0  # beyond what the request needs
+GRACE_S = 6.0  # beyond what the request needs
 
 
 class Deadline:

@@ -2,7 +2,7 @@
 
 The prober goes in through stdin, messages come out of stdout, and stderr says why when it ends too early. Nothing is
 installed at the vantage and nothing stays there. The far side is not trusted: bytes, lines and time are bounded, and
-the process has a group of its own, so that everything it started can be ended with it.
+everything that the process started ends with it (:mod:`netprobe.reach.programs`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import selectors
-import shutil
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 from netprobe.prober import bundle
 from netprobe.reach.messages import Request
+from netprobe.reach.programs import NO_ROOM, Program
 from netprobe.reach.sessions.deadline import HELLO_S, Deadline
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
 from netprobe.reach.sessions.start_queue import StartQueue
@@ -76,38 +75,33 @@ class ProcessSession:
                 os.write(self._wake, b".")
 
     def _run(self, request: Request, receiver: Receiver, waker: int, on_hello: Callable[[], None]) -> None:
-        process = self._start()
-        conversation = _Conversation(process, receiver, waker, self._stopped)
+        program = self._start()
         try:
-            conversation.ask(request, on_hello)
-            conversation.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0.0 if self._stopped.is_set() else ENDING_S)
-            if not receiver.has_ended and not self._stopped.is_set():
-                status = process.poll()
-                raise vantage_error(
-                    self.name, self.vantage.kind, conversation.last_words, status, had_hello=receiver.has_hello
-                )
+            with _Conversation(program, receiver, waker, self._stopped) as conversation:
+                conversation.ask(request, on_hello)
+                conversation.close_stdin()
+                status = program.status(0.0 if self._stopped.is_set() else ENDING_S)
+                if not receiver.has_ended and not self._stopped.is_set():
+                    raise self._early_end(program, conversation.last_words, status, receiver.has_hello)
         finally:
-            conversation.close()
-            _end(process)
+            program.end()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> Program:
         argv = self.vantage.argv
         try:
-            return subprocess.Popen(
-                argv,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                start_new_session=True,
-            )
+            return Program(argv)
+        except FileNotFoundError:
+            raise VantageError(self.name, f"{argv[0]} is not installed here") from None
         except (OSError, ValueError) as error:
-            # A folder of PATH that may not be read hides a missing program behind "permission denied" (execvp(3)).
-            if isinstance(error, FileNotFoundError | PermissionError) and shutil.which(argv[0]) is None:
-                raise VantageError(self.name, f"{argv[0]} is not installed here") from None
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise  # for who asks: there may be room when another session has ended
             raise VantageError(self.name, f"{argv[0]} cannot be run here", str(error)) from None
+
+    def _early_end(self, program: Program, words: str, status: int | None, had_hello: bool) -> VantageError:
+        why = program.failed_to_start(status, words)
+        if why is not None:
+            return VantageError(self.name, f"{self.vantage.argv[0]} cannot be run here", why)
+        return vantage_error(self.name, self.vantage.kind, words, status, had_hello=had_hello)
 
 
 class _Conversation:
@@ -116,12 +110,8 @@ class _Conversation:
     stdin stays open between the requests, and its end is the prober's end.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], receiver: Receiver, waker: int, stopped: threading.Event
-    ) -> None:
-        assert process.stdin and process.stdout and process.stderr
-        self._process = process
-        self._stdin, self._stdout, self._stderr = process.stdin, process.stdout, process.stderr
+    def __init__(self, program: Program, receiver: Receiver, waker: int, stopped: threading.Event) -> None:
+        self._stdin, self._stdout, self._stderr = program.stdin, program.stdout, program.stderr
         self._receiver = receiver
         self._stopped = stopped
         self._unsent = bytearray(bundle.program())
@@ -137,9 +127,18 @@ class _Conversation:
         """The end of what came on stderr."""
         return self._last_words.decode("utf-8", "replace")
 
-    def close(self) -> None:
-        """End the prober's input, and with it the prober."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._selector.close()
+
+    def close_stdin(self) -> None:
+        """End the prober's input, and with it the prober."""
+        if self._stdin in self._selector.get_map():
+            self._selector.unregister(self._stdin)
         with contextlib.suppress(OSError):
             self._stdin.close()
 
@@ -201,24 +200,14 @@ class _Conversation:
 
     def _read_last_words(self) -> None:
         """stdout has ended: the reason may come a moment later."""
+        for stream in (self._stdin, self._stdout):
+            if stream in self._selector.get_map():
+                self._selector.unregister(stream)
         deadline = time.monotonic() + ENDING_S
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._stderr, selectors.EVENT_READ)
-            while (rest := deadline - time.monotonic()) > 0:
-                if selector.select(rest) and not self._read(self._stderr, self._keep):
+        while self._stderr in self._selector.get_map() and not self._stopped.is_set():
+            rest = deadline - time.monotonic()
+            if rest <= 0:
+                return
+            for key, _ in self._selector.select(rest):
+                if key.fileobj is self._stderr and not self._read(self._stderr, self._keep):
                     return
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the whole group, and take its pipes away: what has left the group ends when it next writes or reads."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, number)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(0.3)
-    for stream in (process.stdin, process.stdout, process.stderr):
-        if stream is not None:
-            with contextlib.suppress(OSError):
-                stream.close()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(1.0)
