@@ -6,6 +6,9 @@ would do that, is not used, because it does it differently: it ends in 1 on Ctrl
 expects 130 and ``netprobe … | head -1`` is not a failure, and prints usage errors as three lines with an ``Error:``.
 An unexpected exception is one line too, with a hint to use ``--debug``: a traceback means nothing to a user.
 
+SIGTERM and SIGHUP are raised like Ctrl-C, so that whatever a run opened, started or drafted is closed, ended and
+removed; then they do what they do to a program that does not catch them. One that is ignored here (nohup) stays so.
+
 Text from outside (a file's name, a mistyped argument) is escaped before it is written to stderr, as everywhere else.
 """
 
@@ -20,10 +23,12 @@ from typing import Any
 import click
 
 from netprobe.commands.command import DEBUG, Group
-from netprobe.errors import Exit, NetprobeError
+from netprobe.errors import Exit, NetprobeError, Terminated
 from netprobe.version import __version__
 
 __all__ = ["netprobe", "run"]
+
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 @click.group(
@@ -52,10 +57,14 @@ def netprobe() -> None:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line and return its exit status, one of :class:`netprobe.errors.Exit`; raises nothing."""
+    """Run one command line and return its exit status; raises nothing.
+
+    It is one of :class:`netprobe.errors.Exit`, or 128 + 15 and 128 + 1 after a SIGTERM and a SIGHUP.
+    """
     _make_streams_tolerant()
     context = click.Context(netprobe)
     try:
+        _catch_signals()
         if "_NETPROBE_COMPLETE" in os.environ:
             return _complete()
         with netprobe.make_context("netprobe", list(argv)) as context:
@@ -64,6 +73,8 @@ def run(argv: Sequence[str]) -> int:
         return int(status or 0)
     except click.exceptions.Exit as end:
         return _flushed(end.exit_code)
+    except Terminated as end:
+        return _terminated(end)
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
     except BrokenPipeError:
@@ -114,11 +125,44 @@ def _flushed(status: int) -> int:
     return status
 
 
-def _interrupted() -> int:
-    """One line; a second Ctrl-C from here on kills the process."""
+def _catch_signals() -> None:
+    """Have SIGTERM and SIGHUP raised, where nobody ignores or handles them and this is the main thread."""
+    import signal
+    import threading
+
+    def raise_it(number: int, frame: object) -> None:
+        raise Terminated(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ENDING_SIGNALS:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, raise_it)
+
+
+def _release_signals() -> None:
+    """From here on one more signal, Ctrl-C included, kills the process."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for name in ("SIGINT", *ENDING_SIGNALS):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _terminated(end: Terminated) -> int:
+    """One line. The reader may have gone with whoever sent the signal, which changes nothing."""
+    _release_signals()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop_stdout()
+    return _complain(f"netprobe: ended by {end}", 128 + end.number)
+
+
+def _interrupted() -> int:
+    """One line."""
+    _release_signals()
     status = _flushed(Exit.INTERRUPTED)
     return _complain("netprobe: interrupted", Exit.INTERRUPTED) if status == Exit.INTERRUPTED else status
 
@@ -139,7 +183,7 @@ def _drop_stdout() -> None:
         pass
 
 
-def _complain(text: str, status: Exit, context: click.Context | None = None) -> int:
+def _complain(text: str, status: int, context: click.Context | None = None) -> int:
     """Print ``text`` on stderr, with --debug after the current exception's traceback."""
     try:
         if context is not None and context.meta.get(DEBUG):

@@ -112,14 +112,15 @@ class Bindtest:
                     yield self._cell(question)
         except KeyboardInterrupt as error:
             interrupted = error
+        reason = f"interrupted by {str(interrupted) or 'Ctrl-C'}" if interrupted is not None else None
         for question in self.questions[position:]:
-            yield self._cell(question, "interrupted by Ctrl-C" if interrupted else None)
+            yield self._cell(question, reason)
         if interrupted is not None:
             raise interrupted
 
-    def interrupt(self) -> None:
-        """End :meth:`cells` as Ctrl-C would, at a point where no record is half written. For signal handlers."""
-        self._events.put(Interrupted())
+    def interrupt(self, how: KeyboardInterrupt) -> None:
+        """End :meth:`cells` as if ``how`` were raised, where no record is half written. For signal handlers."""
+        self._events.put(Interrupted(how))
 
     def _requests(self) -> list[tuple[Session, Request]]:
         """What each session is asked: only listeners that are open."""
@@ -140,8 +141,8 @@ class Bindtest:
                 self._fail(name, error)
             case Ended(name):
                 self._ended.add(name)
-            case Interrupted():
-                raise KeyboardInterrupt
+            case Interrupted(how):
+                raise how
 
     def _take_message(self, name: str, message: Message) -> None:
         match message:

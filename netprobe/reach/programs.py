@@ -14,8 +14,8 @@ pipe (POSIX, read), so the program finds its stdin untouched. The gate costs 1 m
 
 What was looked at instead: PR_SET_PDEATHSIG needs code between fork and exec, which in a process with threads may
 deadlock (subprocess, preexec_fn); it fires when the thread that forked ends, is lost across set-user-ID programs such
-as sudo, is not inherited by what the program starts, and exists on Linux only (PR_SET_PDEATHSIG(2const)). A Python as watchdog takes 10 MB and 20 ms,
-the shell 1 MB and 1 ms.
+as sudo, is not inherited by what the program starts, and exists on Linux only (PR_SET_PDEATHSIG(2const)). A Python as
+watchdog takes 10 MB and 20 ms, the shell 1 MB and 1 ms.
 
 A group's number is free for others once its leader has been waited for and the group is empty. So the leader is only
 waited for after the group was killed, and looked at with WNOWAIT before.

@@ -147,7 +147,7 @@ class Document(Generic[R]):
         if isinstance(error, NetprobeError):
             self._keep(error)
         elif isinstance(error, KeyboardInterrupt):
-            self._keep(NetprobeError("interrupted", "stopped by Ctrl-C before the end"))
+            self._keep(NetprobeError("interrupted", f"stopped by {str(error) or 'Ctrl-C'} before the end"))
         elif error is not None:
             return
         self.finish()

@@ -307,7 +307,7 @@ def _listen(output: Output, options: BindtestOptions) -> Exit:
     with (
         document,
         Bindtest(_settings(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,
-        interruptible(lambda: arrivals.put(None)),
+        interruptible(lambda how: arrivals.put(None)),
     ):
         for error in test.errors:
             document.error(error)

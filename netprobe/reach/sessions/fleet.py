@@ -22,10 +22,10 @@ from typing import Any
 from netprobe.errors import NetprobeError
 from netprobe.prober import bundle
 from netprobe.reach.messages import Request
-from netprobe.reach.sessions.process import START_S
+from netprobe.reach.sessions.deadline import Deadline
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
 from netprobe.reach.vantage_errors import VantageError, vantage_error
-from netprobe.reach.vantages import CONNECT_S, KEEP_ALIVE_S, Vantage
+from netprobe.reach.vantages import CONNECT_S, Vantage
 
 __all__ = ["Fleet", "FleetSession", "has_asyncssh"]
 
@@ -129,7 +129,8 @@ class FleetSession:
         try:
             async with contextlib.AsyncExitStack() as stack:
                 async with self._fleet.starting:  # until the hello: a start is most of the work, on both sides
-                    async with asyncio.timeout(START_S):
+                    deadline = Deadline(self.name, request)
+                    async with asyncio.timeout(deadline.rest()):
                         connection = await asyncssh.connect(
                             self.vantage.host, connect_timeout=CONNECT_S, **self._port(), **login, **keepalive
                         )
@@ -137,13 +138,12 @@ class FleetSession:
                     process = await connection.create_process(self.vantage.command, encoding=None)
                     receiver.expect(request)
                     process.stdin.write(bundle.program() + bundle.question(request.for_a_far_prober().to_json()))
-                    await self._receive(process, receiver, START_S, until_hello=True)
-                await self._receive(process, receiver, request.timeout + KEEP_ALIVE_S)
+                    await self._receive(process, receiver, deadline, until_hello=True)
+                await self._receive(process, receiver, deadline)
                 if not receiver.has_ended:
                     stderr = await self._read_stderr(process)
         except TimeoutError:
-            reason = "link died" if receiver.has_hello else "no answer"
-            raise VantageError(self.name, reason, "nothing received in time") from None
+            raise deadline.error() from None
         except (OSError, asyncssh.Error) as error:
             raise self._error(error, receiver) from None
         if not receiver.has_ended:
@@ -157,14 +157,17 @@ class FleetSession:
                 await connection.wait_closed()
 
     @staticmethod
-    async def _receive(process: Any, receiver: Receiver, silence_s: float, until_hello: bool = False) -> None:
-        """Read to the end, or to the hello. Raises TimeoutError when nothing comes for ``silence_s``."""
+    async def _receive(process: Any, receiver: Receiver, deadline: Deadline, until_hello: bool = False) -> None:
+        """Read to the end, or to the hello. Raises TimeoutError when the time is over."""
         while not receiver.has_ended and not (until_hello and receiver.has_hello):
-            async with asyncio.timeout(silence_s):
+            async with asyncio.timeout(deadline.rest()):
                 data = await process.stdout.read(65536)
             if not data:
                 return
+            deadline.heard()
             receiver.feed(data)
+            if receiver.has_hello:
+                deadline.has_hello()
 
     @staticmethod
     async def _read_stderr(process: Any) -> str:

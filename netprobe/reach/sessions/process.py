@@ -19,15 +19,14 @@ from typing import IO, Self
 from netprobe.prober import bundle
 from netprobe.reach.messages import Request
 from netprobe.reach.programs import NO_ROOM, Program
-from netprobe.reach.sessions.deadline import HELLO_S, Deadline
+from netprobe.reach.sessions.deadline import Deadline
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
 from netprobe.reach.sessions.start_queue import StartQueue
 from netprobe.reach.vantage_errors import VantageError, vantage_error
 from netprobe.reach.vantages import Vantage
 
-__all__ = ["START_S", "ProcessSession"]
+__all__ = ["ProcessSession"]
 
-START_S = HELLO_S
 LOGINS_AT_ONCE = 10  # sshd drops strangers at random from the tenth on (sshd_config(5), MaxStartups 10:30:100)
 STDERR_LIMIT = 16384  # bytes, the last ones
 ENDING_S = 1.0
