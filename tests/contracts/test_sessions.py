@@ -14,6 +14,7 @@ import shlex
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request
 from netprobe.reach.responder import Responder
 from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.sessions import deadline
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
 from netprobe.reach.sessions.receiver import OnNoise, ignore_noise
@@ -64,6 +66,15 @@ class Place:
         program = f"import sys, time; sys.stdout.write({text!r}); sys.stdout.flush(); time.sleep(600)"
         return self.session(program, on_noise)
 
+    def trickles(self, *lines: object, piece: str) -> Session:
+        """A session whose vantage says ``lines`` and then ``piece``, again and again."""
+        text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+        program = (
+            f"import sys, time\nsys.stdout.write({text!r})\n"
+            f"while True: sys.stdout.write({piece!r}); sys.stdout.flush(); time.sleep(0.1)"
+        )
+        return self.session(program)
+
     def python(self, program: str) -> str:
         """The path of a Python that ignores what it is to run, and runs ``program``."""
         path = self._directory / f"python-{len(list(self._directory.iterdir()))}"
@@ -96,6 +107,16 @@ class Local(Place):
         def run(request: object, emit: Callable[[object], None], stopped: object) -> None:
             for line in lines:
                 emit(line)
+
+        self._patch.setattr(engine, "run", run)
+        return self.session()
+
+    def trickles(self, *lines: object, piece: str) -> Session:
+        def run(request: object, emit: Callable[[object], None], stopped: Callable[[], bool]) -> None:
+            for line in lines:
+                emit(line)
+            while not stopped():
+                time.sleep(0.05)
 
         self._patch.setattr(engine, "run", run)
         return self.session()
@@ -286,6 +307,26 @@ def test_a_crash_is_the_last_message(place: Place) -> None:
     assert [type(message) for message in emitted] == [Hello, Crash]
 
 
+TRICKLES = {
+    "heartbeats": '{"alive": true}\n',
+    "lines of noise": "noise\n",
+    "a byte at a time": "x",
+    "blank lines": "\n",
+    "nothing but the hello": "",
+}
+
+
+@pytest.mark.parametrize("piece", TRICKLES.values(), ids=TRICKLES)
+def test_nothing_that_a_vantage_says_prolongs_its_session(
+    place: Place, piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "GRACE_S", 0.5)
+    with pytest.raises(VantageError) as caught:
+        place.trickles(HELLO, piece=piece).run(Request(NONCE, 0.2, patience=0.1), lambda message: None)
+    assert caught.value.reason == "not done in time"
+    assert caught.value.why == "the prober was not done within 0.8 s"
+
+
 def test_a_vantage_that_fails_does_so_alone(place: Place, tmp_path: Path) -> None:
     sessions = [place.says(HELLO, {"cell": True}), session_for(replace(parse_vantage("exec:env"), name="whole"))]
     events = list(ask([(session, Request(NONCE, 5.0)) for session in sessions], queue.SimpleQueue()))
@@ -309,6 +350,30 @@ def test_noise_before_the_hello_is_passed_on(remote: Place) -> None:
     session = remote.says("Welcome!", "{ not json", HELLO, {"done": True}, on_noise=noise.append)
     assert [type(message) for message in run(session, Request(NONCE, PATIENT_S))] == [Hello, Done]
     assert noise == ["Welcome!", "{ not json"]
+
+
+@pytest.mark.parametrize("piece", ["noise\n", "x", '{"alive": true}\n', ""])
+def test_an_endless_banner_is_no_hello(remote: Place, piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "HELLO_S", 4.0)  # a login takes most of a second
+    with pytest.raises(VantageError) as caught:
+        remote.trickles(piece=piece).run(Request(NONCE, PATIENT_S), lambda message: None)
+    assert caught.value.reason == "no hello"
+    assert caught.value.why == "no hello from the prober within 4 s"
+
+
+def test_an_answer_at_a_time_prolongs_nothing(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "GRACE_S", 0.5)
+    asked = Request(NONCE, 0.1, tuple(CellRequest(n, "tcp", "192.0.2.1", 9) for n in range(150)), patience=0.0)
+    answers = "".join(json.dumps({**messages.ANSWER, "cell": n}) + "\n" for n in range(150))
+    program = (
+        f"import sys, time\nprint({json.dumps(HELLO)!r}, flush=True)\n"
+        f"for line in {answers!r}.splitlines(): print(line, flush=True); time.sleep(0.1)"
+    )
+    emitted: list[Message] = []
+    with pytest.raises(VantageError) as caught:
+        remote.session(program).run(asked, emitted.append)
+    assert caught.value.reason == "not done in time"
+    assert isinstance(emitted[1], Answer)  # what came in time is kept
 
 
 @pytest.mark.parametrize("before", [(), (HELLO,)])
