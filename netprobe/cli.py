@@ -126,11 +126,15 @@ def _flushed(status: int) -> int:
 
 
 def _catch_signals() -> None:
-    """Have SIGTERM and SIGHUP raised, where nobody ignores or handles them and this is the main thread."""
+    """Have SIGTERM and SIGHUP raised, where nobody ignores or handles them and this is the main thread.
+
+    Once: a second one, in the middle of the cleaning, is nobody's to catch.
+    """
     import signal
     import threading
 
     def raise_it(number: int, frame: object) -> None:
+        _release_signals()
         raise Terminated(number)
 
     if threading.current_thread() is threading.main_thread():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Self
 
@@ -102,14 +103,15 @@ class Bindtest:
         position = 0
         interrupted: KeyboardInterrupt | None = None
         try:
-            for event in ask(self._requests(), self._events):
-                if on_wait is not None:
-                    on_wait(position + len(self._answers), len(self.questions))
-                self._take(event)
-                while position < len(self.questions) and self._is_known(self.questions[position]):
-                    question = self.questions[position]
-                    position += 1
-                    yield self._cell(question)
+            with closing(ask(self._requests(), self._events)) as events:
+                for event in events:
+                    if on_wait is not None:
+                        on_wait(position + len(self._answers), len(self.questions))
+                    self._take(event)
+                    while position < len(self.questions) and self._is_known(self.questions[position]):
+                        question = self.questions[position]
+                        position += 1
+                        yield self._cell(question)
         except KeyboardInterrupt as error:
             interrupted = error
         reason = f"interrupted by {str(interrupted) or 'Ctrl-C'}" if interrupted is not None else None

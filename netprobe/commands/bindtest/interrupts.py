@@ -9,14 +9,19 @@ from __future__ import annotations
 import queue
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import TypeVar
 
 from netprobe.errors import Terminated
 
-__all__ = ["interruptible", "wait_for_interrupt"]
+__all__ = ["interruptible", "wait_for", "wait_for_interrupt"]
 
+T = TypeVar("T")
+
+LOOK_S = 0.5
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
@@ -24,12 +29,16 @@ _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 def interruptible(interrupt: Callable[[KeyboardInterrupt], None]) -> Iterator[None]:
     """Let the first signal call ``interrupt`` with what the signal would have raised; a second one raises it at once.
 
+    A third one, in the middle of the cleaning, kills: raised there it could only become a traceback.
     A signal that is ignored stays so, but for Ctrl-C: shells have that ignored in what they start in the background.
     ``interrupt`` runs between any two instructions of the main thread, so it must not take a lock which that thread
     may hold: a ``SimpleQueue``'s ``put`` is safe there, an ``Event``'s ``set`` is not.
     """
 
     def again(number: int, frame: FrameType | None) -> None:
+        for each in before:
+            signal.signal(each, signal.SIG_DFL)
+        before.clear()
         raise _raised_by(number)
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -58,6 +67,18 @@ def _raised_by(number: int) -> KeyboardInterrupt:
 def wait_for_interrupt(seconds: float, announce: Callable[[], None]) -> None:
     """Return after ``seconds``, or at a signal, which is a normal exit as soon as ``announce`` is called."""
     ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-    with interruptible(lambda how: ended.put(None)), suppress(queue.Empty):
+    with interruptible(lambda how: ended.put(None)):
         announce()
-        ended.get(timeout=seconds)
+        wait_for(ended, seconds)
+
+
+def wait_for(events: queue.SimpleQueue[T], seconds: float) -> T | None:
+    """The next event, None after ``seconds``. A signal handler may be who puts it.
+
+    In short waits: a signal that comes just before the wait sets a flag, which Python looks at only after it.
+    """
+    until = time.monotonic() + seconds
+    while (rest := until - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            return events.get(timeout=min(rest, LOOK_S))
+    return None

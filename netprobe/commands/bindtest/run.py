@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interrupt
+from netprobe.commands.bindtest.interrupts import interruptible, wait_for, wait_for_interrupt
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
@@ -317,10 +317,7 @@ def _listen(output: Output, options: BindtestOptions) -> Exit:
             return document.status
         deadline = time.monotonic() + (options.keep or _LISTEN_ONLY_S)
         while (rest := deadline - time.monotonic()) > 0:
-            try:
-                arrival = arrivals.get(timeout=rest)
-            except queue.Empty:
-                break
+            arrival = wait_for(arrivals, rest)
             if arrival is None:
                 break
             document.add(visit_of(arrival, test.listening))

@@ -21,7 +21,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -109,7 +109,7 @@ Event = Received | Failed | Ended | Tick | Interrupted
 Events = queue.SimpleQueue[Event | _Postponed]
 
 
-def ask(requests: Sequence[tuple[Session, Request]], events: Events) -> Iterator[Event]:
+def ask(requests: Sequence[tuple[Session, Request]], events: Events) -> Generator[Event, None, None]:
     """Run all sessions, as many at once as there is room for, and give their events as they come through ``events``.
 
     A session that fails does so alone. Whatever ends the iteration, Ctrl-C too, the sessions are stopped and waited

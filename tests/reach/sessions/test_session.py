@@ -144,7 +144,7 @@ def test_the_end_of_the_asking_stops_those_that_run_and_starts_no_more(
         made.append(place.session(f"v{number}", lambda number=number: made[number].stopped.wait(60)))  # type: ignore[misc]
     asking = ask([(session, REQUEST) for session in made], queue.SimpleQueue())
     assert isinstance(next(asking), Tick)
-    asking.close()  # type: ignore[attr-defined]
+    asking.close()
     assert [session.stopped.is_set() for session in made] == [True, True, False, False, False]
 
 
