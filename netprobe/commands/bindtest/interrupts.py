@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import queue
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["interruptible", "wait_for_interrupt"]
+__all__ = ["interruptible"]
 
 
 @contextmanager
@@ -32,11 +31,3 @@ def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def wait_for_interrupt(seconds: float, announce: Callable[[], None]) -> None:
-    """Return after ``seconds``, or at Ctrl-C, which is a normal exit as soon as ``announce`` is called."""
-    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-    with interruptible(lambda: ended.put(None)), suppress(queue.Empty):
-        announce()
-        ended.get(timeout=seconds)
