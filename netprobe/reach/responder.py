@@ -56,7 +56,7 @@ PROVEN_S: Final = 60.0  # how long one with a proof may stay: a silence in the m
 ANSWERED_S: Final = 10.0  # how long, once it has got everything
 SLOWEST: Final = 16384  # bytes of payload a second, for which it gets more time; at most that of
 LARGEST: Final = 64 << 20  # bytes, the most that --payload can ask for
-CHUNK: Final = 65536
+CHUNK: Final = 16384  # bytes that a peer which does not read can have us keep: 64 MiB for MOST_PROVEN of them
 BACKLOG: Final = 4096  # the kernel caps it (net.core.somaxconn): all cells may come at once
 BURST: Final = 64  # connections or datagrams of a listener, before it is another one's turn
 MOST_UNPROVEN: Final = 1024  # connections
@@ -215,15 +215,13 @@ class Responder:
 
     def _handle(self, key: selectors.SelectorKey, events: int) -> None:
         """One event. A fault of ours with one peer must not make us deaf to all others: :meth:`close` raises it."""
+        if isinstance(key.data, _Connection):
+            self._talk(key.data, events)
+            return
         try:
-            if isinstance(key.data, _Connection):
-                self._talk(key.data, events)
-            else:
-                key.data(key.fileobj)
+            key.data(key.fileobj)
         except Exception as fault:
             self._fault = self._fault or fault
-            if isinstance(key.data, _Connection):
-                self._drop(key.data)
 
     def _woken(self, sock: socket.socket) -> None:
         """Close was called: the loop sees it."""
@@ -279,7 +277,8 @@ class Responder:
 
     def _oldest_unproven(self) -> _Connection:
         """Of the listener that has most: what floods one of them is at the expense of that one."""
-        return next(iter(max(self._unproven.values(), key=len)))
+        fullest = max(self._unproven.values(), key=len)
+        return next(iter(fullest))
 
     # TCP.
 
@@ -329,6 +328,10 @@ class Responder:
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:
+            self._drop(connection)
+            return
+        except Exception as fault:
+            self._fault = self._fault or fault
             self._drop(connection)
             return
         wanted = selectors.EVENT_WRITE if connection.unsent else selectors.EVENT_READ

@@ -12,7 +12,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Self
 
 from netprobe.commands.bindtest.interrupts import interruptible
 from netprobe.errors import CannotRunError
@@ -38,7 +38,15 @@ class _Reader:
             self._poll = select.poll()
             self._poll.register(descriptor, select.POLLOUT)
 
-    def takes_a_line(self, seconds: float) -> bool:
+    @classmethod
+    def of_stderr(cls) -> Self:
+        """Who reads stderr."""
+        try:
+            return cls(sys.stderr.fileno())
+        except (OSError, ValueError, AttributeError):  # closed (2>&-), or no file
+            return cls(None)
+
+    def takes_a_line(self, seconds: float = 0.0) -> bool:
         """Does the output take a line within this time? One whose reader has gone does: writing says so."""
         return self._poll is None or bool(self._poll.poll(max(0.0, seconds) * 1000))
 
@@ -91,7 +99,7 @@ class StrangersLog:
     def __init__(self, output: Output, test: Bindtest) -> None:
         self._output = output
         self._test = test
-        self._reader = _Reader(_stderr_descriptor())
+        self._reader = _Reader.of_stderr()
         self._reports = _Reports(test.visitors, self._reader)
 
     def tell(self) -> None:
@@ -113,7 +121,7 @@ class StrangersLog:
         for arrival in self._reports.waiting(_LAST_WAIT_S):
             self._say(arrival)
         strangers = [left for left in self._reports.left_out() if not left.proven]
-        if strangers and self._reader.takes_a_line(0.0):
+        if strangers and self._reader.takes_a_line():
             self._output.say(_sum(strangers))
 
     def _say(self, arrival: Arrival) -> None:
@@ -175,10 +183,3 @@ def _sum(strangers: list[LeftOut]) -> str:
     rest = total - sum(left.count for left in named)
     who += f"{', ' if who else ''}others: {rest:,}" if rest else ""
     return f"netprobe: strangers came {total:,} more time{'s' if total > 1 else ''} ({who})"
-
-
-def _stderr_descriptor() -> int | None:
-    try:
-        return sys.stderr.fileno()
-    except (OSError, ValueError, AttributeError):  # closed (2>&-), or no file
-        return None
