@@ -20,12 +20,13 @@ from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request
 from netprobe.reach.plan import Question, default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
-from netprobe.reach.responder import Arrival, Responder, listener_error, listener_errors
+from netprobe.reach.responder import Responder, listener_error, listener_errors
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
+from netprobe.reach.visitors import Arrival, Visitors
 from netprobe.verdicts import Verdict
 
 __all__ = ["Bindtest"]
@@ -38,13 +39,7 @@ class Bindtest:
     ``hellos`` are the facts of the vantages that could, ``crashes`` the tracebacks of those whose prober failed.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        sessions: Sequence[Session] | None = None,
-        on_stranger: Callable[[Arrival], None] | None = None,
-        on_arrival: Callable[[Arrival], None] | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, sessions: Sequence[Session] | None = None) -> None:
         self.settings = settings
         self.sessions = list(sessions) if sessions is not None else [LocalSession()]
         self.nonce = settings.nonce or secrets.token_hex(16)
@@ -54,7 +49,7 @@ class Bindtest:
         self.questions: list[Question] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
-        self._responder = Responder(self.nonce, on_stranger, on_arrival)
+        self._responder = Responder(self.nonce)
         self._answers: dict[int, Answer] = {}
         self._failures: dict[str, NetprobeError] = {}
         self._ended: set[str] = set()
@@ -72,6 +67,7 @@ class Bindtest:
             self._responder.start()
             names = [session.name for session in self.sessions]
             self.questions = list(questions_of(self.listening, names, self.host, self.settings.to))
+            self._responder.visitors.expect(len(self.questions))
         except BaseException:
             self._responder.close()
             raise
@@ -88,9 +84,9 @@ class Bindtest:
         return self._responder.arrivals
 
     @property
-    def strangers(self) -> Sequence[Arrival]:
-        """Who came and did not."""
-        return self._responder.strangers
+    def visitors(self) -> Visitors:
+        """The book of all who came, for whoever tells of them."""
+        return self._responder.visitors
 
     def cells(self, on_wait: Callable[[int, int], None] | None = None) -> Iterator[Cell]:
         """Every cell in the order of the plan, each as soon as it and all before it are known.

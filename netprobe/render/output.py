@@ -59,6 +59,11 @@ class Output(NamedTuple):
         return self.format in ("table", "plain")
 
     @property
+    def in_one_document(self) -> bool:
+        """Whether results are kept in memory until the end, however many there are."""
+        return self.format == "json"
+
+    @property
     def on_screen(self) -> bool:
         """Whether results are shown on a terminal, which can be redrawn."""
         return self.format == "table" and self.terminal.stdout_tty

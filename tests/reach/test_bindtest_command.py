@@ -93,6 +93,7 @@ def test_a_port_below_1024_needs_a_privilege() -> None:
         (("--port", "70000"), "70000"),
         (("--connect", "192.0.2.1:80"), "--nonce"),
         (("--connect", "192.0.2.1", "--nonce", "x"), "HOST:PORT"),
+        (("--connect", f"{'a' * 64}.invalid:9", "--nonce", "x"), "not a host name"),
         (("--timeout", "0"), "timeout"),
     ],
 )
@@ -251,8 +252,8 @@ def test_an_address_that_vanishes_during_the_run_is_reported(alone: Callable[[st
         "ip link set d1 up; ip link set d0 up;"
         "$0 bindtest --addr 10.9.0.1 --listen-only --keep 20 > $1 & P=$!;"
         "until grep -q machine $1; do kill -0 $P || exit 9; sleep 0.02; done;"
-        "C=$(sed -n 's/^on the other machine: netprobe//p' $1); ip addr del 10.9.0.1/24 dev d0;"
-        "$0 $C --timeout 0.3 --json; S=$?; kill -INT $P; wait $P; exit $S"
+        "C=$(sed -n 's/^on the other machine: //p' $1); ip addr del 10.9.0.1/24 dev d0;"
+        'eval "${C/ netprobe / $0 }" --timeout 0.3 --json; S=$?; kill -INT $P; wait $P; exit $S'
     )
     ran = alone(f"set -- $(mktemp); {script}")
     assert ran.status == 1, ran.stderr
@@ -284,6 +285,12 @@ def test_ctrl_c_gives_what_is_known_and_leaves_nothing() -> None:
     assert err.rstrip().endswith("netprobe: interrupted")
 
 
+def at_the_other_side(line: str) -> subprocess.CompletedProcess[str]:
+    """Type a line as it was printed, in a shell."""
+    env = clean_environment({"PATH": f"{NETPROBE.parent}:{os.environ['PATH']}"})
+    return subprocess.run(["bash"], input=line, capture_output=True, text=True, env=env, timeout=60, check=False)
+
+
 def test_two_machines_without_a_login() -> None:
     """One side prints the command, the other side runs it."""
     listening = subprocess.Popen(
@@ -296,21 +303,13 @@ def test_two_machines_without_a_login() -> None:
         assert listening.stdout is not None
         offers = [json.loads(listening.stdout.readline()) for _ in range(3)]
         assert [offer["event"] for offer in offers] == ["listening", "listening", "command"]
-        words = offers[2]["command"].split()[1:]
-        there = subprocess.run(
-            [str(NETPROBE), *words, "--json"], capture_output=True, text=True, env=clean_environment(), check=False
-        )
+        there = at_the_other_side(f"{offers[2]['command']} --json")
         assert there.returncode == 0, there.stderr
         cells = json.loads(there.stdout)["results"]
         assert {(c["bind"], c["observed"]) for c in cells} == {("127.0.0.1", "reachable")}
         visits = [json.loads(listening.stdout.readline()) for _ in range(2)]
         assert [visit["event"] for visit in visits] == ["arrival", "arrival"]
-        wrong = subprocess.run(
-            [str(NETPROBE), *words[:-1], "guess", "--tcp", "--timeout", "0.3"],
-            capture_output=True,
-            env=clean_environment(),
-            check=False,
-        )
+        wrong = at_the_other_side(f"{offers[2]['command']} --nonce guess --tcp --timeout 0.3")
         assert wrong.returncode == 1
         assert json.loads(listening.stdout.readline())["event"] == "stranger"
         listening.send_signal(signal.SIGINT)
@@ -320,7 +319,7 @@ def test_two_machines_without_a_login() -> None:
         listening.communicate()
 
 
-def test_keep_reports_every_connection() -> None:
+def test_keep_reports_who_comes() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

@@ -6,22 +6,16 @@ person ends. While listeners are only kept open, any of them is the normal end, 
 
 from __future__ import annotations
 
-import queue
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
 
 from netprobe.errors import Terminated
 
-__all__ = ["interruptible", "wait_for", "wait_for_interrupt"]
+__all__ = ["interruptible"]
 
-T = TypeVar("T")
-
-LOOK_S = 0.5
 _ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
 
 
@@ -62,23 +56,3 @@ def interruptible(interrupt: Callable[[KeyboardInterrupt], None]) -> Iterator[No
 
 def _raised_by(number: int) -> KeyboardInterrupt:
     return KeyboardInterrupt() if number == signal.SIGINT else Terminated(number)
-
-
-def wait_for_interrupt(seconds: float, announce: Callable[[], None]) -> None:
-    """Return after ``seconds``, or at a signal, which is a normal exit as soon as ``announce`` is called."""
-    ended: queue.SimpleQueue[None] = queue.SimpleQueue()
-    with interruptible(lambda how: ended.put(None)):
-        announce()
-        wait_for(ended, seconds)
-
-
-def wait_for(events: queue.SimpleQueue[T], seconds: float) -> T | None:
-    """The next event, None after ``seconds``. A signal handler may be who puts it.
-
-    In short waits: a signal that comes just before the wait sets a flag, which Python looks at only after it.
-    """
-    until = time.monotonic() + seconds
-    while (rest := until - time.monotonic()) > 0:
-        with suppress(queue.Empty):
-            return events.get(timeout=min(rest, LOOK_S))
-    return None

@@ -8,15 +8,15 @@ cells that were never probed would look like a changed network.
 
 from __future__ import annotations
 
-import queue
-import time
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from netprobe.commands.bindtest.interrupts import interruptible, wait_for, wait_for_interrupt
+from netprobe.commands.bindtest.interrupts import interruptible
+from netprobe.commands.bindtest.visits import StrangersLog, VisitsDocument
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
@@ -24,8 +24,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
-from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
-from netprobe.reach.responder import Arrival
+from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, offers, parse_target
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
@@ -87,7 +86,10 @@ class BindtestOptions:
 
     def __post_init__(self) -> None:
         if self.connect and not self.nonce:
-            raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
+            hint = f"'{NONCE_VARIABLE}=… netprobe bindtest --connect …', or --nonce in a script of one's own"
+            raise InvalidInputError("--connect", "needs the nonce, as in the line that --listen-only printed", hint)
+        if self.nonce is not None and not self.nonce.isprintable():
+            raise InvalidInputError("--nonce", "has characters that cannot be printed")
         if not (self.connect or self.listen_only):
             return
         if self.vantages:
@@ -108,6 +110,7 @@ class BindtestOptions:
 
 def run(output: Output, options: BindtestOptions) -> Exit:
     """All that the options ask for."""
+    os.environ.pop(NONCE_VARIABLE, None)  # it is in the options; what is started from here on has no use for it
     if options.connect:
         return _connect(output, options)
     if options.listen_only:
@@ -126,16 +129,22 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         inventory = read_inventory(Path(options.inventory)) if options.inventory else None
         vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
         sessions = _sessions(output, options, vantages, stack)
-        strangers = _Strangers(output)
-        test = stack.enter_context(Bindtest(_settings(options), sessions, strangers))
-        strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
+        test = Bindtest(_settings(options), sessions)
+        strangers = StrangersLog(output, test)
+        stack.callback(strangers.finish)
+        stack.enter_context(test)
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
         for error in test.errors:
             document.error(error)
         test.errors.clear()
+
+        def meanwhile(known: int, total: int) -> None:
+            strangers.tell()
+            progress.show(f"{known} of {total} cells known")
+
         try:
-            for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
+            for cell in test.cells(meanwhile):
                 progress.clear()
                 report.add(cell)
         except KeyboardInterrupt:
@@ -151,9 +160,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         report.save()
         if options.keep:
             document.finish()
-            open_ones = ", ".join(f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open)
-            text = f"netprobe: still listening for {options.keep:g} s on {open_ones}; Ctrl-C ends it"
-            wait_for_interrupt(options.keep, lambda: output.say(text))
+            strangers.keep(options.keep)
     return document.status
 
 
@@ -214,19 +221,6 @@ def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -
                 output.say(f"{name}: {line}")
     for name, facts in test.hellos.items():
         output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
-
-
-class _Strangers:
-    """Reports every client of a listener that does not know the nonce."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self.listeners: dict[str, str] = {}
-
-    def __call__(self, arrival: Arrival) -> None:
-        where = self.listeners.get(arrival.listener, arrival.local)
-        who = f"{arrival.peer} port {arrival.peer_port}"
-        self._output.say(f"netprobe: {where} ({arrival.protocol}): reached by a stranger from {who}")
 
 
 class _Report:
@@ -302,25 +296,18 @@ class _Report:
 
 def _listen(output: Output, options: BindtestOptions) -> Exit:
     """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, both a normal exit."""
-    arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
     document = output.document("bindtest listen", Visit, View(plain=_visit_line, streams=True))
-    with (
-        document,
-        Bindtest(_settings(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,
-        interruptible(lambda how: arrivals.put(None)),
-    ):
-        for error in test.errors:
-            document.error(error)
-        for visit in offers(test.listening, test.host, test.nonce):
-            document.add(visit)
-        if not any(listener.is_open for listener in test.listening):
-            return document.status
-        deadline = time.monotonic() + (options.keep or _LISTEN_ONLY_S)
-        while (rest := deadline - time.monotonic()) > 0:
-            arrival = wait_for(arrivals, rest)
-            if arrival is None:
-                break
-            document.add(visit_of(arrival, test.listening))
+    test = Bindtest(_settings(options), sessions=())
+    visits = VisitsDocument(output, document, test)
+    with document:
+        with test, interruptible(visits.stop):
+            for error in test.errors:
+                document.error(error)
+            for visit in offers(test.listening, test.host, test.nonce):
+                document.add(visit)
+            if any(listener.is_open for listener in test.listening):
+                visits.keep(options.keep or _LISTEN_ONLY_S)
+        visits.finish()
     return document.status
 
 
@@ -328,6 +315,11 @@ def _visit_line(visit: Visit) -> str:
     """A visit as a person reads it."""
     if visit.event == "command":
         return f"on the other machine: {visit.command}"
+    if visit.count is not None:
+        times = f"{visit.count:,} more time{'s' if visit.count > 1 else ''}"
+        if visit.event == "more-arrivals":
+            return f"the other side came {times}"
+        return f"{'strangers' if visit.peer is None else f'the stranger {visit.peer}'} came {times}"
     where = f"{visit.bind} port {visit.port}/{visit.protocol}"
     if visit.event == "listening":
         return f"listening on {where}"
