@@ -451,4 +451,4 @@ def _on_link(host: HostFacts, ip: Ip) -> bool:
 def _major(release: str) -> int:
     """The leading number of a release such as ``15.0-RELEASE``."""
     digits = release.partition(".")[0]
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0

@@ -12,7 +12,9 @@ answer leaves from the address that the kernel picks. That is what the run is to
 from __future__ import annotations
 
 import errno
+import hmac
 import os
+import secrets
 import selectors
 import socket
 import threading
@@ -30,6 +32,7 @@ from netprobe.prober.sockets import socket_address
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener, ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.text import escape
 
 __all__ = ["Arrival", "Responder", "listener_error", "listener_errors"]
 
@@ -79,6 +82,7 @@ class Responder:
         on_arrival: Callable[[Arrival], None] | None = None,
     ) -> None:
         self.nonce = nonce
+        self._secret = secrets.token_hex(16)  # for receipts: unlike the nonce, nobody else has it
         self.arrivals: dict[str, Arrival] = {}  # by challenge
         self.strangers: list[Arrival] = []
         self._on_stranger = on_stranger
@@ -98,7 +102,9 @@ class Responder:
         for bind in binds:
             port = options.port
             for protocol in protocols:
-                listening = self._open_one(f"{protocol[0]}{len(opened)}@{bind}", bind, protocol, options, port)
+                listening = self._open_one(
+                    f"{protocol[0]}{len(opened)}@{escape(str(bind))}", bind, protocol, options, port
+                )
                 opened.append(listening)
                 port = port or listening.port  # the other protocol's free port: the same number, if it is free
         return opened
@@ -241,7 +247,16 @@ class Responder:
         if challenge not in self.arrivals and self._on_arrival is not None:
             self._on_arrival(arrival)
         self.arrivals[challenge] = arrival
-        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local)
+        receipt = self._receipt(challenge, arrival)
+        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local, receipt)
+
+    def has_seen(self, challenge: str, arrival: Arrival, receipt: str) -> bool:
+        """Is ``receipt`` the one that was given to that arrival? However many came since, and whoever else did."""
+        return hmac.compare_digest(receipt, self._receipt(challenge, arrival))
+
+    def _receipt(self, challenge: str, arrival: Arrival) -> str:
+        seen = (arrival.listener, arrival.protocol, arrival.peer, arrival.peer_port, arrival.local)
+        return wire.proof(self._secret, "receipt", challenge, *seen)
 
     def _drop(self, connection: _Connection) -> None:
         self._selector.unregister(connection.sock)
@@ -376,7 +391,9 @@ def listener_error(
         return CannotRunError(what, f"binding to {options.device} needs root or CAP_NET_RAW ({failed.errno})")
     if failed.errno == "ENODEV":
         there = ", ".join(link.name for link in host.links)
-        return CannotRunError(what, f"there is no interface {options.device} (ENODEV)", f"there are: {there}")
+        return CannotRunError(
+            what, f"there is no interface {options.device or failed.bind.zone} (ENODEV)", f"there are: {there}"
+        )
     if failed.errno == "EINVAL" and failed.bind.is_link_local_6 and failed.bind.zone is None:
         own = next((str(x.address) for x in host.addresses if x.address.ip == failed.bind.ip), None)
         hint = f"as in {own or f'{failed.bind}%eth0'}"
