@@ -57,7 +57,7 @@ def probe_line(nonce: str, challenge: str, size: int) -> bytes:
 
 def read_probe(nonce: str, line: bytes) -> Optional[Tuple[str, int]]:
     """Challenge and payload size of a probe of this run; None for anybody else's line."""
-    words = line[: LINE_LIMIT + 1].split()
+    words = line.split() if len(line) <= LINE_LIMIT else []
     if len(words) != 5 or words[:2] != [PROTOCOL.encode(), b"probe"] or not _is_number(words[4]):
         return None
     try:
@@ -81,7 +81,7 @@ def read_reply(nonce: str, challenge: str, line: bytes) -> Optional[Dict[str, An
 
     Only bytes are split, at ASCII's whitespace: a listener's name may have any other character in it (an interface's).
     """
-    words = line[: LINE_LIMIT + 1].split()
+    words = line.split() if len(line) <= LINE_LIMIT else []
     if len(words) != 9 or words[:3] != [PROTOCOL.encode(), b"reply", challenge.encode()] or not _is_number(words[5]):
         return None
     try:
