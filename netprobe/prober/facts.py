@@ -37,9 +37,9 @@ def hello(cells: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
     return {
         "version": REQUEST_VERSION,
         "os": platform.system(),
-        "release": platform.release(),
+        "release": _printable(platform.release()),
         "python": platform.python_version(),
-        "host": socket.gethostname(),
+        "host": _printable(socket.gethostname()),
         "stack": _stack(),
         "links": [
             {"name": link.name, "index": link.ifindex, "up": link.is_up, "loopback": link.is_loopback}
@@ -68,6 +68,11 @@ def source_address(cell: Dict[str, Any]) -> Optional[str]:
     """The source address that the routing tables give for a cell's destination."""
     source: Optional[str] = _route(cell)["source"]
     return source
+
+
+def _printable(text: str) -> str:
+    """Names are any bytes to a kernel (sethostname(2)): what is no text is escaped, for at home it would be refused."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def _route(cell: Dict[str, Any]) -> Dict[str, Any]:

@@ -6,9 +6,11 @@ import queue
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober.sockets import descriptors_for
@@ -20,8 +22,8 @@ from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request
 from netprobe.reach.plan import Question, default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
+from netprobe.reach.proof import UNPROVEN, Sighting, challenge_of, weigh
 from netprobe.reach.responder import Responder, listener_error, listener_errors
-from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
@@ -43,6 +45,7 @@ class Bindtest:
         self.settings = settings
         self.sessions = list(sessions) if sessions is not None else [LocalSession()]
         self.nonce = settings.nonce or secrets.token_hex(16)
+        self._secret = secrets.token_hex(16)  # of the challenges: a vantage knows its own, and no other's
         self.host = host_facts()
         self.errors: list[NetprobeError] = []
         self.listening: list[Listener] = []
@@ -127,7 +130,7 @@ class Bindtest:
             if question.listener.is_open:
                 asked[question.vantage].append(question)
         return [
-            (session, build_request(asked[session.name], self.nonce, self.settings, self.host))
+            (session, build_request(asked[session.name], self.nonce, self.settings, self.host, self._secret))
             for session in self.sessions
         ]
 
@@ -167,13 +170,22 @@ class Bindtest:
         outcome = self._observe(situation, question, answer, reason)
         explanation = None
         if is_different(prediction, outcome, answer):
-            arrival = self.arrivals.get(answer.challenge) if answer and answer.challenge else None
-            came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
+            arrival = self._arrival(question, answer)
+            came_from = format_endpoint(arrival.peer, arrival.peer_port) if arrival else None
             context = Context(answer, came_from, changes(situation, prediction, host_facts()), len(self.sessions))
             explanation = difference(situation, prediction, outcome, context) or None
+        if answer is not None and outcome.row == UNPROVEN:
+            arrival = self.arrivals.get(answer.challenge or "")
+            answer = replace(answer, observed=arrival.peer if arrival else None)  # which is this side's to say
         route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
         return build_cell(question, prediction, outcome, answer, difference=explanation, source=source)
+
+    def _arrival(self, question: Question, answer: Answer | None) -> Arrival | None:
+        """Who came with the challenge of an answer, if it is one of the question's."""
+        if answer is None or not (answer.challenge or "").startswith(challenge_of(self._secret, question.id)):
+            return None
+        return self.arrivals.get(answer.challenge or "")
 
     def _predict(self, question: Question, situation: Situation) -> Prediction:
         if question.listener.is_open and question.vantage != LOCAL and question.vantage not in self.hellos:
@@ -207,19 +219,20 @@ class Bindtest:
             cause = reason or (failure.why if failure else "no answer from the vantage")
             return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
         outcome = diagnose(build_evidence(question, answer, situation.vantage, self.host))
-        return outcome if answer.result != "proof" else self._who_answered(question, answer, outcome)
+        if not answer.names_a_listener:
+            return outcome
+        return weigh(question, answer, outcome, self.listening, self._sighting(question, answer))
 
-    def _who_answered(self, question: Question, answer: Answer, outcome: Outcome) -> Outcome:
-        """The nonce is right: was it the right listener, and did it answer from the address that was asked?"""
-        if answer.listener != question.listener.id:
-            other = next((x for x in self.listening if x.id == answer.listener), None)
-            who = f"the one on {other.bind}" if other else "an unknown one"
-            return Outcome(Verdict.WRONG_RESPONDER, f"another listener of this run answered: {who}", "other-listener")
-        asked = question.destination
-        if answer.replied_from is None or asked.is_wildcard:
-            return outcome
-        replied = ScopedAddress.parse(answer.replied_from)
-        if (asked.mapped or asked.ip) == (replied.mapped or replied.ip):
-            return outcome
-        cause = f"answered from {answer.replied_from}, not from {asked.text}: a connected client would see silence"
-        return Outcome(outcome.verdict, cause, "answered-from-elsewhere")
+    def _sighting(self, question: Question, answer: Answer) -> Sighting:
+        """What this side knows of an answer that names a listener."""
+        challenge = answer.challenge or ""
+        claimed = Arrival(
+            listener=answer.listener or "",
+            protocol=question.listener.protocol,
+            peer=answer.observed or "",
+            peer_port=answer.observed_port or 0,
+            local=answer.local or "",
+            proven=True,
+        )
+        is_receipt = self._responder.has_seen(challenge, claimed, answer.receipt or "")
+        return Sighting(challenge_of(self._secret, question.id), is_receipt, self.arrivals.get(challenge))

@@ -22,6 +22,7 @@ from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Message
 from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
+from netprobe.reach.proof import is_translated, remark
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.settings import Settings
@@ -160,7 +161,10 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
 
 def _cell(question: Question, answer: Answer, here: HostFacts) -> Cell:
     outcome = diagnose(build_evidence(question, answer, here))
-    if answer.observed and answer.source and answer.observed != answer.source:
+    unusual = remark(question.destination, answer) if outcome.verdict == Verdict.REACHABLE else None
+    if unusual is not None:
+        outcome = replace(outcome, cause=unusual)
+    elif outcome.verdict == Verdict.REACHABLE and is_translated(answer):
         cause = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
         outcome = replace(outcome, cause=cause)
     wrong = outcome.verdict == Verdict.WRONG_RESPONDER

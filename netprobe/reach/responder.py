@@ -28,7 +28,9 @@ This thread writes nothing and waits for nothing but its sockets.
 from __future__ import annotations
 
 import errno
+import hmac
 import os
+import secrets
 import selectors
 import socket
 import threading
@@ -47,6 +49,7 @@ from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener, ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.visitors import Arrival, Visitors
+from netprobe.text import escape
 
 __all__ = ["Arrival", "Responder", "listener_error", "listener_errors"]
 
@@ -96,6 +99,7 @@ class Responder:
 
     def __init__(self, nonce: str) -> None:
         self.nonce = nonce
+        self._secret = secrets.token_hex(16)  # for receipts: unlike the nonce, nobody else has it
         self.visitors = Visitors()
         self._open: dict[socket.socket, Listener] = {}
         self._unproven: dict[str, dict[_Connection, None]] = {}  # by listener, the oldest first
@@ -130,7 +134,9 @@ class Responder:
         for bind in binds:
             port = options.port
             for protocol in protocols:
-                listening = self._open_one(f"{protocol[0]}{len(opened)}@{bind}", bind, protocol, options, port)
+                listening = self._open_one(
+                    f"{protocol[0]}{len(opened)}@{escape(str(bind))}", bind, protocol, options, port
+                )
                 opened.append(listening)
                 port = port or listening.port  # the other protocol's free port: the same number, if it is free
         return opened
@@ -435,9 +441,19 @@ class Responder:
     def _answer(self, listening: Listener, challenge: str, peer: _SocketAddress, local: str) -> bytes | None:
         """What proves to a probe that this listener was reached; None for one that is sent again and again."""
         address, port = _plain(peer)
-        if not self.visitors.arrived(challenge, Arrival(listening.id, listening.protocol, address, port, local, True)):
+        arrival = Arrival(listening.id, listening.protocol, address, port, local, True)
+        if not self.visitors.arrived(challenge, arrival):
             return None
-        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local)
+        receipt = self._receipt(challenge, arrival)
+        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local, receipt)
+
+    def has_seen(self, challenge: str, arrival: Arrival, receipt: str) -> bool:
+        """Is ``receipt`` the one that was given to that arrival? However many came since, and whoever else did."""
+        return hmac.compare_digest(receipt, self._receipt(challenge, arrival))
+
+    def _receipt(self, challenge: str, arrival: Arrival) -> str:
+        seen = (arrival.listener, arrival.protocol, arrival.peer, arrival.peer_port, arrival.local)
+        return wire.proof(self._secret, "receipt", challenge, *seen)
 
     def _stranger(self, listening: Listener, peer: _SocketAddress, sock: socket.socket) -> None:
         address, port = _plain(peer)
@@ -538,7 +554,9 @@ def listener_error(
         return CannotRunError(what, f"binding to {options.device} needs root or CAP_NET_RAW ({failed.errno})")
     if failed.errno == "ENODEV":
         there = ", ".join(link.name for link in host.links)
-        return CannotRunError(what, f"there is no interface {options.device} (ENODEV)", f"there are: {there}")
+        return CannotRunError(
+            what, f"there is no interface {options.device or failed.bind.zone} (ENODEV)", f"there are: {there}"
+        )
     if failed.errno == "EINVAL" and failed.bind.is_link_local_6 and failed.bind.zone is None:
         own = next((str(x.address) for x in host.addresses if x.address.ip == failed.bind.ip), None)
         hint = f"as in {own or f'{failed.bind}%eth0'}"

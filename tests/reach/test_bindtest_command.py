@@ -220,6 +220,36 @@ def test_no_network_but_lo(alone: Callable[[str], Ran]) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize("name", [r"e\033[31m", r"e\377", r"\303\2740", r"\302\2331m", "7"])
+def test_a_host_whose_interface_has_any_name_is_tested_whole(alone: Callable[[str], Ran], name: str) -> None:
+    """A kernel takes nearly any 15 bytes (dev_valid_name): what is no text goes by its number."""
+    script = (
+        f"N=$(printf '{name}'); ip link set lo up; ip link add \"$N\" type veth peer name p1;"
+        'echo 0 > "/proc/sys/net/ipv6/conf/$N/accept_dad"; ip link set "$N" up; ip link set p1 up;'
+        'ip addr add fe80::77/64 dev "$N" nodad;'
+        "exec $0 bindtest --tcp --from local --from e=exec:env --timeout 1 --patience 0 --json"
+    )
+    ran = alone(script)
+    assert ran.status == 0, ran.stderr or ran.stdout
+    cells = results(ran)
+    found = {(c["vantage"], c["bind"] == "::", c["observed"]) for c in cells
+             if "fe80::77" in c["destination"] and (c["bind"] == "::" or "fe80::77" in c["bind"])}  # fmt: skip
+    assert found == {(name, wildcard, "reachable") for name in ("local", "e") for wildcard in (True, False)}
+
+
+@pytest.mark.lab
+def test_a_host_of_any_name_is_tested(alone: Callable[[str], Ran]) -> None:
+    """sethostname(2) takes any bytes."""
+    ran = alone(
+        r"exec unshare -u bash -c 'ip link set lo up; printf \"e\377\033[31m\" > /proc/sys/kernel/hostname;"
+        " exec $0 bindtest -v --addr 0.0.0.0 --tcp --from local --from e=exec:env --json' $0"
+    )
+    assert ran.status == 0, ran.stderr
+    assert "\x1b" not in ran.stderr and "[31m" in ran.stderr
+    assert {c["observed"] for c in results(ran)} == {"reachable"}
+
+
+@pytest.mark.lab
 def test_lo_down(alone: Callable[[str], Ran]) -> None:
     ran = alone("exec $0 bindtest --json --timeout 0.3")
     assert ran.status == 0, ran.stdout
