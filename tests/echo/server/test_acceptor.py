@@ -11,7 +11,7 @@ def test_a_listener_that_its_owner_shuts_down_is_dropped_and_the_others_go_on() 
     owner, other = socket.create_server(("127.0.0.1", 0)), socket.create_server(("127.0.0.1", 0))
     with owner, other:
         lost = []
-        kept = Acceptor([owner, other], lambda: True, lambda *_: None, lambda _: None, lambda *args: lost.append(args))
+        kept = Acceptor([owner, other], lambda: None, lambda *_: None, lambda _: None, lambda *args: lost.append(args))
         owner.shutdown(socket.SHUT_RDWR)
         assert not kept.accept(owner)
         assert lost == [(owner, "EINVAL")]
