@@ -40,7 +40,7 @@ class LogStream(io.TextIOBase):
         self._text: list[str] = []
         self._rest = b""  # of a record whose beginning is written
         self._open: list[Callable[[], None]] = []  # what to call in order to close what was opened here
-        self._write = self._writer(descriptor)
+        self._write: Callable[[bytes], int] | None = None  # at the first use: what is opened must not become LISTEN_FDS
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -82,9 +82,10 @@ class LogStream(io.TextIOBase):
     def _put(self, data: bytes, until: float) -> bytes:
         """What is left of ``data`` when the descriptor takes no more; raises OSError if it takes nothing at all."""
         whole = len(data)
+        write = self._write = self._write or self._writer(self._descriptor)
         while data:
             try:
-                data = data[self._write(data) :]
+                data = data[write(data) :]
             except BlockingIOError:
                 if self._wait(until - monotonic()):
                     continue
