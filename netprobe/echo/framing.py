@@ -107,7 +107,9 @@ class Connection:
         self._buffer = bytearray()
         self._header: Header | None = None  # parsed, its content is still incomplete
         self._last: _Parsed | None = None  # the last header, if it is short: peers tend to repeat it
-        self._broken: Fault | None = None
+        self._broken: tuple[str, str] | None = (
+            None  # why, and the fault; an exception would keep what it passed through
+        )
         self._ended = False  # the peer's side
         self._end_reported = False
         self._closed = False  # our side
@@ -176,10 +178,10 @@ class Connection:
             try:
                 return self._message() or self._end()
             except Fault as error:
-                self._broken = error
+                self._broken = error.why, error.fault
                 self._last = None
                 self._buffer.clear()
-        raise RemoteProtocolError(self._broken.why, self._broken.fault)
+        raise RemoteProtocolError(*self._broken)
 
     def _message(self) -> Message | None:
         buffer = self._buffer

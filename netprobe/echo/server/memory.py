@@ -16,16 +16,21 @@ hold a little each would make every further receive cost milliseconds.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final, Generic, Protocol, TypeVar
 
+from netprobe.kernel.constants import SYSTEM
 from netprobe.kernel.memory_limit import memory_limit
 
-__all__ = ["DEFAULT_BUDGET", "LEAST_BUDGET", "Holder", "MemoryBudget", "default_budget"]
+__all__ = ["DEFAULT_BUDGET", "LEAST_BUDGET", "Holder", "MemoryBudget", "default_budget", "return_large_blocks"]
 
 DEFAULT_BUDGET: Final = 256 * 1024 * 1024  # bytes
 LEAST_BUDGET: Final = 1024 * 1024  # bytes: four receives
 
 _SHARE: Final = 4  # of what the process may use, the part for peers; copies of frames and the interpreter need the rest
+
+_M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
+_LARGE: Final = 1024 * 1024  # bytes
 
 
 class Holder(Protocol):
@@ -41,6 +46,19 @@ def default_budget() -> int:
     """256 MiB, or a quarter of what this process may use where that is less."""
     allowed = memory_limit()
     return DEFAULT_BUDGET if allowed is None else max(min(DEFAULT_BUDGET, allowed // _SHARE), LEAST_BUDGET)
+
+
+def return_large_blocks() -> None:
+    """Have the C library give large blocks back to the system as soon as they are free.
+
+    glibc does so until the first one is freed, then takes up to 32 MiB from its heap, where a hole is of use only for
+    what fits. With frames of 16 MiB that came and went, 64 MiB that were counted were 120 MiB resident; like this 72.
+    """
+    if SYSTEM == "linux":
+        with suppress(ImportError, OSError, AttributeError):  # no ctypes, or another C library: then it is as it is
+            import ctypes
+
+            ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 class MemoryBudget(Generic[H]):

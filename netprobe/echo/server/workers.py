@@ -37,7 +37,7 @@ from netprobe.echo.server.events import (
 )
 from netprobe.echo.server.log_stream import LogStream
 from netprobe.echo.server.loop import ServerLoop, ServerSettings
-from netprobe.echo.server.memory import LEAST_BUDGET
+from netprobe.echo.server.memory import LEAST_BUDGET, return_large_blocks
 from netprobe.echo.server.signals import NUMBERS, Signals
 from netprobe.errors import CannotRunError
 from netprobe.kernel.constants import SYSTEM
@@ -53,6 +53,7 @@ def serve(bind: BindSettings, settings: ServerSettings, emit: Callable[[ServerEv
     Sockets inherited from systemd (``LISTEN_FDS``) replace those of ``bind``. Raises CannotRunError where a socket
     cannot be opened, KeyboardInterrupt at a second signal. Call it from the main thread: it handles signals.
     """
+    return_large_blocks()
     inherited = inherited_sockets(os.environ)
     sets = [inherited] * bind.workers if inherited else open_sockets(bind)
     asked = None if inherited else bind.backlog
