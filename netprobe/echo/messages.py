@@ -54,6 +54,8 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "content-length-negative": "content-length is below 0",
         "content-too-long": "content-length is above the receiver's limit",
         "truncated": "the connection ended inside a frame",
+        "stalled": "the frame made too little progress for too long",
+        "over-memory": "the server's memory for all its peers is used up, and this one held most of it",
     }
 )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
@@ -329,3 +330,21 @@ json_values = st.recursive(
 def test_headers_of_any_values_are_read_or_named(header: dict[str, Any], content: bytes) -> None:
     events, fault = parsed([frame(header, content)])
     assert fault in framing.FAULTS or isinstance(events[0], Message)
+
+
+def test_a_broken_connection_leaves_nothing_for_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for broken in (b"\x00\x02[]", b"\x00\x01\xff", b"\x00\x02{x", b"\x00\x00"):
+            connection = Connection()
+            try:
+                list(connection.receive(broken))
+            except RemoteProtocolError:
+                pass
+            else:
+                raise AssertionError("it was accepted")
+            del connection
+        assert gc.collect() == 0  # what an exception passed through, up to 64 KiB of header, would stay until then
+    finally:
+        gc.enable()

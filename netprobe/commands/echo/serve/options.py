@@ -14,6 +14,31 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_MIB = 1024 * 1024
+_UNITS = {"": 1, "K": 1024, "M": _MIB, "G": 1024 * _MIB, "T": 1024 * 1024 * _MIB}
+
+
+class Size(click.ParamType):
+    """A number of bytes, or of units of 1,024 bytes and their like: 200000, 512K, 64M, 1.5G, 1GiB."""
+
+    name = "size"
+
+    def __init__(self, least: int) -> None:
+        self.least = least
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip().upper()
+        unit = "".join(letter for letter in text if letter.isalpha())
+        number = text.removesuffix(unit).strip()
+        letter = unit.removesuffix("IB" if len(unit) == 3 else "B")
+        plain = number.isascii() and number.replace(".", "", 1).isdigit()
+        if letter not in _UNITS or not plain or len(number) > 18:
+            self.fail(f"{value!r} is not a size such as 200000, 512K, 64M or 1G", param, ctx)
+        size = int(float(number) * _UNITS[letter])
+        if size < self.least:
+            self.fail(f"{value!r} is less than {self.least // _MIB} MiB", param, ctx)
+        return size
+
 
 @command(
     examples=[
@@ -51,6 +76,19 @@ __all__ = ["serve"]
     default=16 * 1024 * 1024,
     metavar="BYTES",
     help="Max content of a frame.",
+)
+@option(
+    "--memory",
+    type=Size(_MIB),
+    metavar="SIZE",
+    help="Memory for what all peers hold together.  [default: 256M, or a quarter of what is allowed if that is less]",
+)
+@option(
+    "--frame-timeout",
+    type=FiniteRange(0),
+    default=60.0,
+    metavar="SECONDS",
+    help="End a peer whose unfinished frame grows by less than 1 KiB/s for this long; 0: never.",
 )
 @option(
     "--rate",
