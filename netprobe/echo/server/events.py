@@ -73,7 +73,7 @@ class ConnectionEnded:
 class AcceptPaused:
     """New connections wait in the kernel's queue: out of descriptors, or ``--max-connections`` reached.
 
-    With ``cause`` EINVAL the queue is gone: the process that passed us the listener has shut it down.
+    With ``cause`` EINVAL the queue is gone: the process that passed us the socket has shut it down.
     """
 
     event: str = field(default="accept-paused", init=False)

@@ -6,6 +6,7 @@ import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +274,19 @@ def test_a_server_whose_listener_was_shut_down_reports_it_and_still_drains() -> 
             assert server.event("accept-paused")["cause"] == "EINVAL"
             assert echoed(sock) == b"hello"
             sock.close()
+            status, _, err = server.stop()
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shuts down a datagram socket without a peer")
+def test_a_datagram_socket_that_was_shut_down_is_reported_and_closed() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as owner:
+        owner.bind(("127.0.0.1", 0))
+        prefix = (sys.executable, "-c", HAND_OVER, str(owner.fileno()))
+        with Server(prefix=prefix, pass_fds=(owner.fileno(),)) as server:
+            with suppress(OSError):  # ENOTCONN, and it is shut down all the same
+                owner.shutdown(socket.SHUT_RDWR)
+            assert server.event("accept-paused", "summary")["cause"] == "EINVAL"
             status, _, err = server.stop()
     assert (status, err) == (0, "")
 
