@@ -48,7 +48,7 @@ def unix_listener(path: str, backlog: int) -> socket.socket:
     sock = _UnixListener(family, socket.SOCK_STREAM)
     try:
         with _locked(Path(path).parent, _LOCK_TIMEOUT):
-            _remove_stale(path, family)
+            _remove_stale(Path(path), family)
             sock.bind(path)
             sock.remember_file()
             sock.listen(backlog)
@@ -119,19 +119,19 @@ def _locked(folder: Path, timeout_s: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _remove_stale(path: str, family: int) -> None:
+def _remove_stale(path: Path, family: int) -> None:
     """Remove a socket file that nobody listens on; leave anything else, a link to such a file included."""
     try:
-        found = os.lstat(path)
+        found = path.lstat()
         if not stat.S_ISSOCK(found.st_mode):
             return
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setblocking(False)
             try:
-                probe.connect(path)
+                probe.connect(str(path))
             except ConnectionRefusedError:
-                if _same_file(found, os.lstat(path)):
-                    os.unlink(path)
+                if _same_file(found, path.lstat()):
+                    path.unlink()
             except OSError as error:
                 if error.errno not in _ALIVE:
                     raise
@@ -147,7 +147,7 @@ def _same_file(before: os.stat_result, now: os.stat_result) -> bool:
 def _taken(path: str) -> CannotRunError:
     """Why bind(2) failed with EADDRINUSE."""
     try:
-        is_socket = stat.S_ISSOCK(os.lstat(path).st_mode)
+        is_socket = stat.S_ISSOCK(Path(path).lstat().st_mode)
     except FileNotFoundError:
         is_socket = True  # it was there a moment ago; what is in the way of a start is a socket, and it comes and goes
     if is_socket:

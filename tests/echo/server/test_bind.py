@@ -264,7 +264,9 @@ def own(**variables: str) -> dict[str, str]:
     return {"LISTEN_PID": str(os.getpid()), **variables}
 
 
-@pytest.mark.parametrize("number", ["", "0", "-1", "+1", " 1", "1 ", "01", "1.0", "1e3", "\u0663", "\u00b2", "9" * 5000])
+@pytest.mark.parametrize(
+    "number", ["", "0", "-1", "+1", " 1", "1 ", "01", "1.0", "1e3", "1\n", "\u0663", "\u00b2", "9" * 5000]
+)
 def test_the_number_of_sockets_is_digits_and_nothing_else(number: str) -> None:
     with pytest.raises(CannotRunError, match="LISTEN_FDS: is not a positive whole number"):
         inherited_sockets(own(LISTEN_FDS=number))

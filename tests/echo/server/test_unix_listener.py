@@ -52,13 +52,13 @@ def test_a_start_in_the_middle_of_another_does_not_listen_too(tmp_path: Path, mo
 
     thread = threading.Thread(target=second)
 
-    def unlink(*args: Any, **given: Any) -> None:
+    def unlink(dead: Path) -> None:
         monkeypatch.undo()
         thread.start()
         thread.join(0.5)  # it ends at once if nothing keeps it from starting, and else not before we are done
-        os.unlink(*args, **given)
+        dead.unlink()
 
-    monkeypatch.setattr(os, "unlink", unlink)
+    monkeypatch.setattr(Path, "unlink", unlink)
     first = unix_listener(str(path), 4)
     thread.join(20)
     (other,) = results
