@@ -74,7 +74,7 @@ class ConnectionEnded:
 class AcceptPaused:
     """New connections wait in the kernel's queue: out of descriptors or memory, or ``--max-connections`` reached.
 
-    With ``cause`` EINVAL the queue is gone: the process that passed us the listener has shut it down. ``cause`` memory:
+    With ``cause`` EINVAL the queue is gone: the process that passed us the socket has shut it down. ``cause`` memory:
     the connections alone need half of ``--memory``. ``untold_pauses`` came before this one and after the last such
     event, and were too short and too many to be told on their own.
     """

@@ -126,7 +126,7 @@ class ServerLoop:
         self._acceptor = Acceptor(streams, self._full, self._open, self._pause, self._lost)
         bound = [s for s in sockets if s.type == socket.SOCK_DGRAM]
         ports = {s.getsockname()[1] for s in bound}
-        self._datagrams = [Datagrams(s, settings.rate, self.view, ports) for s in bound]
+        self._datagrams = [Datagrams(s, settings.rate, self.view, ports, self._lost) for s in bound]
         self._lifeline = lifeline
 
     def run(self, announce: Callable[[], None] = lambda: None) -> ServerSummary:
@@ -364,8 +364,8 @@ class ServerLoop:
         else:
             self._emit(AcceptResumed(utc_now(), len(self._connections), count))
 
-    def _lost(self, listener: socket.socket, cause: str) -> None:
-        """This listener is dead; the others, and the open connections, go on."""
+    def _lost(self, listener: socket.socket | Datagrams, cause: str) -> None:
+        """This socket is dead; the others, and the open connections, go on."""
         del self._handlers[listener.fileno()]
         self._poller.unregister(listener.fileno())
         listener.close()
@@ -415,7 +415,8 @@ class ServerLoop:
         self._wake(self.now)
         self._acceptor.accept_all()
         for datagrams in self._datagrams:
-            datagrams.readable()
+            if datagrams.fileno() >= 0:
+                datagrams.readable()
         for stopped in self._bound():
             del self._handlers[stopped.fileno()]
             self._poller.unregister(stopped.fileno())
@@ -449,4 +450,4 @@ class ServerLoop:
             self.pipe.close()
 
     def _bound(self) -> list[socket.socket | Datagrams]:
-        return [*self._acceptor.listeners, *self._datagrams]
+        return [*self._acceptor.listeners, *(datagrams for datagrams in self._datagrams if datagrams.fileno() >= 0)]
