@@ -96,13 +96,23 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _make_streams_tolerant() -> None:
-    """Keep characters that the locale cannot encode from ending the run.
+    """Keep characters that the locale cannot encode from ending the run, and closed streams from being mistaken.
 
-    A stdout that is closed (``>&-``) is replaced by one that refuses every byte: a closed one would silently swallow
-    the answer, and the next socket would get its descriptor.
+    The descriptor of a stream that is closed (``<&-``, ``>&-``) would go to the next socket or file, and what is meant
+    for stderr into it. So it is taken, by the end of a pipe whose other end is closed: reading it is the end, writing
+    it an error. /dev/null would do the same, but there are root directories without one. A stdout that is closed
+    refuses every byte: it would silently swallow the answer.
     """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            read, write = os.pipe()
+            os.close(write)
+            if read != descriptor:  # a system that does not give out the lowest one
+                os.close(read)
     if sys.stdout is None:
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+        sys.stdout = os.fdopen(1, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -178,13 +188,13 @@ def _reader_gone() -> int:
 
 
 def _drop_stdout() -> None:
-    """Point stdout at the null device, so that the interpreter's last flush cannot fail."""
+    """Point stdout at the null device, so that the interpreter's last flush cannot fail; without one, at nothing."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
     except (OSError, ValueError, AttributeError):
-        pass
+        sys.stdout = None
 
 
 def _complain(text: str, status: int, context: click.Context | None = None) -> int:
@@ -193,7 +203,9 @@ def _complain(text: str, status: int, context: click.Context | None = None) -> i
         if context is not None and context.meta.get(DEBUG):
             import traceback
 
-            traceback.print_exc()
+            from netprobe.text import escape
+
+            text = escape(traceback.format_exc(), keep="\n") + text
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):

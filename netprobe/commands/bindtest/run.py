@@ -256,7 +256,7 @@ class _Report:
             document.remark(str(rule))
         self._export()
         for change in changes or ():
-            for line in str(change).splitlines():
+            for line in str(escaped(change)).splitlines():
                 self._output.always_say(line)
         if changes:
             document.answer(Exit.NO)
@@ -277,18 +277,18 @@ class _Report:
         """The table format."""
         from netprobe.render.bindtest import print_matrix
 
-        print_matrix(cells, escaped(self._summary), terminal, wide=self._options.wide)
+        print_matrix(cells, self._summary, terminal, wide=self._options.wide)
 
     def _export(self) -> None:
         """The pictures of ``--svg`` and ``--html``."""
         if self._options.svg or self._options.html:
             from netprobe.render.bindtest import matrix_as_html, matrix_as_svg
 
-            cells, summary, wide = escaped(self.cells), escaped(self._summary), self._options.wide
+            wide = self._options.wide
             if self._options.svg:
-                write_text(Path(self._options.svg), matrix_as_svg(cells, summary, wide=wide))
+                write_text(Path(self._options.svg), matrix_as_svg(self.cells, self._summary, wide=wide))
             if self._options.html:
-                write_text(Path(self._options.html), matrix_as_html(cells, summary, wide=wide))
+                write_text(Path(self._options.html), matrix_as_html(self.cells, self._summary, wide=wide))
 
 
 # A manual run, between two machines.
