@@ -2,7 +2,7 @@
 
 Where Ansible is installed, ``ansible-inventory --list`` reads them: it knows plugins, group_vars and vaults, and
 reading those here would be a second Ansible. Elsewhere plain INI and YAML host lists are read, which is what most
-inventories are; YAML needs PyYAML, which comes with the extra ``netprobe-cli[fleet]``.
+inventories are; YAML needs PyYAML, which comes with the extra ``netprobe-cli[yaml]``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ from typing import Any, Final
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.files import read_text
 from netprobe.reach import programs
+from netprobe.reach.ssh_arguments import parse_ssh_arguments
 from netprobe.reach.vantages import Vantage, check_python, check_unique, parse_vantage, ssh_vantage, with_pythons
 
 __all__ = [
@@ -37,7 +38,7 @@ _WAIT_S: Final = 60
 _OUTPUT_LIMIT: Final = 64 << 20  # bytes: 10,000 hosts with 6 KB of variables each
 _MOST_HOSTS: Final = 10_000
 _RANGE: Final = re.compile(r"\[([0-9]+|[a-z]|[A-Z]):([0-9]+|[a-z]|[A-Z])(?::([0-9]+))?\]")
-_FORM: Final = "ansible_host, ansible_port, ansible_user and ansible_python_interpreter are read"
+_FORM: Final = "ansible_host, ansible_port and ansible_user are what ssh gets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,24 +49,44 @@ class ConnectionVariables:
     port: str | None = None
     user: str | None = None
     python: str | None = None
+    key_file: str | None = None
+    arguments: str | None = None
+    common_arguments: str | None = None
+    extra_arguments: str | None = None
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, object]) -> ConnectionVariables:
         """Those among all the variables of a host or group."""
 
-        def text(key: str) -> str | None:
-            return str(variables[key] or "") if key in variables else None
+        def text(*keys: str) -> str | None:
+            found = (str(variables[key] or "") for key in keys if key in variables)
+            return next(found, None)
 
-        return cls(text("ansible_host"), text("ansible_port"), text("ansible_user"), text("ansible_python_interpreter"))
+        return cls(
+            text("ansible_host", "ansible_ssh_host"),
+            text("ansible_port", "ansible_ssh_port"),
+            text("ansible_user", "ansible_ssh_user"),
+            text("ansible_python_interpreter"),
+            text("ansible_ssh_private_key_file", "ansible_private_key_file"),
+            text("ansible_ssh_args"),
+            text("ansible_ssh_common_args"),
+            text("ansible_ssh_extra_args"),
+        )
 
     def overridden_by(self, other: ConnectionVariables) -> ConnectionVariables:
         """What ``other`` sets, and for the rest what is set here."""
-        return ConnectionVariables(
-            self.host if other.host is None else other.host,
-            self.port if other.port is None else other.port,
-            self.user if other.user is None else other.user,
-            self.python if other.python is None else other.python,
-        )
+        set_there = {x.name: value for x in fields(other) if (value := getattr(other, x.name)) is not None}
+        return replace(self, **set_there)
+
+    def ssh_options(self, where: str) -> tuple[str, ...]:
+        """The words for ssh, in Ansible's order. Of an option that is given twice ssh takes the first."""
+        found = parse_ssh_arguments(self.arguments or "", f"{where}: ansible_ssh_args")
+        if self.key_file:
+            if not self.key_file.isprintable():
+                raise InvalidInputError(f"{where}: ansible_ssh_private_key_file", "has unprintable characters")
+            found += (f"-i{self.key_file}",)
+        found += parse_ssh_arguments(self.common_arguments or "", f"{where}: ansible_ssh_common_args")
+        return found + parse_ssh_arguments(self.extra_arguments or "", f"{where}: ansible_ssh_extra_args")
 
 
 @dataclass(slots=True)
@@ -132,8 +153,8 @@ class Inventory:
 def _vantage(name: str, variables: ConnectionVariables) -> Vantage:
     """One host; an empty value counts as unset."""
     text = f"inventory host {name}"
-    vantage = ssh_vantage(variables.host or name, variables.user or None, variables.port or None, text=text, form=_FORM)
-    vantage = replace(vantage, name=name)
+    host, user, port = variables.host or name, variables.user or None, variables.port or None
+    vantage = replace(ssh_vantage(host, user, port, variables.ssh_options(text), text=text, form=_FORM), name=name)
     if variables.python and not variables.python.startswith("auto"):
         check_python(variables.python)
         vantage = replace(vantage, python=variables.python)
@@ -209,7 +230,7 @@ def parse_yaml(text: str, name: str) -> Inventory:
     try:
         yaml: Any = import_module("yaml")
     except ImportError:
-        hint = "pip install 'netprobe-cli[fleet]', or install Ansible, or write it as INI"
+        hint = "pip install 'netprobe-cli[yaml]', or install Ansible, or write it as INI"
         raise CannotRunError(name, "a YAML inventory needs PyYAML", hint) from None
     try:
         data = yaml.safe_load(text)

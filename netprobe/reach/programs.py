@@ -42,7 +42,11 @@ NO_ROOM: Final = frozenset((errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOM
 """What a start fails with when processes, descriptors or memory have run out: later there may be room (fork(2))."""
 
 _TERM_S: Final = 0.3  # from the request to end to SIGKILL
+_LOOK_S: Final = 0.2  # how often a program that can be stopped looks whether it was
 _REAP_S: Final = 1.0  # a killed process is only kept by the kernel (in a system call that cannot be interrupted)
+# Without a terminal, ssh asks in a window: one that runs behind docker, or for a ProxyCommand, has no BatchMode. The
+# first is for OpenSSH 8.4 and later (ssh(1), SSH_ASKPASS_REQUIRE), the second one for those before.
+_NO_QUESTIONS: Final = {"SSH_ASKPASS_REQUIRE": "never", "SSH_ASKPASS": "false"}
 _GATE: Final = 'read -r _ && exec "$@"'
 _GATE_NAME: Final = "start"
 _CANNOT_RUN: Final = (126, 127)  # of a shell whose exec failed (POSIX, exec)
@@ -86,6 +90,7 @@ class Program:
                 stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
+                env={**os.environ, **_NO_QUESTIONS},
             )
         except BaseException:
             self._watchdog.release()
@@ -162,10 +167,11 @@ class Finished:
     stderr: bytes
 
 
-def run(argv: Sequence[str], seconds: float, most: int) -> Finished:
+def run(argv: Sequence[str], seconds: float, most: int, stopped: threading.Event | None = None) -> Finished:
     """Run a program with an empty stdin to its end, and end what it left.
 
-    Raises what :class:`Program` raises, TimeoutError after ``seconds``, and OverflowError beyond ``most`` bytes.
+    Raises what :class:`Program` raises, TimeoutError after ``seconds`` or soon after ``stopped`` is set, and
+    OverflowError beyond ``most`` bytes.
     """
     until = time.monotonic() + seconds
     program = Program(argv)
@@ -176,7 +182,12 @@ def run(argv: Sequence[str], seconds: float, most: int) -> Finished:
             for stream, text in ((program.stdout, stdout), (program.stderr, stderr)):
                 selector.register(stream, selectors.EVENT_READ, text)
             while selector.get_map():
-                for key, _ in selector.select(_rest(until, seconds)):
+                rest = _rest(until, seconds)
+                if stopped is not None:
+                    if stopped.is_set():
+                        raise TimeoutError("stopped before its end")
+                    rest = min(rest, _LOOK_S)
+                for key, _ in selector.select(rest):
                     data = os.read(key.fd, 65536)
                     if not data:
                         selector.unregister(key.fileobj)

@@ -30,15 +30,12 @@ from netprobe.reach.responder import Responder
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions import deadline
 from netprobe.reach.sessions.choice import session_for
-from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
 from netprobe.reach.sessions.receiver import OnNoise, ignore_noise
 from netprobe.reach.sessions.session import Ended, Failed, Received, Session, ask
 from netprobe.reach.vantage_errors import VantageError
 from netprobe.reach.vantages import parse_vantage
-from tests.conftest import cannot_run
 from tests.lab.asking import prober_count, wait_until
 from tests.lab.network import Host, Lab
-from tests.lab.test_fleet import at_home
 from tests.reach import test_messages as messages
 
 CLONE_NEWNET = 0x40000000  # setns(2)
@@ -130,7 +127,7 @@ class Process(Place):
         return session_for(replace(parse_vantage("there=exec:env"), python=python), on_noise)
 
 
-class Asyncssh(Place):
+class Login(Place):
     """A login at another host of the lab, from a thread that is in ``pc1``."""
 
     address = "192.168.0.1"
@@ -139,17 +136,13 @@ class Asyncssh(Place):
     def __init__(self, directory: Path, lab: Lab) -> None:
         super().__init__(directory)
         self._lab = lab
-        self._fleet = Fleet()
 
     def session(self, program: str | None = None, on_noise: OnNoise = ignore_noise) -> Session:
         python = "/usr/bin/python3" if program is None else self.python(program)
-        return session_for(replace(parse_vantage("there=ssh:192.168.0.2"), python=python), on_noise, self._fleet)
+        return session_for(replace(parse_vantage("there=ssh:192.168.0.2"), python=python), on_noise)
 
     def is_empty(self) -> bool:
-        return prober_count(self._lab) == 0
-
-    def close(self) -> None:
-        self._fleet.close()
+        return super().is_empty() and prober_count(self._lab) == 0
 
 
 @contextmanager
@@ -164,7 +157,7 @@ def inside(host: Host) -> Iterator[None]:
             assert libc.setns(outside.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
 
 
-SESSIONS = ["local", "process", pytest.param("asyncssh", marks=pytest.mark.lab)]
+SESSIONS = ["local", "process", pytest.param("login", marks=pytest.mark.lab)]
 
 
 @pytest.fixture(params=SESSIONS)
@@ -172,15 +165,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """One of each kind; after the test nothing of its sessions is left: no thread, no process, no descriptor."""
     directory = tmp_path / "pythons"
     directory.mkdir()
-    if request.param == "asyncssh":
-        if not has_asyncssh():
-            cannot_run("asyncssh is not installed")
+    if request.param == "login":
         network = request.getfixturevalue("lab")("pc1-pc2")
         keys = request.getfixturevalue("sshd")(network)
         keys.start("pc2", "192.168.0.2")
-        monkeypatch.setenv("HOME", at_home(keys, tmp_path / "home")["HOME"])
+        monkeypatch.setenv("PATH", keys.environment["PATH"])
         with inside(network["pc1"]):
-            yield from leaving_nothing(Asyncssh(directory, network))
+            yield from leaving_nothing(Login(directory, network))
     elif request.param == "process":
         yield from leaving_nothing(Process(directory))
     else:
@@ -189,7 +180,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def leaving_nothing(place: Place) -> Iterator[Place]:
     """Whatever was opened or started meanwhile must be gone once ``place`` is closed."""
-    import asyncssh  # noqa: F401 (what it opens for good is not the session's)
 
     def left() -> tuple[set[threading.Thread], int]:
         return set(threading.enumerate()), len(list(Path("/proc/self/fd").iterdir()))

@@ -128,7 +128,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         expectations = _expectations(options)
         inventory = read_inventory(Path(options.inventory)) if options.inventory else None
         vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
-        sessions = _sessions(output, options, vantages, stack)
+        sessions = _sessions(output, vantages)
         test = Bindtest(_settings(options), sessions)
         strangers = StrangersLog(output, test)
         stack.callback(strangers.finish)
@@ -192,16 +192,9 @@ def _settings(options: BindtestOptions) -> Settings:
     )
 
 
-def _sessions(output: Output, options: BindtestOptions, vantages: Sequence[Vantage], stack: ExitStack) -> list[Session]:
-    """One for each vantage; hosts of an inventory share a fleet, which ``stack`` closes."""
-    fleet = None
-    if options.inventory:
-        from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
-
-        if has_asyncssh():
-            fleet = Fleet()
-            stack.callback(fleet.close)
-    return [session_for(vantage, _noise_of(vantage, output), fleet) for vantage in vantages]
+def _sessions(output: Output, vantages: Sequence[Vantage]) -> list[Session]:
+    """One for each vantage."""
+    return [session_for(vantage, _noise_of(vantage, output)) for vantage in vantages]
 
 
 def _noise_of(vantage: Vantage, output: Output) -> OnNoise:

@@ -21,46 +21,35 @@ from netprobe.reach.messages import Request
 from netprobe.reach.programs import NO_ROOM, Program
 from netprobe.reach.sessions.deadline import Deadline
 from netprobe.reach.sessions.receiver import Emit, OnNoise, Receiver, ignore_noise
-from netprobe.reach.sessions.start_queue import StartQueue
 from netprobe.reach.vantage_errors import VantageError, vantage_error
 from netprobe.reach.vantages import Vantage
 
 __all__ = ["ProcessSession"]
 
-LOGINS_AT_ONCE = 10  # sshd drops strangers at random from the tenth on (sshd_config(5), MaxStartups 10:30:100)
 STDERR_LIMIT = 16384  # bytes, the last ones
 ENDING_S = 1.0
 
-_LOGINS = StartQueue(LOGINS_AT_ONCE)
-_AT_ONCE = StartQueue()
-
 
 class ProcessSession:
-    """One subprocess, started by ``run`` and gone after it. It is started when its turn in ``starts`` has come.
+    """One subprocess, started by ``run`` and gone after it."""
 
-    Without ``starts``, ssh has a queue for all its logins, and nothing else waits.
-    """
-
-    def __init__(self, vantage: Vantage, on_noise: OnNoise = ignore_noise, starts: StartQueue | None = None) -> None:
+    def __init__(self, vantage: Vantage, on_noise: OnNoise = ignore_noise) -> None:
         self.vantage = vantage
         self.name = vantage.name
         self._on_noise = on_noise
-        self._starts = starts or (_LOGINS if vantage.kind == "ssh" else _AT_ONCE)
         self._stopped = threading.Event()
         self._wake: int | None = None  # the end of a pipe that wakes the reading loop, while there is one
         self._lock = threading.Lock()
 
     def run(self, request: Request, emit: Emit) -> None:
         """Start, ask, listen, and end it, whatever happens."""
-        turn = self._starts.turn()
         waker, wake = os.pipe()
         try:
             with self._lock:
                 self._wake = wake
-            if turn.wait(self._stopped):
-                self._run(request, Receiver(self.name, emit, self._on_noise), waker, turn.over)
+            if not self._stopped.is_set():
+                self._run(request, Receiver(self.name, emit, self._on_noise), waker)
         finally:
-            turn.over()
             with self._lock:
                 self._wake = None
             os.close(waker)
@@ -73,11 +62,11 @@ class ProcessSession:
             if self._wake is not None:
                 os.write(self._wake, b".")
 
-    def _run(self, request: Request, receiver: Receiver, waker: int, on_hello: Callable[[], None]) -> None:
+    def _run(self, request: Request, receiver: Receiver, waker: int) -> None:
         program = self._start()
         try:
             with _Conversation(program, receiver, waker, self._stopped) as conversation:
-                conversation.ask(request, on_hello)
+                conversation.ask(request)
                 conversation.close_stdin()
                 status = program.status(0.0 if self._stopped.is_set() else ENDING_S)
                 if not receiver.has_ended and not self._stopped.is_set():
@@ -141,7 +130,7 @@ class _Conversation:
         with contextlib.suppress(OSError):
             self._stdin.close()
 
-    def ask(self, request: Request, on_hello: Callable[[], None]) -> None:
+    def ask(self, request: Request) -> None:
         """Send a request and read until it is done, the process says no more, or we are stopped."""
         receiver = self._receiver
         receiver.expect(request)
@@ -163,7 +152,6 @@ class _Conversation:
                     self._selector.unregister(self._stderr)
             if receiver.has_hello:
                 deadline.has_hello()
-                on_hello()
 
     def _send(self, data: bytes) -> None:
         """Have ``data`` written as the process reads it."""
