@@ -407,7 +407,7 @@ def _run(argv: Sequence[str], dice: Dice | None) -> tuple[int, str, str, Mutated
     texts = []
     for stream in (out, err):
         stream.flush()
-        texts.append(stream.buffer.getvalue().decode("utf-8"))  # type: ignore[attr-defined]
+        texts.append(stream.buffer.getvalue().decode("utf-8"))
     return status, texts[0], texts[1], made[0]
 
 

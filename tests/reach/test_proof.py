@@ -22,7 +22,7 @@ from netprobe.reach.sessions.session import Session
 from netprobe.reach.settings import Settings, parse_settings
 
 Line = dict[str, Any]
-SETTINGS = replace(parse_settings(["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]), timeout=0.5, patience=0.0)
+SETTINGS = replace(parse_settings(["127.0.0.1", "127.0.0.2"], ["127.0.0.1"]), timeout=60.0, patience=0.0)
 
 
 class Lying:
