@@ -21,7 +21,9 @@ __all__ = ["DROPPED", "DROPPED_HINT", "PIPE_ENDED", "VantageError", "vantage_err
 
 DROPPED: Final = "closed before the login"
 """The reason of a connection that was closed before the server had said anything: what MaxStartups looks like."""
-DROPPED_HINT: Final = "an sshd may limit how many log in at once (MaxStartups, PerSourceMaxStartups), or refuse this host"
+DROPPED_HINT: Final = (
+    "an sshd may limit how many log in at once (MaxStartups, PerSourceMaxStartups), or refuse this host"
+)
 PIPE_ENDED: Final = "what connects ssh has ended"
 """The reason of the same where a program is in between, and it has said something: mostly that it failed."""
 

@@ -142,8 +142,10 @@ def _send_message(
         document.add(sent)
     else:
         printer = ReceivedPrinter(output, hexadecimal=False, ends_line=options.is_text)
-        printer.add_message(reply)
+        hidden = printer.add_message(reply, max(comparison.sent, KEPT))
         printer.end()
+        if hidden:
+            output.say(f"netprobe: {destination}: {hidden:,} more bytes of the reply; --output FILE takes them all")
     if not sent.equal:
         document.answer(Exit.NO)
         info = reply.header.reply_info
