@@ -15,6 +15,7 @@ from netprobe.reach.sessions import room as rooms
 from netprobe.reach.sessions import session as sessions
 from netprobe.reach.sessions.receiver import Emit
 from netprobe.reach.sessions.session import Ended, Event, Failed, Received, Tick, ask
+from netprobe.reach.sessions.start_queue import StartQueue
 
 REQUEST = Request("n", 1.0)
 NO_MORE = OSError(errno.EAGAIN, "no more")
@@ -140,8 +141,15 @@ def test_the_end_of_the_asking_stops_those_that_run_and_starts_no_more(
 ) -> None:
     monkeypatch.setattr(rooms, "AT_ONCE", 2)
     made: list[Made] = []
+
+    def until_stopped(number: int) -> Callable[[], None]:
+        def act() -> None:
+            made[number].stopped.wait(60)
+
+        return act
+
     for number in range(5):
-        made.append(place.session(f"v{number}", lambda number=number: made[number].stopped.wait(60)))  # type: ignore[misc]
+        made.append(place.session(f"v{number}", until_stopped(number)))
     asking = ask([(session, REQUEST) for session in made], queue.SimpleQueue())
     assert isinstance(next(asking), Tick)
     asking.close()
@@ -155,3 +163,20 @@ def test_a_fault_of_ours_ends_one_session_and_is_named(place: Place) -> None:
     events = events_of([place.session("bad", fault), place.session("good")])
     assert names(events, Failed) == ["bad"]
     assert names(events, Received) == ["good"]
+
+
+def test_a_turn_is_waited_for_and_given_back_once() -> None:
+    starts, stopped = StartQueue(1), threading.Event()
+    first, second = starts.turn(), starts.turn()
+    assert first.wait(stopped)
+    thread = threading.Thread(target=second.wait, args=(stopped,))
+    thread.start()
+    first.over()
+    first.over()
+    thread.join(30)
+    assert not thread.is_alive()
+    third = starts.turn()
+    stopped.set()
+    assert not third.wait(stopped)
+    second.over()
+    assert starts.turn().wait(threading.Event())
