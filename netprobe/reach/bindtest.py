@@ -60,6 +60,7 @@ class Bindtest:
         self._answers: dict[int, Answer] = {}
         self._failures: dict[str, NetprobeError] = {}
         self._ended: set[str] = set()
+        self._heard: set[str] = set()  # the vantages that have answered
         self._events: Events = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -150,6 +151,7 @@ class Bindtest:
         match message:
             case Answer():
                 self._answers[message.id] = message
+                self._heard.add(name)
             case Hello():
                 self.hellos[name] = message.facts
             case Crash():
@@ -157,6 +159,9 @@ class Bindtest:
                 self._fail(name, CannotRunError(name, f"the prober crashed: {message.summary}"))
 
     def _fail(self, name: str, error: NetprobeError) -> None:
+        """A vantage that failed before its first answer could not be used: nothing is made of its facts either."""
+        if name not in self._heard:
+            self.hellos.pop(name, None)
         self._failures[name] = error
         self.errors.append(error)
 

@@ -191,6 +191,18 @@ def test_another_network_address_on_the_way_is_no_lie() -> None:
         assert cell.observed_source is not None and cell.observed_source.startswith("127.")
 
 
+def test_a_vantage_that_has_only_said_hello_could_not_be_used() -> None:
+    """Nothing of it is believed: neither its facts, nor that there was a vantage at all (exit status 3)."""
+    with Bindtest(SETTINGS, [Lying("odd", lambda lines, request: [lines[0], {"cell": True}])]) as test:
+        found = list(test.cells())
+    assert {(cell.observed, cell.expected) for cell in found} == {("not-tested", None)}
+    assert {cell.cause for cell in found} == {
+        "not what netprobe's prober says: answer: cell is not an integer from 0 to 2147483647"
+    }
+    assert [error.what for error in test.errors] == ["odd"]
+    assert test.hellos == {}
+
+
 def test_a_listener_on_an_odd_interface_has_a_name_that_can_be_said() -> None:
     with Responder("secret") as responder:
         (listening,) = responder.open(parse_settings(["fe80::1%e\x1b[31m\udcff"]).binds, ("udp",), SETTINGS.options)
