@@ -184,6 +184,23 @@ def test_an_overheard_probe_that_somebody_repeats_does_not_unsay_the_first() -> 
             assert not responder.has_seen("cd", seen, reply["receipt"])
 
 
+@pytest.mark.parametrize(
+    ("bind", "replied_from", "observed", "words"),
+    [
+        ("127.0.0.1", "127.0.0.9", "wrong-responder", "does not answer from there"),
+        ("0.0.0.0", "203.0.113.9", "wrong-responder", "does not answer from there"),
+        ("0.0.0.0", "127.0.0.9", "reachable", "a connected client would see silence"),
+    ],
+)
+def test_an_answer_comes_from_where_the_listener_can_have_answered(
+    bind: str, replied_from: str, observed: str, words: str
+) -> None:
+    settings = replace(parse_settings([bind], ["127.0.0.1"], tcp=False), timeout=60.0, patience=0.0)
+    found = cells(Lying("odd", each_proof(replied_from=replied_from)), settings=settings)["odd"]
+    (cell,) = [cell for cell in found if cell.destination == "127.0.0.1"]
+    assert (cell.observed, words in (cell.cause or "")) == (observed, True)
+
+
 def test_another_network_address_on_the_way_is_no_lie() -> None:
     """The prober's own address is not the one that the listener sees: both are reported, and it is reachable."""
     for cell in cells(Lying("behind-nat", each_proof(source="10.99.0.1", source_port=7)))["behind-nat"]:
