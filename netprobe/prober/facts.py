@@ -109,7 +109,7 @@ def _resolved_addresses() -> List[Dict[str, Any]]:
     """Where there is no netlink: what the host's own name stands for."""
     try:
         rows = socket.getaddrinfo(socket.gethostname(), None, 0, socket.SOCK_DGRAM)
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: a name that cannot be asked for
         rows = []
     found = {str(row[4][0]).partition("%")[0]: None for row in rows}
     return [{"address": address, "prefix": None, "index": None} for address in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -33,6 +34,8 @@ from netprobe.verdicts import Verdict
 
 __all__ = ["Bindtest"]
 
+FACTS_S = 0.2  # how old this host's facts may be that a difference is explained with
+
 
 class Bindtest:
     """``with Bindtest(settings) as test: for cell in test.cells(): …``; the listeners live inside the ``with``.
@@ -46,7 +49,8 @@ class Bindtest:
         self.sessions = list(sessions) if sessions is not None else [LocalSession()]
         self.nonce = settings.nonce or secrets.token_hex(16)
         self._secret = secrets.token_hex(16)  # of the challenges: a vantage knows its own, and no other's
-        self.host = host_facts()
+        self.host = self._facts = host_facts()
+        self._read_at: float | None = None  # when the facts were last read
         self.errors: list[NetprobeError] = []
         self.listening: list[Listener] = []
         self.questions: list[Question] = []
@@ -56,6 +60,7 @@ class Bindtest:
         self._answers: dict[int, Answer] = {}
         self._failures: dict[str, NetprobeError] = {}
         self._ended: set[str] = set()
+        self._heard: set[str] = set()  # the vantages that have answered
         self._events: Events = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -149,6 +154,7 @@ class Bindtest:
         match message:
             case Answer():
                 self._answers[message.id] = message
+                self._heard.add(name)
             case Hello():
                 self.hellos[name] = message.facts
             case Crash():
@@ -156,6 +162,9 @@ class Bindtest:
                 self._fail(name, CannotRunError(name, f"the prober crashed: {message.summary}"))
 
     def _fail(self, name: str, error: NetprobeError) -> None:
+        """A vantage that failed before its first answer could not be used: nothing is made of its facts either."""
+        if name not in self._heard:
+            self.hellos.pop(name, None)
         self._failures[name] = error
         self.errors.append(error)
 
@@ -172,7 +181,8 @@ class Bindtest:
         if is_different(prediction, outcome, answer):
             arrival = self._arrival(question, answer)
             came_from = format_endpoint(arrival.peer, arrival.peer_port) if arrival else None
-            context = Context(answer, came_from, changes(situation, prediction, host_facts()), len(self.sessions))
+            changed = changes(situation, prediction, self._facts_now())
+            context = Context(answer, came_from, changed, len(self.sessions))
             explanation = difference(situation, prediction, outcome, context) or None
         if answer is not None and outcome.row == UNPROVEN:
             arrival = self.arrivals.get(answer.challenge or "")
@@ -180,6 +190,13 @@ class Bindtest:
         route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
         return build_cell(question, prediction, outcome, answer, difference=explanation, source=source)
+
+    def _facts_now(self) -> HostFacts:
+        """This host's facts; read at most five times a second, since a vantage may have every cell differ."""
+        now = time.monotonic()
+        if self._read_at is None or now - self._read_at > FACTS_S:
+            self._read_at, self._facts = now, host_facts()
+        return self._facts
 
     def _arrival(self, question: Question, answer: Answer | None) -> Arrival | None:
         """Who came with the challenge of an answer, if it is one of the question's."""
@@ -221,7 +238,7 @@ class Bindtest:
         outcome = diagnose(build_evidence(question, answer, situation.vantage, self.host))
         if not answer.names_a_listener:
             return outcome
-        return weigh(question, answer, outcome, self.listening, self._sighting(question, answer))
+        return weigh(question, answer, outcome, self.listening, self._sighting(question, answer), self.host)
 
     def _sighting(self, question: Question, answer: Answer) -> Sighting:
         """What this side knows of an answer that names a listener."""

@@ -7,7 +7,8 @@ cannot choose is its challenge: it begins as this side said for that cell. So a 
 the cell's own, and the receipt is that of everything else the reply says. Then the two sides speak of one connection.
 
 What may differ is the prober's own address (``source``) from the one that the listener saw (``observed``): an address
-translation in between is no lie, and both are reported.
+translation in between is no lie, and both are reported. Over UDP, the address that answered may be another than the one
+that was asked, but only one that the listener can have answered from: its own, or any of this host for a wildcard.
 
 A manual run has no second side to ask (it is a process on another host): its proof is the reply with the nonce alone.
 The listening side prints whom it saw.
@@ -22,6 +23,7 @@ from typing import Final
 from netprobe.endpoints import format_endpoint
 from netprobe.outcome.failures import Outcome
 from netprobe.prober import wire
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer
 from netprobe.reach.plan import Question
@@ -54,7 +56,12 @@ def challenge_of(secret: str, question: int) -> str:
 
 
 def weigh(
-    question: Question, answer: Answer, outcome: Outcome, listeners: Sequence[Listener], seen: Sighting
+    question: Question,
+    answer: Answer,
+    outcome: Outcome,
+    listeners: Sequence[Listener],
+    seen: Sighting,
+    host: HostFacts,
 ) -> Outcome:
     """``outcome`` of an answer that names a listener: if the listening side knows of it, and if it is the right one."""
     is_own = (answer.challenge or "").startswith(seen.challenge)
@@ -64,8 +71,12 @@ def weigh(
         who = _bind_of(answer.listener, listeners) or "?"
         cause = f"another listener of this run answered: the one on {who}"
         return Outcome(Verdict.WRONG_RESPONDER, cause, OTHER_LISTENER)
-    unusual = remark(question.destination, answer) if outcome.verdict == Verdict.REACHABLE else None
-    if unusual is None:
+    unusual = remark(question.destination, answer)
+    if unusual is not None and not _can_answer_from(question.listener.bind, answer.replied_from, host):
+        says = f"the vantage says that it was answered from {answer.replied_from}"
+        cause = f"{says}; the listener on {question.listener.bind} does not answer from there"
+        return Outcome(Verdict.WRONG_RESPONDER, cause, UNPROVEN)
+    if unusual is None or outcome.verdict != Verdict.REACHABLE:
         return outcome
     return Outcome(outcome.verdict, unusual, "answered-from-elsewhere", outcome.icmp)
 
@@ -78,6 +89,17 @@ def remark(asked: ScopedAddress, answer: Answer) -> str | None:
     if (asked.mapped or asked.ip) == (replied.mapped or replied.ip):
         return None
     return f"answered from {answer.replied_from}, not from {asked.text}: a connected client would see silence"
+
+
+def _can_answer_from(bind: ScopedAddress, replied_from: str | None, host: HostFacts) -> bool:
+    """May a datagram of the listener have that source? The kernel picks one for a wildcard or a group (ip(7))."""
+    if replied_from is None:
+        return False
+    replied = ScopedAddress.parse(replied_from)
+    ip = replied.mapped or replied.ip
+    if bind.is_wildcard or bind.is_group or bind.text in host.broadcasts:
+        return host.has(ip)
+    return ip == (bind.mapped or bind.ip)
 
 
 def is_translated(answer: Answer) -> bool:

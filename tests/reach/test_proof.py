@@ -184,11 +184,40 @@ def test_an_overheard_probe_that_somebody_repeats_does_not_unsay_the_first() -> 
             assert not responder.has_seen("cd", seen, reply["receipt"])
 
 
+@pytest.mark.parametrize(
+    ("bind", "replied_from", "observed", "words"),
+    [
+        ("127.0.0.1", "127.0.0.9", "wrong-responder", "does not answer from there"),
+        ("0.0.0.0", "203.0.113.9", "wrong-responder", "does not answer from there"),
+        ("0.0.0.0", "127.0.0.9", "reachable", "a connected client would see silence"),
+    ],
+)
+def test_an_answer_comes_from_where_the_listener_can_have_answered(
+    bind: str, replied_from: str, observed: str, words: str
+) -> None:
+    settings = replace(parse_settings([bind], ["127.0.0.1"], tcp=False), timeout=60.0, patience=0.0)
+    found = cells(Lying("odd", each_proof(replied_from=replied_from)), settings=settings)["odd"]
+    (cell,) = [cell for cell in found if cell.destination == "127.0.0.1"]
+    assert (cell.observed, words in (cell.cause or "")) == (observed, True)
+
+
 def test_another_network_address_on_the_way_is_no_lie() -> None:
     """The prober's own address is not the one that the listener sees: both are reported, and it is reachable."""
     for cell in cells(Lying("behind-nat", each_proof(source="10.99.0.1", source_port=7)))["behind-nat"]:
         assert (cell.observed, cell.source) == ("reachable", "10.99.0.1")
         assert cell.observed_source is not None and cell.observed_source.startswith("127.")
+
+
+def test_a_vantage_that_has_only_said_hello_could_not_be_used() -> None:
+    """Nothing of it is believed: neither its facts, nor that there was a vantage at all (exit status 3)."""
+    with Bindtest(SETTINGS, [Lying("odd", lambda lines, request: [lines[0], {"cell": True}])]) as test:
+        found = list(test.cells())
+    assert {(cell.observed, cell.expected) for cell in found} == {("not-tested", None)}
+    assert {cell.cause for cell in found} == {
+        "not what netprobe's prober says: answer: cell is not an integer from 0 to 2147483647"
+    }
+    assert [error.what for error in test.errors] == ["odd"]
+    assert test.hellos == {}
 
 
 def test_a_listener_on_an_odd_interface_has_a_name_that_can_be_said() -> None:
