@@ -33,6 +33,7 @@ import os
 import secrets
 import selectors
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,13 +61,18 @@ ANSWERED_S: Final = 10.0  # how long, once it has got everything
 SLOWEST: Final = 16384  # bytes of payload a second, for which it gets more time; at most that of
 LARGEST: Final = 64 << 20  # bytes, the most that --payload can ask for
 CHUNK: Final = 16384  # bytes that a peer which does not read can have us keep: 64 MiB for MOST_PROVEN of them
-BACKLOG: Final = 4096  # the kernel caps it (net.core.somaxconn): all cells may come at once
-BURST: Final = 64  # connections or datagrams of a listener, before it is another one's turn
+BACKLOG: Final = 1024  # all cells may come at once; but a probe waits behind all strangers in it, 60 µs each
+CONNECTIONS: Final = 64  # of a listener, before it is another one's turn; a stranger's takes 60 µs
+DATAGRAMS: Final = 512  # likewise; a stranger's takes 5 µs, and what does not fit into the kernel's buffer is lost
 MOST_UNPROVEN: Final = 1024  # connections
 FEWEST_UNPROVEN: Final = 8
 MOST_PROVEN: Final = 4096
 SPARE: Final = 8  # descriptors in reserve
 SWEEP_S: Final = 0.25  # how often ends are looked at, and listeners without a descriptor tried again
+
+RESET_ON_CLOSE: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)  # SO_LINGER: on, 0 seconds
+
+START: Final = f"{wire.PROTOCOL} probe ".encode()
 
 _EXHAUSTED: Final = OUT_OF_DESCRIPTORS | {errno.ENOMEM}
 _BROKEN: Final = frozenset((errno.EINVAL, errno.EBADF, errno.ENOTSOCK))
@@ -88,7 +94,7 @@ class _Connection:
     closed: bool = False
     to_read: int = 0
     unsent: bytearray = field(default_factory=bytearray)
-    watched: int = selectors.EVENT_READ
+    watched: int = 0  # the events that the selector is asked for; 0: it does not know this one
 
 
 class Responder:
@@ -289,7 +295,7 @@ class Responder:
     # TCP.
 
     def _accept(self, sock: socket.socket) -> None:
-        for _ in range(BURST):
+        for _ in range(CONNECTIONS):
             try:
                 peer_sock, peer = sock.accept()
             except (BlockingIOError, InterruptedError):
@@ -306,18 +312,15 @@ class Responder:
         """A new connection; if it is one stranger too many, the oldest goes, after a last look at what it has sent."""
         now = time.monotonic()
         connection = _Connection(sock, listening, peer, now + SILENT_S, now + UNPROVEN_S)
-        try:
-            self._selector.register(sock, connection.watched, connection)
-        except OSError:  # epoll_ctl(2): ENOMEM, ENOSPC
-            sock.close()
-            return
         self._unproven.setdefault(listening.id, {})[connection] = None
         self._unproven_count += 1
         self._talk(connection, selectors.EVENT_READ)
         if self._unproven_count > self._most_unproven:
             oldest = self._oldest_unproven()
             self._talk(oldest, selectors.EVENT_READ)
-            if not oldest.proven:
+            if not oldest.proven and not oldest.closed:
+                # With a reset: a FIN would leave an orphan and then a TIME-WAIT in the kernel for each of a flood.
+                oldest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 self._drop(oldest)
 
     def _talk(self, connection: _Connection, events: int) -> None:
@@ -340,14 +343,23 @@ class Responder:
             self._fault = self._fault or fault
             self._drop(connection)
             return
-        wanted = selectors.EVENT_WRITE if connection.unsent else selectors.EVENT_READ
-        if wanted != connection.watched:
-            connection.watched = wanted
-            self._selector.modify(connection.sock, wanted, connection)
+        self._follow(connection)
         if connection in self._proven and not connection.to_read and not connection.unsent:
             del self._proven[connection]
             self._answered[connection] = None
             connection.ends_at = min(connection.ends_at, time.monotonic() + ANSWERED_S)
+
+    def _follow(self, connection: _Connection) -> None:
+        """Have the selector tell what it can do next. Many are over before it has to know them."""
+        wanted = selectors.EVENT_WRITE if connection.unsent else selectors.EVENT_READ
+        try:
+            if not connection.watched:
+                self._selector.register(connection.sock, wanted, connection)
+            elif wanted != connection.watched:
+                self._selector.modify(connection.sock, wanted, connection)
+            connection.watched = wanted
+        except OSError:  # epoll_ctl(2): ENOMEM, ENOSPC
+            self._drop(connection)
 
     def _take(self, connection: _Connection, data: bytes) -> bool:
         """Read the probe's line, then echo its payload; False when the peer does not belong here."""
@@ -357,7 +369,7 @@ class Responder:
             if len(connection.line) > wire.LINE_LIMIT:
                 return False
             if not newline:
-                return True
+                return START.startswith(connection.line[: len(START)])  # no use to wait for the rest of another one
             asked = wire.read_probe(self.nonce, bytes(connection.line))
             if asked is None or not self._prove(connection, *asked):
                 return False
@@ -398,7 +410,8 @@ class Responder:
         if connection.closed:
             return
         connection.closed = True
-        self._selector.unregister(connection.sock)
+        if connection.watched:
+            self._selector.unregister(connection.sock)
         self._forget(connection)
         self._report(connection)
         connection.sock.close()
@@ -415,7 +428,7 @@ class Responder:
 
     def _datagram(self, sock: socket.socket) -> None:
         listening = self._open[sock]
-        for _ in range(BURST):
+        for _ in range(DATAGRAMS):
             try:
                 data, peer = sock.recvfrom(65536)
             except (BlockingIOError, InterruptedError):

@@ -28,13 +28,14 @@ LONG_S = 60.0  # only a failure takes so long
 STREAMS = ["table", "plain", "ndjson", "csv"]
 HOMES = ["127.0.0.1", "::1"]
 
-# argv: address, port, how many connections. They are stalled, trickle a byte each round, and are made again when they
-# are closed; each round begins and ends with a flood of datagrams, and of connections that are closed at once.
+# argv: address, port, how many connections. They are stalled or trickle a byte each round of what could be a probe, and
+# are made again when they are closed; each round begins with datagrams, and with connections that are closed at once.
 STRANGERS = """
-import errno, os, select, socket, sys
+import errno, socket, sys
 address, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-held = []
+line = b"netprobe/1 probe " + b"a" * 1000
+held, said = [], []
 
 def connected():
     sock = socket.socket()
@@ -42,9 +43,11 @@ def connected():
     sock.connect_ex((address, port))
     return sock
 
-def is_over(sock):
+def is_over(place):
     try:
-        sock.send(b"x")
+        if place % 2:
+            return held[place].recv(1) == b""
+        said[place] += held[place].send(line[said[place] : said[place] + 1])
     except BlockingIOError:
         return False
     except OSError as error:
@@ -55,12 +58,13 @@ for round in range(10**9):
     for _ in range(100):
         datagrams.sendto(b"x" * 40, (address, port))
         connected().close()
-    for place, sock in enumerate(held):
-        if is_over(sock):
-            sock.close()
-            held[place] = connected()
+    for place in range(len(held)):
+        if is_over(place):
+            held[place].close()
+            held[place], said[place] = connected(), 0
     while len(held) < count:
         held.append(connected())
+        said.append(0)
     print(round, flush=True)
 """
 
