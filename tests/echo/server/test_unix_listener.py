@@ -170,7 +170,7 @@ def test_a_file_that_took_the_place_of_the_dead_one_stays(tmp_path: Path, monkey
                 path.unlink()
                 path.write_text("mine")
 
-    monkeypatch.setattr(module.socket, "socket", Slow)
+    monkeypatch.setattr(socket, "socket", Slow)
     with pytest.raises(CannotRunError, match="exists and is not a socket"):
         unix_listener(str(path), 4)
     assert path.read_text() == "mine"
