@@ -228,7 +228,7 @@ def encode(event: ServerEvent) -> str:
     return json.dumps([type(event).__name__, values]) + "\n"
 
 
-def decode(line: bytes) -> ServerEvent:
+def decode(line: bytes | str) -> ServerEvent:
     """The event that :func:`encode` wrote."""
     name, values = json.loads(line)
     event: ServerEvent = _BY_NAME[name](**values)

@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Final
 
 from netprobe.echo.server.bind import BindSettings, inherited_sockets, listener_opened, open_sockets
-from netprobe.echo.server.event_sink import EventSink
+from netprobe.echo.server.event_sink import EventSink, SummaryLostError
 from netprobe.echo.server.events import (
     ServerEvent,
     ServerSummary,
@@ -44,6 +44,7 @@ from netprobe.kernel.constants import SYSTEM
 
 __all__ = ["serve"]
 
+_GRACE: Final = 3.0  # seconds after the drain; a worker that is still there is killed
 _SHORT_LIFE: Final = 1.0  # seconds; the replacement of a worker that died younger waits as long
 
 
@@ -104,6 +105,7 @@ class _Supervisor:
         self._workers = [_Worker(sockets) for sockets in sets]
         self._signals = Signals()
         self._draining = False
+        self._kill_at: float | None = None
         self._total = ServerSummary(messages=0 if settings.framed else None)  # of the workers that have ended
         self._lifeline, self._lifeline_end = os.pipe()
         self._selector = selectors.PollSelector()  # no kernel object that a worker would inherit
@@ -123,17 +125,17 @@ class _Supervisor:
                 while any(worker.pid or worker.start_at is not None for worker in self._workers):
                     self._run_once()
             finally:
+                self._kill()
                 for worker in self._workers:
                     if worker.pid:
-                        with suppress(ProcessLookupError):
-                            os.kill(worker.pid, signal.SIGKILL)
                         _wait_for(worker.pid)
                 self._close_sockets()
         restarts = sum(worker.restarts for worker in self._workers)
         return replace(self._total, duration_s=round(monotonic() - started, 3), worker_restarts=restarts)
 
     def _run_once(self) -> None:
-        due = [worker.start_at for worker in self._workers if worker.start_at is not None]
+        times = (self._kill_at, *(worker.start_at for worker in self._workers))
+        due = [when for when in times if when is not None]
         timeout = max(0.0, min(due) - monotonic()) if due else None
         ready = [key.data for key, _ in self._selector.select(timeout)]
         if None in ready:
@@ -146,9 +148,19 @@ class _Supervisor:
         for worker in self._workers:
             if worker.start_at is not None and monotonic() >= worker.start_at:
                 self._start(worker)
+        if self._kill_at is not None and monotonic() >= self._kill_at:
+            self._kill_at = None
+            self._kill()
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            if worker.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
 
     def _drain(self) -> None:
         self._draining = True
+        self._kill_at = monotonic() + self._settings.drain_timeout + _GRACE
         self._close_sockets()
         os.close(self._lifeline_end)
         for worker in self._workers:
@@ -212,7 +224,7 @@ class _Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, NUMBERS)
             emit(loop.run())
             status = 0
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SummaryLostError):
             pass
         except BaseException:
             _report_crash()

@@ -292,6 +292,18 @@ def test_a_worker_that_ends_in_an_unusual_way_is_replaced_too(number: int, prefi
     assert (status, err) == (0, "")
 
 
+@linux
+def test_a_worker_that_hangs_does_not_hold_up_the_end() -> None:
+    with Server("--tcp", "--workers", "2", "--drain-timeout", "0.1") as server:
+        worker = [server.event("worker-started")["pid"] for _ in range(2)][1]
+        os.kill(worker, signal.SIGSTOP)
+        status, events, err = server.stop()
+    assert (status, err) == (0, "")
+    assert events[-1]["event"] == "summary"
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
 def test_a_process_that_cannot_be_started_is_said_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_fork() -> int:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))

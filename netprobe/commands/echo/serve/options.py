@@ -18,13 +18,10 @@ _MIB = 1024 * 1024
 _UNITS = {"": 1, "K": 1024, "M": _MIB, "G": 1024 * _MIB, "T": 1024 * 1024 * _MIB}
 
 
-class Size(click.ParamType):
+class Size(click.IntRange):
     """A number of bytes, or of units of 1,024 bytes and their like: 200000, 512K, 64M, 1.5G, 1GiB."""
 
     name = "size"
-
-    def __init__(self, least: int) -> None:
-        self.least = least
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         text = str(value).strip().upper()
@@ -34,10 +31,7 @@ class Size(click.ParamType):
         plain = number.isascii() and number.replace(".", "", 1).isdigit()
         if letter not in _UNITS or not plain or len(number) > 18:
             self.fail(f"{value!r} is not a size such as 200000, 512K, 64M or 1G", param, ctx)
-        size = int(float(number) * _UNITS[letter])
-        if size < self.least:
-            self.fail(f"{value!r} is less than {self.least // _MIB} MiB", param, ctx)
-        return size
+        return int(super().convert(int(float(number) * _UNITS[letter]), param, ctx))
 
 
 @command(
@@ -79,7 +73,7 @@ class Size(click.ParamType):
 )
 @option(
     "--memory",
-    type=Size(_MIB),
+    type=Size(min=_MIB),
     metavar="SIZE",
     help="Memory for what all peers hold together.  [default: 256M, or a quarter of what is allowed if that is less]",
 )
