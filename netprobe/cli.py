@@ -87,7 +87,12 @@ def run(argv: Sequence[str]) -> int:
         return _complain(_lines(str(error), error.hint), error.exit_code, context)
     except OSError as error:
         return _complain(_os_error_lines(error), Exit.CANNOT_RUN, context)
+    except MemoryError:
+        return _complain(_lines("operating system: out of memory"), Exit.CANNOT_RUN, context)
     except Exception as error:
+        if str(error) == "can't start new thread":  # a RuntimeError without an errno
+            why = "no more threads or processes can be started"
+            return _complain(_lines(f"operating system: {why}", "see: ulimit -u"), Exit.CANNOT_RUN, context)
         text = _lines(
             f"internal error: {type(error).__name__}: {' '.join(str(error).split())}",
             "this is a bug in netprobe; run it again with --debug to see where",

@@ -25,6 +25,7 @@ class UdpProbe(Probe):
     target: Address = ()
     deadline = 0.0
     connected = False
+    payload_begun = False
     foreign: Optional[Dict[str, Any]] = None  # the last answer that was not a listener's of this run
 
     def start(self) -> None:
@@ -74,7 +75,8 @@ class UdpProbe(Probe):
     def push(self) -> None:
         """Send the payload as one datagram, again and again until the time is up."""
         now = time.perf_counter()
-        if not self.payload_sent:
+        if not self.payload_begun:
+            self.payload_begun = True
             self.deadline = now + self.context.timeout
             self.payload = self.payload[:DATAGRAM_LIMIT]
         self.context.loop.wake(self, min(self.deadline, now + self.context.timeout / ATTEMPTS))
