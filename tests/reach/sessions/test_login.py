@@ -13,9 +13,10 @@ import pytest
 from netprobe.reach.messages import Done, Hello, Message, Request
 from netprobe.reach.sessions import start_queue
 from netprobe.reach.sessions.login import LoginSession
-from netprobe.reach.sessions.start_queue import GIVE_UP_S, PLACES, StartQueue
+from netprobe.reach.sessions.start_queue import GIVE_UP_S, PLACES, StartQueue, Turn
 from netprobe.reach.vantage_errors import VantageError
 from netprobe.reach.vantages import parse_vantage
+from tests.lab.asking import wait_until
 from tests.reach import test_messages as messages
 
 REQUEST = Request("nonce", 60.0)
@@ -135,27 +136,32 @@ def test_places_are_given_back_however_it_ends(ssh: Ssh) -> None:
 def test_stop_ends_it_wherever_it_is(ssh: Ssh, where: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     waits = f"open({str(asked)!r}, 'w').close(); time.sleep(600)" if where == "asked" else ""
-    logins = ssh(DROPS[0], None, first=waits)
+    logins = ssh(DROPS[0], None, settings="hostname 192.0.2.1\nport 22", first=waits)
     queue = StartQueue()
     session = login(queue)
     reached = threading.Event()
     if where == "waiting":
-        turns = [queue.turn(["web1"]) for _ in range(PLACES)]
-        monkeypatch.setattr(queue, "turn", lambda sshds: reached.set() or turns.pop())
+        turns = [queue.turn(["192.0.2.1 port 22"]) for _ in range(PLACES)]
+        waits_in_turn = Turn.wait
+
+        def wait(turn: Turn, stopped: threading.Event) -> bool:
+            reached.set()
+            return waits_in_turn(turn, stopped)
+
         for turn in turns:
             assert turn.wait(threading.Event())
+        monkeypatch.setattr(Turn, "wait", wait)
     elif where == "pausing":
-        monkeypatch.setattr(start_queue, "PAUSE_S", 600.0)
-        monkeypatch.setattr(start_queue, "LONGEST_PAUSE_S", 600.0)
-        monkeypatch.setattr(start_queue.Turn, "dropped", lambda turn: reached.set() or 600.0)
+
+        def dropped(turn: Turn) -> float:
+            reached.set()
+            return 600.0
+
+        monkeypatch.setattr(Turn, "dropped", dropped)
     emitted: list[Message] = []
     thread = threading.Thread(target=session.run, args=(REQUEST, emitted.append))
     thread.start()
-    if where == "asked":
-        while not asked.exists():
-            assert thread.is_alive()
-    else:
-        assert reached.wait(30)
+    assert wait_until(asked.exists, 30) if where == "asked" else reached.wait(30)
     session.stop()
     thread.join(30)
     assert not thread.is_alive()
