@@ -110,7 +110,7 @@ def test_a_refusal_behind_a_jump_host_is_its_own_and_not_a_drop(pair: tuple[Lab,
         "Host closed\n  HostName 127.0.0.1\n  Port 2299\n  ProxyJump 192.168.0.2\n"
         "Host unforwarded\n  HostName 127.0.0.1\n  ProxyJump 192.168.0.2:2204\n"
         "Host away\n  HostName 127.0.0.1\n  ProxyJump 192.168.0.2:2298\n"
-        "Host broken\n  ProxyCommand echo the gateway is closed >&2",
+        "Host broken\n  ProxyCommand sh -c 'echo the gateway is closed >&2; exit 1'",
     )
     names = ("closed", "unforwarded", "away", "broken")
     status, cells, why = ask(network, keys, *(word for name in names for word in ("--from", f"ssh:{name}")))

@@ -46,11 +46,11 @@ def test_sixty_hosts_behind_one_sshd_are_all_tested_and_none_is_dropped(
     assert drops(keys, "log") == 0
 
 
-@pytest.mark.parametrize("settings", [{"MaxStartups": "2:100:2"}, {"PerSourceMaxStartups": "1"}])
-def test_who_is_dropped_tries_again(lab: BuildLab, sshd: StartSshd, tmp_path: Path, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize(("key", "value"), [("MaxStartups", "2:100:2"), ("PerSourceMaxStartups", "1")])
+def test_who_is_dropped_tries_again(lab: BuildLab, sshd: StartSshd, tmp_path: Path, key: str, value: str) -> None:
     network = lab("pc1-pc2")
     keys = sshd(network)
-    keys.start("pc2", "192.168.0.2", log="log", **settings)
+    keys.start("pc2", "192.168.0.2", 22, True, "log", **{key: value})
     assert reached(network, keys, tmp_path, "web[1:20] ansible_host=192.168.0.2") == (0, 20, set())
     assert drops(keys, "log") > 0
 

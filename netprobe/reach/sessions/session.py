@@ -1,13 +1,14 @@
 """Asking every vantage at once: one session each, one thread each, all events into one queue.
 
-A session hides what lies between here and a vantage: nothing (``local``), a subprocess, or a connection of asyncssh.
-There is one for each vantage, not one for each cell, because getting there is what costs: a login takes tenths of a
-second and some of an sshd's few unauthenticated places (sshd_config(5), MaxStartups), a cell takes a round trip.
+A session hides what lies between here and a vantage: nothing (``local``) or a subprocess, which waits for its turn if
+it is a login. There is one for each vantage, not one for each cell, because getting there is what costs: a login takes
+tenths of a second and some of an sshd's few unauthenticated places (sshd_config(5), MaxStartups), a cell takes a round
+trip.
 
 Each session blocks in a thread of its own. An event loop for all of them would have to include the local prober's
-selector loop, subprocess pipes and asyncssh; threads let each be written in the way that suits it, and they only
-wait. What they have in common is one ``SimpleQueue``: its ``put`` is reentrant, so that a signal handler may use it
-while the very thread that it interrupts holds the queue, where ``Queue`` or ``Event`` would deadlock.
+selector loop and subprocess pipes; threads let each be written in the way that suits it, and they only wait. What they
+have in common is one ``SimpleQueue``: its ``put`` is reentrant, so that a signal handler may use it while the very
+thread that it interrupts holds the queue, where ``Queue`` or ``Event`` would deadlock.
 
 They are started as there is room (:mod:`netprobe.reach.sessions.room`), and the others wait. Since each session has an
 end (:mod:`netprobe.reach.sessions.deadline`), so has the waiting. What the system refuses all the same, because others
