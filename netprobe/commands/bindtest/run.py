@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interrupt
+from netprobe.commands.command import detail_netifaces
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
@@ -128,6 +129,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         sessions = _sessions(output, options, vantages, stack)
         strangers = _Strangers(output)
         test = stack.enter_context(Bindtest(_settings(options), sessions, strangers))
+        detail_netifaces(output)
         strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
