@@ -286,11 +286,10 @@ def _read_by_ansible(program: str, path: Path, refused: NetprobeError | None = N
 
     It is told to fail where it understands nothing: by default it then lists no hosts, and says that all is well.
     """
-    command = [program, "--inventory", str(path.resolve()), "--list"]
-    environment = {**os.environ, "ANSIBLE_INVENTORY_UNPARSED_FAILED": "True"}
+    command = ["env", "ANSIBLE_INVENTORY_UNPARSED_FAILED=True", program, "--inventory", str(path.resolve()), "--list"]
     with tempfile.TemporaryFile() as complaints:
         try:
-            text, status = _output_of(command, environment, complaints.fileno())
+            text, status = _output_of(command, complaints.fileno())
         except (OSError, ValueError) as error:
             raise CannotRunError("ansible-inventory", str(error)) from None
         if status == 0:
@@ -304,14 +303,13 @@ def _read_by_ansible(program: str, path: Path, refused: NetprobeError | None = N
         raise InvalidInputError(str(path), f"ansible-inventory: {why or 'failed'}")
 
 
-def _output_of(command: Sequence[str], environment: Mapping[str, str], stderr: int) -> tuple[str, int]:
+def _output_of(command: Sequence[str], stderr: int) -> tuple[str, int]:
     """What a program prints within a minute, and its status. It and all that it started are gone afterwards."""
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=stderr,
-        env=environment,
         start_new_session=True,
     )
     with process:
