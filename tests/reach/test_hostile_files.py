@@ -28,7 +28,10 @@ def fifo(path: Path) -> None:
 
 
 def content(make: Callable[[], bytes]) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(make()) and None
+    def write(path: Path) -> None:
+        path.write_bytes(make())
+
+    return write
 
 
 def link(target: str) -> Callable[[Path], None]:
