@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from netprobe.errors import InvalidInputError
 
-__all__ = ["DEBUG", "Command", "FiniteRange", "Group", "command", "option", "output_options"]
+if TYPE_CHECKING:
+    from netprobe.render.output import Output
+
+__all__ = ["DEBUG", "Command", "FiniteRange", "Group", "command", "detail_netifaces", "option", "output_options"]
 
 DEBUG = "netprobe.debug"  # the key of click's context under which the error boundary finds --debug
 F = TypeVar("F", bound=Callable[..., Any])
@@ -162,3 +165,13 @@ def _format(ctx: click.Context, form: str | None, json: bool) -> str | None:
     if ctx.get_parameter_source("json") is not ParameterSource.COMMANDLINE:
         return form
     raise InvalidInputError(f"--json and --format {form}", "two formats at once", "leave one of them out")
+
+
+def detail_netifaces(output: Output) -> None:
+    """With -v, once netlink has answered: that what answers where it does not cannot be loaded."""
+    if output.verbose:
+        from netprobe.interfaces import netifaces_fault
+
+        fault = netifaces_fault()
+        if fault is not None:
+            output.detail(f"netifaces: {fault}; not needed, netlink answers")

@@ -85,7 +85,9 @@ _SSH: Final = (
 # Lines of ssh about the end of a connection on which the server has not spoken yet, in the words of all versions since
 # 5; the second one is what the same end looks like through a pipe.
 _CLOSED_EARLY: Final = re.compile(r"^(?:kex|ssh)_exchange_identification: .*(?:[Cc]onnection (?:closed|reset)|[Bb]roken pipe)|^banner exchange: .*: Broken pipe|Exceeded MaxStartups", re.MULTILINE)  # fmt: skip
-_PIPE_CLOSED: Final = re.compile(r"^(?:Connection (?:closed|reset) by|banner exchange: Connection to) UNKNOWN port ", re.MULTILINE)
+_PIPE_CLOSED: Final = re.compile(
+    r"^(?:Connection (?:closed|reset) by|banner exchange: Connection to) UNKNOWN port ", re.MULTILINE
+)
 _OF_A_CLOSED_ONE: Final = re.compile(r"(?:kex|ssh)_exchange_identification: |banner exchange: |Connection (?:closed|reset) by |Exceeded MaxStartups|Warning: Permanently added ")  # fmt: skip
 _CLOSED: Final = re.compile(r"^Connection (?:closed|reset) by |^ssh_dispatch_run_fatal: .*(?:[Cc]onnection (?:closed|reset)|Broken pipe)|^Received disconnect from ", re.MULTILINE)  # fmt: skip
 _DIED: Final = re.compile(r"^(?:Timeout, server .* not responding|client_loop: .*|packet_write_wait: .*|.*[Bb]roken pipe|Connection (?:to .* )?(?:closed|reset) by )", re.MULTILINE)  # fmt: skip

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -116,8 +117,8 @@ def parse_vantage(text: str) -> Vantage:
 
 def check_unique(vantages: Sequence[Vantage]) -> None:
     """Refuse two columns with the same name."""
-    names = [vantage.name for vantage in vantages]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    names = Counter(vantage.name for vantage in vantages)
+    twice = next((name for name, times in names.items() if times > 1), None)
     if twice is not None:
         raise InvalidInputError(twice, "two vantages have that name", "name one of them: --from NAME=SPEC")
 

@@ -82,8 +82,8 @@ def test_the_rules_do_not_count_where_a_file_is_compared(netprobe: Run, tmp_path
     ("text", "said"),
     [
         (None, "No such file or directory"),
-        ("x = [", "neither TOML nor JSON"),
-        ("{", "neither TOML nor JSON"),
+        ("x = [", "not TOML"),
+        ("{", "not JSON"),
         ('[[cell]]\nobserved = "open"', "'open' is not a verdict"),
         ('[[cell]]\nfrom = "x"\nobserved = "refused"', "unknown key 'from'"),
     ],

@@ -17,6 +17,7 @@ from typing import Final
 
 from netprobe.commands.bindtest.interrupts import interruptible
 from netprobe.commands.bindtest.visits import StrangersLog, VisitsDocument
+from netprobe.commands.command import detail_netifaces
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
@@ -133,6 +134,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         strangers = StrangersLog(output, test)
         stack.callback(strangers.finish)
         stack.enter_context(test)
+        detail_netifaces(output)
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
         for error in test.errors:

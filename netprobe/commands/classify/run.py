@@ -74,7 +74,7 @@ def run(output: Output, options: ClassifyOptions) -> Exit:
 def _arguments(output: Output, options: ClassifyOptions) -> Exit:
     """Classify every argument; a bad one is an error and the rest is answered."""
     only_answers = options.asked is not None and (output.quiet or output.for_people)
-    locate = _locator() if options.here else None
+    locate = _locator(output) if options.here else None
     view = View(plain=plain_lines, table=partial(print_classifications, bits=options.bits))
     with output.document("classify", Classification, view) as document:
         found = list(_classified(options, document))
@@ -103,10 +103,13 @@ def _filtered(found: Sequence[Classification], options: ClassifyOptions) -> Iter
     return filter(Filter(options.only, options.excluded).keeps, found)
 
 
-def _locator() -> Callable[[Classification], Classification]:
+def _locator(output: Output) -> Callable[[Classification], Classification]:
     from netprobe import api
+    from netprobe.commands.command import detail_netifaces
 
-    return api.locator()
+    locate = api.locator()
+    detail_netifaces(output)
+    return locate
 
 
 def _answer(found: Iterable[Classification], word: str, document: Document[Classification], *, quiet: bool) -> None:
