@@ -16,7 +16,8 @@ What anybody can hold here is bounded, because strangers come by on purpose, too
   listener costs the others nothing. Accepting what comes and sending the oldest away beats leaving it in the kernel's
   queue, where a probe would wait behind all of them: by the time it is accepted its line has arrived, and it is proven
   at once. A few descriptors are held in reserve for probes that come when the process has no other left.
-- Turns: each listener gets a burst of accepts or datagrams, then the others get theirs.
+- Turns: each listener gets a burst of accepts or datagrams, then the others get theirs. What a flood of datagrams
+  crowds out of the kernel's buffer is lost all the same; a probe asks three times.
 - Memory: a line is short, what is echoed is read only after the last piece has been sent, and who came is kept in a
   book of a fixed size (:mod:`netprobe.reach.visitors`).
 - Answers: a challenge is worth only a few, so that a probe that somebody recorded on its way is no means to have
