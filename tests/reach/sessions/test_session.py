@@ -15,7 +15,6 @@ from netprobe.reach.sessions import room as rooms
 from netprobe.reach.sessions import session as sessions
 from netprobe.reach.sessions.receiver import Emit
 from netprobe.reach.sessions.session import Ended, Event, Failed, Received, Tick, ask
-from netprobe.reach.sessions.start_queue import StartQueue
 
 REQUEST = Request("n", 1.0)
 NO_MORE = OSError(errno.EAGAIN, "no more")
@@ -163,20 +162,3 @@ def test_a_fault_of_ours_ends_one_session_and_is_named(place: Place) -> None:
     events = events_of([place.session("bad", fault), place.session("good")])
     assert names(events, Failed) == ["bad"]
     assert names(events, Received) == ["good"]
-
-
-def test_a_turn_is_waited_for_and_given_back_once() -> None:
-    starts, stopped = StartQueue(1), threading.Event()
-    first, second = starts.turn(), starts.turn()
-    assert first.wait(stopped)
-    thread = threading.Thread(target=second.wait, args=(stopped,))
-    thread.start()
-    first.over()
-    first.over()
-    thread.join(30)
-    assert not thread.is_alive()
-    third = starts.turn()
-    stopped.set()
-    assert not third.wait(stopped)
-    second.over()
-    assert starts.turn().wait(threading.Event())
