@@ -435,7 +435,7 @@ def test_a_device_is_written_and_its_errors_are_told() -> None:
             write_text(Path("/dev/full"), "report")
 
 
-@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd", f"/proc/{os.getpid()}/fd"])
+@pytest.mark.parametrize("folder", ["/dev/fd", "/proc/self/fd", f"/proc/{os.getpid()}/fd"], ids=["dev", "self", "own"])
 def test_a_descriptor_is_written_where_it_stands(folder: str, tmp_path: Path) -> None:
     if not Path(folder).exists():
         pytest.skip(f"no {folder} here")
