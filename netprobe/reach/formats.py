@@ -135,7 +135,7 @@ def load_yaml(text: str, name: str) -> object:
     try:
         yaml: Any = import_module("yaml")
     except ImportError:
-        hint = "pip install 'netprobe-cli[fleet]', or install Ansible, or write it as INI"
+        hint = "pip install 'netprobe-cli[yaml]', or install Ansible, or write it as INI"
         raise CannotRunError(name, "a YAML inventory needs PyYAML", hint) from None
     loader = getattr(yaml, "CSafeLoader", None)
     if loader is None and len(text) > _LONGEST_SLOW_YAML:

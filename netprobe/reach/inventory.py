@@ -339,6 +339,8 @@ def parse_list(text: str, name: str) -> Inventory:
         found.group(group).children += _names(entry.get("children"), name)
         for host in _names(entry.get("hosts"), name):
             found.add_host(host, ConnectionVariables(), group)
+    for child in [child for entry in found.groups.values() for child in entry.children]:
+        found.group(child)  # one without members, such as "ungrouped", has no entry of its own
     return found
 
 

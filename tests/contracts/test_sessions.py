@@ -354,7 +354,7 @@ def test_an_endless_banner_is_no_hello(remote: Place, piece: str, monkeypatch: p
 def test_an_answer_at_a_time_prolongs_nothing(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deadline, "GRACE_S", 0.5)
     asked = Request(NONCE, 0.1, tuple(CellRequest(n, "tcp", "192.0.2.1", 9) for n in range(150)), patience=0.0)
-    answers = "".join(json.dumps({**messages.ANSWER, "cell": n}) + "\n" for n in range(150))
+    answers = "".join(json.dumps({"cell": n, "result": "timeout", "stage": "connect"}) + "\n" for n in range(150))
     program = (
         f"import sys, time\nprint({json.dumps(HELLO)!r}, flush=True)\n"
         f"for line in {answers!r}.splitlines(): print(line, flush=True); time.sleep(0.1)"

@@ -45,6 +45,7 @@ RECORD_TYPES = [
     "netprobe.echo.server.events.AcceptResumed",
     "netprobe.echo.server.events.Draining",
     "netprobe.echo.server.events.EventsDropped",
+    "netprobe.echo.server.events.MemoryExceeded",
     "netprobe.echo.server.events.WorkerEnded",
     "netprobe.echo.server.events.WorkerStarted",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,18 +87,25 @@ def test_two_jump_hosts_are_passed_in_their_order(pair: tuple[Lab, Sshd]) -> Non
     assert ask(network, keys, "--from", "ssh:inner") == (0, {"reachable"}, set())
 
 
-def test_no_master_connection_stays_behind_not_even_at_a_jump_host(pair: tuple[Lab, Sshd], tmp_path: Path) -> None:
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder in which a socket's path has room (unix(7): 108 bytes, of which ``%C`` and ssh's suffix take 58)."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+def test_no_master_connection_stays_behind_not_even_at_a_jump_host(pair: tuple[Lab, Sshd], short_path: Path) -> None:
     network, keys = pair
     keys.start("pc2", "192.168.0.2")
     keys.start("pc2", "127.0.0.1", 2203)
     configure(
         keys,
-        f"Host *\n  ControlMaster auto\n  ControlPersist 60\n  ControlPath {tmp_path}/%C\n"
+        f"Host *\n  ControlMaster auto\n  ControlPersist 60\n  ControlPath {short_path}/%C\n"
         "Host inner\n  HostName 127.0.0.1\n  Port 2203\n  ProxyJump 192.168.0.2",
     )
     options = ("--from", "ssh:inner", "--from", "ssh:192.168.0.2")
     assert ask(network, keys, *options) == (0, {"reachable"}, set())
-    assert not list(tmp_path.glob("?" * 40))  # the socket of a master, named by a SHA-1 (ssh_config(5), TOKENS)
+    assert not list(short_path.glob("?" * 40))  # the socket of a master, named by a SHA-1 (ssh_config(5), TOKENS)
     assert wait_until(lambda: not network["pc1"].run("ss", "-Hnt", "state", "established", "dport", "22").stdout, 10)
 
 

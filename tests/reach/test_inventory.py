@@ -305,3 +305,9 @@ def test_a_file_that_is_too_much_is_not_given_to_ansible(ansible: Callable[[str]
     with pytest.raises(ExcessError):
         read_inventory(path)
     assert not (tmp_path / "asked").exists()
+
+
+def test_a_group_that_ansible_lists_nowhere_but_as_a_child_is_empty() -> None:
+    listed = '{"_meta": {"hostvars": {"h": {}}}, "all": {"children": ["ungrouped", "web"]}, "web": {"hosts": ["h"]}}'
+    members = parse_list(listed, "f").all_members()
+    assert (members["ungrouped"], members["web"]) == ([], ["h"])
