@@ -25,7 +25,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from netprobe.echo.server.datagrams import request_destination
 from netprobe.echo.server.events import ListenerOpened
-from netprobe.echo.server.unix_listener import unix_backlog, unix_listener
+from netprobe.echo.server.unix import unix_backlog, unix_listener
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from netprobe.echo.server import unix_listener as module
-from netprobe.echo.server.unix_listener import unix_listener
+from netprobe.echo.server import unix as module
+from netprobe.echo.server.unix import unix_listener
 from netprobe.errors import CannotRunError, InvalidInputError, NetprobeError
 from tests.conftest import Run
 
