@@ -393,9 +393,9 @@ def _run(argv: Sequence[str], dice: Dice | None) -> tuple[int, str, str, Mutated
     made: list[MutatedVantage] = []
     true_session_for: Callable[..., Session] = choice.session_for
 
-    def session_for(vantage: Vantage, on_noise: OnNoise = ignore_noise, fleet: Any = None) -> Session:
+    def session_for(vantage: Vantage, on_noise: OnNoise = ignore_noise) -> Session:
         if vantage.name != "odd":
-            return true_session_for(vantage, on_noise, fleet)
+            return true_session_for(vantage, on_noise)
         made.append(MutatedVantage(vantage.name, on_noise, dice or _Truth()))
         return made[0]
 
