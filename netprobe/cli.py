@@ -231,6 +231,8 @@ def _usage_lines(error: click.ClickException) -> str:
 def _os_error_lines(error: OSError) -> str:
     """An error of the operating system that no part of netprobe expected."""
     why = error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):  # no fault of the file that happened to be the next
+        return _lines(f"operating system: {why}", "see: ulimit -n")
     if error.filename is not None:
         return _lines(f"{error.filename}: {why}")
     if error.errno in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EFBIG, errno.EBADF):

@@ -23,6 +23,9 @@ prober's place. The challenge is new for each probe, so an old answer proves not
 """
 
 import hmac
+import re
+import socket
+import unicodedata
 from typing import Any, Dict, Optional, Tuple
 
 __all__ = [
@@ -39,6 +42,7 @@ __all__ = [
 
 PROTOCOL = "netprobe/1"
 LINE_LIMIT = 512  # bytes of a line; what is longer is nobody's
+LISTENER_LIMIT = 200  # characters of a listener's name
 MOST_DIGITS = 10  # of a number in a line: int() of thousands of digits takes long, or raises
 
 Address = Tuple[Any, ...]  # as the socket module has them: 2 fields in IPv4, 4 in IPv6
@@ -91,6 +95,16 @@ def read_reply(nonce: str, challenge: str, line: bytes) -> Optional[Dict[str, An
     if not hmac.compare_digest(words[8], proof(nonce, "reply", *fields).encode()):
         return None
     _, listener, observed, port, local, receipt = fields
+    if not (
+        # Whoever knows the nonce can sign what no listener says. Passed on, it would be taken for the prober's words.
+        len(listener) <= LISTENER_LIMIT
+        and all(sign.isprintable() or unicodedata.category(sign) == "Zs" for sign in listener)
+        and _is_address(observed)
+        and int(port) <= 65535
+        and (local == "-" or _is_address(local))
+        and (receipt == "-" or re.match("[0-9a-f]{1,64}$", receipt))
+    ):
+        return None
     return {
         "listener": listener,
         "observed": observed,
@@ -98,6 +112,16 @@ def read_reply(nonce: str, challenge: str, line: bytes) -> Optional[Dict[str, An
         "local": local,
         "receipt": None if receipt == "-" else receipt,
     }
+
+
+def _is_address(text: str) -> bool:
+    """An IP address without a zone, as it stands in a listener's reply."""
+    family = socket.AF_INET6 if ":" in text else socket.AF_INET
+    try:
+        socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _is_number(word: bytes) -> bool:

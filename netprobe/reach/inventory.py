@@ -368,17 +368,23 @@ def parse_yaml(text: str, name: str) -> Inventory:
     if not isinstance(data, dict):
         raise InvalidInputError(name, "not a mapping of groups")
     found = Inventory(name=name)
+    looked_at: set[int] = (
+        set()
+    )  # by id(): an alias is the same mapping again, as often as a file likes, in 4 bytes each
     for group, entry in data.items():
-        _add_yaml_group(found, group, entry, name)
+        _add_yaml_group(found, group, entry, name, looked_at)
     return found
 
 
-def _add_yaml_group(found: Inventory, group: str, entry: object, name: str) -> None:
+def _add_yaml_group(found: Inventory, group: str, entry: object, name: str, looked_at: set[int]) -> None:
     """A group with its hosts, its variables, and the groups inside it; none of them contains itself."""
     found.count(group)
     entry = entry or {}
-    if not isinstance(entry, dict) or not all(isinstance(part, dict | None) for part in entry.values()):
+    if not isinstance(entry, dict) or not (
+        id(entry) in looked_at or all(isinstance(part, dict | None) for part in entry.values())
+    ):
         raise InvalidInputError(name, f"group {shown(group)[1:-1]} is not a mapping of hosts, children and vars")
+    looked_at.add(id(entry))
     variables = ConnectionVariables.from_variables(entry.get("vars") or {})
     found.group(group).variables = found.group(group).variables.overridden_by(variables)
     for pattern, given in (entry.get("hosts") or {}).items():
@@ -388,7 +394,7 @@ def _add_yaml_group(found: Inventory, group: str, entry: object, name: str) -> N
             found.add_host(host, ConnectionVariables.from_variables(given or {}), group)
     for child, inside in (entry.get("children") or {}).items():
         found.group(group).children.append(child)
-        _add_yaml_group(found, child, inside, name)
+        _add_yaml_group(found, child, inside, name, looked_at)
 
 
 def parse_ini(text: str, name: str) -> Inventory:

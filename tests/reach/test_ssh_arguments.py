@@ -38,6 +38,12 @@ def test_what_is_no_option_of_a_login_is_refused(text: str) -> None:
         parse_ssh_arguments(text, "web1")
 
 
+def test_no_more_is_parsed_than_anybody_writes() -> None:
+    parse_ssh_arguments("-v " * 1000, "f")
+    with pytest.raises(InvalidInputError, match="longer than 4 KiB"):
+        parse_ssh_arguments("-v " * 2000, "f")
+
+
 @given(st.text(max_size=30))
 def test_every_word_is_an_option(text: str) -> None:
     try:

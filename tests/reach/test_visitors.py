@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from netprobe.reach import visitors as module
@@ -87,3 +89,22 @@ def test_waiting_for_a_report_ends_when_it_is_woken() -> None:
     visitors = Visitors()
     visitors.wake()
     assert visitors.next(60) is None
+
+
+def test_any_number_of_peers_is_kept_in_order_by_how_much_they_bring(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The book's own count agrees with one that looks at all of them each time."""
+    monkeypatch.setattr(module, "MOST_ARRIVALS", 50)
+    dice = random.Random(7)
+    book = Visitors()
+    kept: dict[str, list[str]] = {}
+    for number in range(2000):
+        peer = f"10.0.0.{min(dice.randrange(40), dice.randrange(40))}"
+        if sum(map(len, kept.values())) == 50:
+            most = max(map(len, kept.values()))
+            assert book._most_of_one == most
+            (gone,) = {peer for peer in kept if len(kept[peer]) == most and peer == next(iter(book._peers[most]))}
+            assert kept[gone].pop(0) in book._arrivals
+        kept.setdefault(peer, []).append(f"{number:x}")
+        book.arrived(f"{number:x}", arrival(peer))
+        assert {key for keys in kept.values() for key in keys} == set(book._arrivals)
+    assert sum(len(peers) for peers in book._peers.values()) == len(book._challenges)

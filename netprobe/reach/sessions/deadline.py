@@ -32,7 +32,8 @@ GRACE_S = 6.0  # beyond what the request needs
 class Deadline:
     """The ends of one session. It starts when it is made; the session calls ``heard`` and ``has_hello``.
 
-    A session waits no longer than ``rest()`` at a time, and raises ``error()`` once that is 0.
+    A session waits no longer than ``rest()`` at a time. Once that is 0 and nothing waits to be read, or ``is_over()``,
+    it raises ``error()``.
     """
 
     def __init__(self, name: str, request: Request, clock: Callable[[], float] = time.monotonic) -> None:
@@ -58,6 +59,10 @@ class Deadline:
         """Seconds that are left, never less than 0."""
         ends_at = min(self._ends_at, self._heard_at + self._silence_s) if self._has_hello else self._ends_at
         return max(0.0, ends_at - self._clock())
+
+    def is_over(self) -> bool:
+        """An absolute end has come: not a silence, which what waits to be read would end."""
+        return self._clock() >= self._ends_at
 
     def error(self) -> VantageError:
         """Why it is over."""

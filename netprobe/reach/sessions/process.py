@@ -137,10 +137,12 @@ class _Conversation:
         self._send(bundle.question(request.for_a_far_prober().to_json()))
         deadline = Deadline(receiver.name, request)
         while not self._stopped.is_set() and not receiver.has_ended:
-            rest = deadline.rest()
-            if not rest:
+            # With no time left it is still looked at what has come: to read it took this side's time, and while that
+            # went by the other side was not silent. The absolute ends hold all the same.
+            ready = self._selector.select(deadline.rest())
+            if not deadline.rest() and (not ready or deadline.is_over()):
                 raise deadline.error()
-            for key, _ in self._selector.select(rest):
+            for key, _ in ready:
                 if key.fileobj is self._stdin:
                     self._write()
                 elif key.fileobj is self._stdout:

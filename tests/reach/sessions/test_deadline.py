@@ -8,6 +8,7 @@ import pytest
 
 from netprobe.reach.messages import SOCKETS_ANYWHERE, CellRequest, Request
 from netprobe.reach.sessions.deadline import GRACE_S, HELLO_S, Deadline
+from netprobe.reach.vantages import KEEP_ALIVE_S
 
 REQUEST = Request("n", timeout=2.0, patience=5.0)
 
@@ -86,3 +87,17 @@ def test_a_prober_lives_until_it_was_given_up() -> None:
     life = REQUEST.for_a_far_prober().life
     assert life is not None
     assert REQUEST.longest_s + GRACE_S < life < REQUEST.longest_s + GRACE_S + 10
+
+
+def test_a_silence_is_no_absolute_end(clock: Clock) -> None:
+    """What came while this side was busy reading ends a silence, however late it is looked at; and moves no end."""
+    request = replace(REQUEST, patience=60.0)
+    deadline = Deadline("v", request, clock)
+    deadline.has_hello()
+    clock.now += request.timeout + KEEP_ALIVE_S + 0.1
+    assert deadline.rest() == 0 and not deadline.is_over()
+    deadline.heard()
+    assert deadline.rest() > 0
+    clock.now = 100.0 + request.longest_s + GRACE_S
+    deadline.heard()
+    assert deadline.rest() == 0 and deadline.is_over()
