@@ -199,7 +199,10 @@ def _full_entry(option: click.Option, context: click.Context, width: int) -> Ite
     """The whole text, then range, default and environment variable."""
     notes = []
     if isinstance(option.type, click.IntRange | click.FloatRange):
-        low, high = (None if edge is None else f"{edge:g}" if edge < 1e6 else f"{edge:,.0f}" for edge in (option.type.min, option.type.max))
+        low, high = (
+            None if edge is None else f"{edge:g}" if edge < 1e6 else f"{edge:,.0f}"
+            for edge in (option.type.min, option.type.max)
+        )
         if low is not None and high is not None:
             notes.append(f"{low} to {high}")
         elif low is not None and low != "0":
