@@ -28,18 +28,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         from netprobe.cli import run
 
         return run(sys.argv[1:] if argv is None else list(argv))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as end:
         sys.stderr.write("netprobe: interrupted\n")
-        return 130
+        return 128 + getattr(end, "number", 2)
 
 
 def script() -> NoReturn:
     """The console script: ``main``, then an exit that skips the interpreter's tear-down.
 
     Everything has been written by then. Where threads or processes are left that must be joined, the process exits
-    normally.
+    normally. After a SIGTERM or SIGHUP it is that signal that ends it, so that who waits for it sees what it sees of
+    any program; Ctrl-C is an exit status of its own, 130.
     """
     status = main()
+    if status > 128 and status != 130:
+        import signal
+
+        signal.signal(status - 128, signal.SIG_DFL)
+        os.kill(os.getpid(), status - 128)
     threading = sys.modules.get("threading")
     if "multiprocessing" not in sys.modules and (threading is None or threading.active_count() == 1):
         for stream in (sys.stdout, sys.stderr):

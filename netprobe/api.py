@@ -69,7 +69,8 @@ def classify_many(lines: Iterable[str], *, lenient: bool = False) -> Iterator[Cl
 def local_interfaces(refused: Callable[[str], None] | None = None) -> tuple[Interface, ...]:
     """This host's interfaces in the order of their index, each address with its prefix and ``kind``.
 
-    Where the kernel's netlink cannot be asked, ``refused`` is told why and the ``netifaces`` module answers.
+    Where the kernel's netlink cannot be asked, ``refused`` is told why and the ``netifaces`` module answers; where that
+    cannot be loaded either, :class:`netprobe.CannotRunError` is raised.
     """
     from netprobe.address import kind_of
     from netprobe.interfaces import local_interfaces as read

@@ -6,6 +6,9 @@ would do that, is not used, because it does it differently: it ends in 1 on Ctrl
 expects 130 and ``netprobe … | head -1`` is not a failure, and prints usage errors as three lines with an ``Error:``.
 An unexpected exception is one line too, with a hint to use ``--debug``: a traceback means nothing to a user.
 
+SIGTERM and SIGHUP are raised like Ctrl-C, so that whatever a run opened, started or drafted is closed, ended and
+removed; then they do what they do to a program that does not catch them. One that is ignored here (nohup) stays so.
+
 Text from outside (a file's name, a mistyped argument) is escaped before it is written to stderr, as everywhere else.
 """
 
@@ -20,10 +23,12 @@ from typing import Any
 import click
 
 from netprobe.commands.command import DEBUG, Group, early_output_options
-from netprobe.errors import Exit, NetprobeError
+from netprobe.errors import Exit, NetprobeError, Terminated
 from netprobe.version import __version__
 
 __all__ = ["netprobe", "run"]
+
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
 @click.group(
@@ -53,10 +58,14 @@ def netprobe(**_: object) -> None:
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line and return its exit status, one of :class:`netprobe.errors.Exit`; raises nothing."""
+    """Run one command line and return its exit status; raises nothing.
+
+    It is one of :class:`netprobe.errors.Exit`, or 128 + 15 and 128 + 1 after a SIGTERM and a SIGHUP.
+    """
     _make_streams_tolerant()
     context = click.Context(netprobe)
     try:
+        _catch_signals()
         if "_NETPROBE_COMPLETE" in os.environ:
             return _complete()
         with netprobe.make_context("netprobe", list(argv)) as context:
@@ -65,6 +74,8 @@ def run(argv: Sequence[str]) -> int:
         return int(status or 0)
     except click.exceptions.Exit as end:
         return _flushed(end.exit_code)
+    except Terminated as end:
+        return _terminated(end)
     except (KeyboardInterrupt, click.Abort):
         return _interrupted()
     except BrokenPipeError:
@@ -77,7 +88,12 @@ def run(argv: Sequence[str]) -> int:
         return _complain(_lines(str(error), error.hint), error.exit_code, context)
     except OSError as error:
         return _complain(_os_error_lines(error), Exit.CANNOT_RUN, context)
+    except MemoryError:
+        return _complain(_lines("operating system: out of memory"), Exit.CANNOT_RUN, context)
     except Exception as error:
+        if str(error) == "can't start new thread":  # a RuntimeError without an errno
+            why = "no more threads or processes can be started"
+            return _complain(_lines(f"operating system: {why}", "see: ulimit -u"), Exit.CANNOT_RUN, context)
         text = _lines(
             f"internal error: {type(error).__name__}: {' '.join(str(error).split())}",
             "this is a bug in netprobe; run it again with --debug to see where",
@@ -86,13 +102,23 @@ def run(argv: Sequence[str]) -> int:
 
 
 def _make_streams_tolerant() -> None:
-    """Keep characters that the locale cannot encode from ending the run.
+    """Keep characters that the locale cannot encode from ending the run, and closed streams from being mistaken.
 
-    A stdout that is closed (``>&-``) is replaced by one that refuses every byte: a closed one would silently swallow
-    the answer, and the next socket would get its descriptor.
+    The descriptor of a stream that is closed (``<&-``, ``>&-``) would go to the next socket or file, and what is meant
+    for stderr into it. So it is taken, by the end of a pipe whose other end is closed: reading it is the end, writing
+    it an error. /dev/null would do the same, but there are root directories without one. A stdout that is closed
+    refuses every byte: it would silently swallow the answer.
     """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            read, write = os.pipe()
+            os.close(write)
+            if read != descriptor:  # a system that does not give out the lowest one
+                os.close(read)
     if sys.stdout is None:
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+        sys.stdout = os.fdopen(1, "w", closefd=False)
     for stream in (sys.stdout, sys.stderr):
         reconfigure: Callable[..., None] | None = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -115,11 +141,48 @@ def _flushed(status: int) -> int:
     return status
 
 
-def _interrupted() -> int:
-    """One line; a second Ctrl-C from here on kills the process."""
+def _catch_signals() -> None:
+    """Have SIGTERM and SIGHUP raised, where nobody ignores or handles them and this is the main thread.
+
+    Once: a second one, in the middle of the cleaning, is nobody's to catch.
+    """
+    import signal
+    import threading
+
+    def raise_it(number: int, frame: object) -> None:
+        _release_signals()
+        raise Terminated(number)
+
+    if threading.current_thread() is threading.main_thread():
+        for name in ENDING_SIGNALS:
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+                signal.signal(number, raise_it)
+
+
+def _release_signals() -> None:
+    """From here on one more signal, Ctrl-C included, kills the process."""
     import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for name in ("SIGINT", *ENDING_SIGNALS):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _terminated(end: Terminated) -> int:
+    """One line. The reader may have gone with whoever sent the signal, which changes nothing."""
+    _release_signals()
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop_stdout()
+    return _complain(f"netprobe: ended by {end}", 128 + end.number)
+
+
+def _interrupted() -> int:
+    """One line."""
+    _release_signals()
     status = _flushed(Exit.INTERRUPTED)
     return _complain("netprobe: interrupted", Exit.INTERRUPTED) if status == Exit.INTERRUPTED else status
 
@@ -131,22 +194,24 @@ def _reader_gone() -> int:
 
 
 def _drop_stdout() -> None:
-    """Point stdout at the null device, so that the interpreter's last flush cannot fail."""
+    """Point stdout at the null device, so that the interpreter's last flush cannot fail; without one, at nothing."""
     try:
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, sys.stdout.fileno())
         os.close(null)
     except (OSError, ValueError, AttributeError):
-        pass
+        sys.stdout = None
 
 
-def _complain(text: str, status: Exit, context: click.Context | None = None) -> int:
+def _complain(text: str, status: int, context: click.Context | None = None) -> int:
     """Print ``text`` on stderr, with --debug after the current exception's traceback."""
     try:
         if context is not None and context.meta.get(DEBUG):
             import traceback
 
-            traceback.print_exc()
+            from netprobe.text import escape
+
+            text = escape(traceback.format_exc(), keep="\n") + text
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
     except (OSError, ValueError, AttributeError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-__all__ = ["AddressError", "CannotRunError", "Exit", "InvalidInputError", "NetprobeError"]
+__all__ = ["AddressError", "CannotRunError", "Exit", "InvalidInputError", "NetprobeError", "Terminated"]
 
 
 class Exit(IntEnum):
@@ -15,6 +15,19 @@ class Exit(IntEnum):
     USAGE = 2  # wrong usage or an invalid address
     CANNOT_RUN = 3  # permission, no such vantage, port taken
     INTERRUPTED = 130  # Ctrl-C: 128 + SIGINT
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM or SIGHUP, raised in the main thread as Python raises Ctrl-C: what cleans up after one does after all.
+
+    As text it is the signal's name.
+    """
+
+    def __init__(self, number: int) -> None:
+        import signal  # whoever handles signals has it; most runs do not
+
+        self.number = number
+        super().__init__(signal.Signals(number).name)
 
 
 class NetprobeError(Exception):

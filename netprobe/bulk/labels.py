@@ -26,10 +26,22 @@ from netprobe.address.classifier import classify
 from netprobe.address.kinds import segments_of
 from netprobe.errors import AddressError
 
-__all__ = ["Label", "Labeller", "Labels", "block_of", "is_skipped", "kind_of_label", "label_of", "prepare"]
+__all__ = [
+    "LONGEST_ADDRESS",
+    "Label",
+    "Labeller",
+    "Labels",
+    "block_of",
+    "is_skipped",
+    "kind_of_label",
+    "label_of",
+    "prepare",
+]
 
 _REMEMBERED = 1 << 17  # distinct texts; then the memory starts anew, so that it stays flat
 _SAMPLE = 512  # lines of a block that decide whether it repeats itself
+_REMEMBERED_SIZE = 1 << 24  # characters of all of them
+LONGEST_ADDRESS = 1000  # characters; what is longer is not looked at
 _PART = 128  # lines tried at once when a block as a whole could not be converted
 
 
@@ -37,10 +49,15 @@ Label = str  # what is written behind a line: tab, kind, tab, block or -, line f
 
 
 class Labels(NamedTuple):
-    """``each`` has an entry for every text; ``clean`` says that all of them are labels, neither errors nor None."""
+    """``each`` has an entry for every text.
+
+    ``clean`` says that all of them are labels, neither errors nor None; ``bare`` that inet_pton(3) took every text as
+    it stands, which has then nothing in it but digits and dots.
+    """
 
     each: Sequence[Label | AddressError | None]
     clean: bool
+    bare: bool
 
 
 def kind_of_label(label: Label) -> str:
@@ -88,6 +105,8 @@ class Labeller:
 
     def __init__(self) -> None:
         self._memory: dict[str, Label | AddressError | None] = {}
+        self._size = 0  # characters
+        self._bare = True
 
     def labels(self, texts: Sequence[str]) -> Labels:
         """One label per text; the error for what is not an address; None for blank lines and comments."""
@@ -95,22 +114,26 @@ class Labeller:
         if len(set(sample)) * 2 > len(sample):
             return _convert(texts)
         unknown = list(set(texts).difference(self._memory))
-        if len(self._memory) + len(unknown) > _REMEMBERED:
+        if len(self._memory) + len(unknown) > _REMEMBERED or self._size > _REMEMBERED_SIZE:
             self._memory.clear()
+            self._size, self._bare = 0, True
             unknown = list(set(texts))
-        self._memory.update(zip(unknown, _convert(unknown).each, strict=True))
-        return _checked(list(map(self._memory.__getitem__, texts)))
+        self._size += sum(map(len, unknown))
+        found = _convert(unknown)
+        self._bare = self._bare and found.bare
+        self._memory.update(zip(unknown, found.each, strict=True))
+        return _checked(list(map(self._memory.__getitem__, texts)), self._bare)
 
 
 def _convert(texts: Sequence[str]) -> Labels:
     try:
-        return Labels(_all_ipv4(texts), True)
+        return Labels(_all_ipv4(texts), True, True)
     except (OSError, ValueError):  # ValueError: a null character or a lone surrogate
-        return _checked(_by_parts(texts))
+        return _checked(_by_parts(texts), False)
 
 
-def _checked(labels: Sequence[Label | AddressError | None]) -> Labels:
-    return Labels(labels, set(map(type, labels)) <= {str})
+def _checked(labels: Sequence[Label | AddressError | None], bare: bool) -> Labels:
+    return Labels(labels, set(map(type, labels)) <= {str}, bare)
 
 
 def _by_parts(texts: Sequence[str]) -> list[Label | AddressError | None]:
@@ -154,10 +177,12 @@ def _one(text: str) -> Label | AddressError | None:
 def _read(text: str) -> Label | AddressError | None:
     if is_skipped(text):
         return None
+    if len(text) > LONGEST_ADDRESS:
+        return AddressError(text, "not an address")
     try:
         found = classify(text.strip())
     except AddressError as error:
-        return error
+        return error.with_traceback(None)  # which holds every frame that it went through
     return label_of(found.kind, block_of(found))
 
 

@@ -23,7 +23,17 @@ from netprobe.address.classification import Classification
 from netprobe.address.classifier import classify
 from netprobe.address.predicates import matches
 from netprobe.bulk.blocks import BLOCK_SIZE, Block, FileParts, blocks_of, file_parts, pauses, size_of
-from netprobe.bulk.filters import NOTHING, BadLine, BlockResult, Plan, classified, fields_of, process_block
+from netprobe.bulk.filters import (
+    NOTHING,
+    BadLine,
+    BlockResult,
+    Plan,
+    bad_line,
+    classified,
+    fields_of,
+    lines_of,
+    process_block,
+)
 from netprobe.bulk.labels import is_skipped, prepare
 from netprobe.bulk.workers import available_cores, deliver_in_turn, map_in_order
 from netprobe.errors import AddressError
@@ -104,14 +114,16 @@ def record_stream(source: IO[bytes], plan: Plan, add: Callable[[Classification],
     """``add`` the full record of every line that passes; bad lines go to ``writer``, kinds are not counted."""
     yes, number = True, 0
     for block in blocks_of(source):
-        lines = block.data.decode("utf-8", "surrogateescape").split("\n")
+        lines, too_long = lines_of(block)
+        for bad in too_long:
+            writer.bad_line(bad)
         for number, text in enumerate(fields_of(lines, plan), block.first_line):
             if is_skipped(text):
                 continue
             try:
                 found = classified(text, plan)
             except AddressError as error:
-                writer.bad_line(BadLine(number, error.what, error.why, error.hint))
+                writer.bad_line(bad_line(number, error)._replace(hint=error.hint))
                 continue
             if plan.filter.keeps(found):
                 add(found)

@@ -3,7 +3,8 @@
 ``map_in_order`` hands blocks out and takes results back: each worker is a fork with a pipe in each direction and one
 block at a time. ``deliver_in_turn`` is for blocks that every worker can fetch by itself and results that it can write
 by itself: the workers only agree on the order. A worker ends when its pipe closes, so none outlives this process,
-however it ends.
+however it ends; a thread of its own waits for that, since a worker that writes to a stdout which nobody reads waits in
+that write, and not at its pipe.
 
 Why not ``multiprocessing.Pool.imap``, which is close to both? Measured with two workers on 2 M lines (28 MB, two shared
 cores, Python 3.11, medians of 7, start-up not counted): of a file one process takes 1.19 s, imap 0.94 s, and
@@ -19,6 +20,7 @@ import contextlib
 import os
 import select
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -126,6 +128,7 @@ def _take_turns(
     mine, next_one = ring[place][0], ring[after][1]
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent
+        _end_with_reader_of(target)
         for descriptor in {descriptor for ends in ring for descriptor in ends} - {mine, next_one}:
             os.close(descriptor)
         try:
@@ -243,6 +246,7 @@ def _work(function: Callable[[Any], Any], source: int, target: int) -> None:
     """The main loop of a worker. Ctrl-C is handled by the parent."""
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _end_with_reader_of(target)
         while (message := _read(source)) is not None:
             try:
                 result = function(_loads(message))
@@ -251,6 +255,18 @@ def _work(function: Callable[[Any], Any], source: int, target: int) -> None:
             _write(target, result)
     finally:
         os._exit(0)
+
+
+def _end_with_reader_of(pipe: int) -> None:
+    """End this process once nobody has the reading end, in the middle of anything."""
+
+    def watch() -> None:
+        poller = select.poll()
+        poller.register(pipe, 0)  # an error is always reported, and that is one (poll(2), POLLERR)
+        poller.poll()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _widen(descriptor: int) -> None:

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
 from math import isfinite
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from netprobe.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from netprobe.render.output import Output
 
 __all__ = [
     "DEBUG",
@@ -21,6 +24,7 @@ __all__ = [
     "Group",
     "Option",
     "command",
+    "detail_netifaces",
     "early_output_options",
     "option",
     "output_options",
@@ -302,3 +306,13 @@ def _is_typed_anywhere(ctx: click.Context, name: str) -> bool:
             return True
         context = context.parent
     return False
+
+
+def detail_netifaces(output: Output) -> None:
+    """With -v, once netlink has answered: that what answers where it does not cannot be loaded."""
+    if output.verbose:
+        from netprobe.interfaces import netifaces_fault
+
+        fault = netifaces_fault()
+        if fault is not None:
+            output.detail(f"netifaces: {fault}; not needed, netlink answers")

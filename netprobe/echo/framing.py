@@ -28,7 +28,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache
+from sys import getsizeof
 from typing import Final, NamedTuple
 
 from netprobe.echo.messages import (
@@ -64,6 +66,7 @@ __all__ = [
 
 
 _DEPTH: Final = 64  # levels of nesting in a header: what is accepted can be serialised again by any JSON library
+_SHORT_HEAD: Final = 1024  # bytes of a reply's header worth remembering: 300 are usual
 _SHORT: Final = 256  # bytes of a header worth remembering: the four keys take 110, the header of a reply 380
 
 
@@ -81,6 +84,9 @@ class Connection:
     ``receive(data)`` takes what a socket returned (``b""`` at its end) and returns the events that this completes.
     Iterating raises RemoteProtocolError where the bytes break a rule, after the preceding events; from then on
     the connection stays broken and raises it again at each call.
+
+    A server has no use for what a peer says under ``netprobe``: without ``keep_extra`` it is dropped. 64 KiB of ``[]``
+    are 1.5 MB of objects once they are parsed, and a peer may take its time with the content.
     """
 
     __slots__ = (
@@ -90,16 +96,20 @@ class Connection:
         "_end_reported",
         "_ended",
         "_header",
+        "_keep_extra",
         "_last",
         "_max_content",
     )
 
-    def __init__(self, max_content: int = MAX_CONTENT) -> None:
+    def __init__(self, max_content: int = MAX_CONTENT, keep_extra: bool = True) -> None:
         self._max_content = max_content
+        self._keep_extra = keep_extra
         self._buffer = bytearray()
         self._header: Header | None = None  # parsed, its content is still incomplete
         self._last: _Parsed | None = None  # the last header, if it is short: peers tend to repeat it
-        self._broken: Fault | None = None
+        self._broken: tuple[str, str] | None = (
+            None  # why, and the fault; an exception would keep what it passed through
+        )
         self._ended = False  # the peer's side
         self._end_reported = False
         self._closed = False  # our side
@@ -108,6 +118,15 @@ class Connection:
     def awaiting(self) -> int:
         """How many bytes of an incomplete frame are buffered."""
         return len(self._buffer)
+
+    @property
+    def held(self) -> int:
+        """How many bytes of memory an incomplete frame takes: what the buffer could hold, not only what it does."""
+        header = self._header
+        size = getsizeof(self._buffer) if self._buffer else 0
+        if header is not None:
+            size += getsizeof(header) + getsizeof(header.content_type) + getsizeof(header.content_encoding)
+        return size
 
     def receive(self, data: bytes | bytearray | memoryview) -> Iterator[Event]:
         """Buffer ``data`` (empty: the peer's end) and parse it lazily, an event each time the iterator is advanced."""
@@ -159,10 +178,10 @@ class Connection:
             try:
                 return self._message() or self._end()
             except Fault as error:
-                self._broken = error
+                self._broken = error.why, error.fault
                 self._last = None
                 self._buffer.clear()
-        raise RemoteProtocolError(self._broken.why, self._broken.fault)
+        raise RemoteProtocolError(*self._broken)
 
     def _message(self) -> Message | None:
         buffer = self._buffer
@@ -190,7 +209,7 @@ class Connection:
     def _read(self, start: bytes) -> Header:
         last = self._last
         if last is None or last.start != start:
-            last = (_shared_parse if len(start) <= _SHORT else _parse)(start, self._max_content)
+            last = (_shared_parse if len(start) <= _SHORT else _parse)(start, self._max_content, self._keep_extra)
             self._last = last if len(start) <= _SHORT and not self._ended else None
         return last.header
 
@@ -223,11 +242,15 @@ class Replies:
     def reply(self, header: Header, content: bytes, received_ns: int, clock_ns: Callable[[], int]) -> bytes:
         """The bytes that answer a message; ``clock_ns`` is read last, for ``transmitted_ns``."""
         if header is not self._last:
-            self._last = header if header.netprobe is None else None  # a peer's own ``netprobe`` may be large
-            self._head = self._write_head(header)
+            head = self._write_head(header)
+            # what is kept of a peer that says nothing more is small, whatever it said
+            self._last = header if header.netprobe is None and len(head) <= _SHORT_HEAD else None
+            self._head = head if self._last is not None else b""
+        else:
+            head = self._head
         self._sequence += 1
         raw = b'%b, "sequence": %d, "received_ns": %d, "transmitted_ns": %d}}' % (
-            self._head,
+            head,
             self._sequence,
             received_ns,
             clock_ns(),
@@ -251,7 +274,7 @@ def _length(header: bytes) -> bytes:
     return len(header).to_bytes(2, "big")
 
 
-def _parse(start: bytes, max_content: int) -> _Parsed:
+def _parse(start: bytes, max_content: int, keep_extra: bool) -> _Parsed:
     """Parse a received header and check every rule."""
     try:
         text = start[2:].decode("utf-8")
@@ -270,7 +293,7 @@ def _parse(start: bytes, max_content: int) -> _Parsed:
         # 2**64 and above are not printed: the digits would only fill the peer's log
         shown = f"{header.content_length:,}" if header.content_length < 1 << 64 else "2**64 or more"
         raise Fault("content-too-long", f"content-length is {shown}; the limit is {max_content:,}")
-    return _Parsed(start, header, len(start) + header.content_length)
+    return _Parsed(start, header if keep_extra else replace(header, netprobe=None), len(start) + header.content_length)
 
 
 def _deeper(value: Json, levels: int) -> bool:

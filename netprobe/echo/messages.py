@@ -3,6 +3,10 @@
 The two errors say whose fault it is, as h11's do: :class:`LocalProtocolError` for what we were about to send,
 :class:`RemoteProtocolError` for what the peer sent. JSON is checked once, where a header is read; what leaves this
 module is typed, including what a server adds to its replies (:class:`ReplyInfo`).
+
+A peer names the encoding of its content, and Python would look that name up among all codecs that are installed: some
+decode in quadratic time (punycode, idna: minutes for a megabyte), others are no encodings of text. So only those of
+:data:`TEXT_ENCODINGS` are decoded, all of which take time in proportion to the content (:func:`text_codec`).
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ __all__ = [
     "FAULTS",
     "MAX_CONTENT",
     "MAX_HEADER",
+    "TEXT_ENCODINGS",
     "Closed",
     "Endpoint",
     "Event",
@@ -31,6 +36,7 @@ __all__ = [
     "RemoteProtocolError",
     "ReplyInfo",
     "read_json",
+    "text_codec",
 ]
 
 Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
@@ -39,6 +45,29 @@ MAX_CONTENT: Final = 16 * 1024 * 1024
 MAX_HEADER: Final = 0xFFFF  # two bytes hold its length
 _MAX_TEXT: Final = (
     1024  # characters of a type or encoding: with the worst escaping both still fit into a reply's header
+)
+_MAX_WHY: Final = 200  # characters of a server's reason that are shown
+_MAX_DIGITS: Final = 4300  # of a whole number, as in sys.set_int_max_str_digits
+
+TEXT_ENCODINGS: Final[Mapping[str, str]] = MappingProxyType(  # names in lower case, as peers write them: Python's codec
+    {
+        name: codec
+        for codec, names in (
+            ("utf-8", ("utf-8", "utf8", "u8")),
+            ("utf-8-sig", ("utf-8-sig",)),
+            ("utf-16", ("utf-16", "utf16", "u16")),
+            ("utf-16-le", ("utf-16-le", "utf-16le")),
+            ("utf-16-be", ("utf-16-be", "utf-16be")),
+            ("utf-32", ("utf-32", "utf32", "u32")),
+            ("utf-32-le", ("utf-32-le", "utf-32le")),
+            ("utf-32-be", ("utf-32-be", "utf-32be")),
+            ("ascii", ("ascii", "us-ascii", "646")),
+            ("latin-1", ("latin-1", "latin1", "l1", "iso-8859-1", "iso8859-1", "8859")),
+            ("iso8859-15", ("latin9", "l9", "iso-8859-15", "iso8859-15")),
+            ("cp1252", ("cp1252", "windows-1252", "1252")),
+        )
+        for name in names
+    }
 )
 
 FAULTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -54,6 +83,8 @@ FAULTS: Final[Mapping[str, str]] = MappingProxyType(
         "content-length-negative": "content-length is below 0",
         "content-too-long": "content-length is above the receiver's limit",
         "truncated": "the connection ended inside a frame",
+        "stalled": "the frame made too little progress for too long",
+        "over-memory": "the server's memory for all its peers is used up, and this one held most of it",
     }
 )
 
@@ -117,7 +148,7 @@ class ReplyInfo:
             _endpoint(extra.get("observed_peer")),
             _integer(extra.get("received_ns")),
             _integer(extra.get("transmitted_ns")),
-            why if isinstance(why, str) else None,
+            why[:_MAX_WHY] if isinstance(why, str) else None,
         )
 
 
@@ -197,17 +228,23 @@ class Message:
         cls, value: Json, encoding: str = "utf-8", *, byteorder: str = "big", netprobe: Mapping[str, Json] | None = None
     ) -> Message:
         """``value`` as ``text/json``."""
+        codec = text_codec(encoding)
+        if codec is None:
+            raise LocalProtocolError(f"cannot be sent as JSON in {encoding}: that is not an encoding of text")
         try:
-            content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(encoding)
-        except (TypeError, ValueError, LookupError, RecursionError) as error:
+            content = json.dumps(value, ensure_ascii=False, allow_nan=False).encode(codec)
+        except (TypeError, ValueError, RecursionError) as error:
             raise LocalProtocolError(f"cannot be sent as JSON in {encoding}: {error}") from None
         return cls(Header(len(content), "text/json", encoding, byteorder, netprobe), content)
 
     def json(self) -> Json:
         """The value of a ``text/json`` content; raises RemoteProtocolError where it is not JSON."""
+        codec = text_codec(self.header.content_encoding)
+        if codec is None:
+            raise RemoteProtocolError("content is not in an encoding of text", "content-not-json")
         try:
-            return read_json(self.content.decode(self.header.content_encoding))
-        except (ValueError, LookupError, RecursionError, AttributeError, TypeError) as error:
+            return read_json(self.content.decode(codec))
+        except (ValueError, RecursionError) as error:
             raise RemoteProtocolError(f"content is not valid JSON: {error}", "content-not-json") from None
 
 
@@ -231,7 +268,7 @@ def _endpoint(value: Json) -> Endpoint | None:
 
 
 def _integer(value: Json) -> int | None:
-    return value if type(value) is int else None
+    return value if type(value) is int and -(1 << 63) <= value < 1 << 63 else None
 
 
 def _required(header: Mapping[str, Json], key: str) -> Json:
@@ -249,15 +286,26 @@ def _text(header: Mapping[str, Json], key: str) -> str:
 
 def _finite(text: str) -> float:
     if isinf(number := float(text)):
-        raise ValueError(f"{text} exceeds the range of a double")
+        raise ValueError("a number exceeds the range of a double")
     return number
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MAX_DIGITS:  # int() takes quadratic time, and its own limit can be switched off in the environment
+        raise ValueError(f"a number has {len(text):,} digits")
+    return int(text)
 
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not valid JSON")  # RFC 8259, section 6; Python's json accepts it
 
 
-_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
+_DECODER: Final = json.JSONDecoder(parse_float=_finite, parse_int=_whole, parse_constant=_no_constant)
+
+
+def text_codec(encoding: str) -> str | None:
+    """Python's codec for a content-encoding; None where it is none of :data:`TEXT_ENCODINGS`."""
+    return TEXT_ENCODINGS.get(encoding.lower().replace("_", "-"))
 
 
 def read_json(text: str) -> Json:

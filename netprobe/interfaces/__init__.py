@@ -1,12 +1,18 @@
-"""Which addresses this host has: one function, two readers behind it."""
+"""Which addresses this host has: one function, two readers behind it.
+
+On Linux netlink answers everything. ``netifaces`` is loaded where netlink is refused (some sandboxes) or not there
+(other systems), and only then: it comes from the package netifaces-plus, a fork that one person maintains, and where it
+is not installed or does not load, nothing else may fail.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from netprobe.errors import CannotRunError
 from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress, Route
 
-__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Route", "local_interfaces", "route_to"]
+__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Route", "local_interfaces", "netifaces_fault", "route_to"]
 
 
 def local_interfaces(
@@ -15,17 +21,32 @@ def local_interfaces(
     """This host's interfaces in the order of their index.
 
     Linux's netlink answers where there is one, ``netifaces`` elsewhere, and ``refused`` is called with the reason.
+    Raises :class:`netprobe.CannotRunError` where there is neither.
     """
     from netprobe.interfaces import netlink_reader
 
     try:
         return netlink_reader.read_interfaces(kind_of)
     except OSError as error:
-        if refused is not None:
-            refused(error.strerror or str(error))
-        from netprobe.interfaces import netifaces_reader
+        why = error.strerror or str(error)
+    fault = netifaces_fault()
+    if fault is not None:
+        hint = "pip install --force-reinstall netifaces-plus"
+        raise CannotRunError("this host's interfaces", f"netlink: {why}; netifaces: {fault}", hint)
+    if refused is not None:
+        refused(why)
+    from netprobe.interfaces import netifaces_reader
 
-        return netifaces_reader.read_interfaces(kind_of)
+    return netifaces_reader.read_interfaces(kind_of)
+
+
+def netifaces_fault() -> str | None:
+    """Why ``netifaces`` cannot be loaded; None where it can."""
+    try:
+        import netifaces  # noqa: F401 (whether it loads, which nothing but loading it shows)
+    except ImportError as error:
+        return str(error)
+    return None
 
 
 def route_to(address: str, interface: str | None = None) -> Route | None:

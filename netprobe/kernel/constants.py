@@ -26,6 +26,9 @@ __all__ = [
     "SO_TIMESTAMPING",
     "SYSTEM",
     "TCP_INFO",
+    "TCP_KEEPCNT",
+    "TCP_KEEPIDLE",
+    "TCP_KEEPINTVL",
     "system",
 ]
 
@@ -66,3 +69,6 @@ IP_PKTINFO = _linux_number("IP_PKTINFO", 8)  # ip(7)
 IPV6_PKTINFO = _linux_number("IPV6_PKTINFO", 50)  # RFC 3542 section 6.1
 IPV6_RECVPKTINFO = _linux_number("IPV6_RECVPKTINFO", 49)  # RFC 3542 section 6.1
 TCP_INFO = _linux_number("TCP_INFO", 11)  # tcp(7)
+TCP_KEEPIDLE: Optional[int] = getattr(socket, "TCP_KEEPALIVE" if SYSTEM == "macos" else "TCP_KEEPIDLE", None)  # tcp(7)
+TCP_KEEPINTVL: Optional[int] = getattr(socket, "TCP_KEEPINTVL", None)  # tcp(7)
+TCP_KEEPCNT: Optional[int] = getattr(socket, "TCP_KEEPCNT", None)  # tcp(7)

@@ -71,6 +71,8 @@ DESTINATION = "destination"  # the offender is the host under test
 OWN = "own"  # the offender is the vantage itself
 OTHER = "other"  # the offender is a machine between them
 
+_MULTICAST_4 = frozenset(str(first) for first in range(224, 240))  # the first octets
+
 NEIGHBOUR_MS = 500.0  # ARP and ND give up after about 3 s (arp(7): 3 probes, 1 s apart); a firewall answers at once
 
 
@@ -167,4 +169,4 @@ def is_group(address: str) -> bool:
     if ":" in address:
         return address[:2].lower() == "ff" and address.index(":") == 4
     first = address.partition(".")[0]
-    return address == "255.255.255.255" or (first.isdigit() and 224 <= int(first) <= 239)
+    return address == "255.255.255.255" or first in _MULTICAST_4

@@ -394,7 +394,7 @@ def diagnose(seen: Evidence) -> Outcome:
     cause = row.cause.format(
         destination=seen.destination,
         where=f"on port {seen.port}" if seen.port else "there",
-        offender=seen.offender,
+        offender=seen.offender or "an unknown sender",
         icmp=None if icmp is None else icmp.name,
         errno=seen.errno or seen.error,
         error=seen.error or seen.errno,

@@ -15,6 +15,7 @@ from netprobe.prober.probe import Context, Probe
 from netprobe.prober.sockets import OUT_OF_DESCRIPTORS, descriptors_for
 from netprobe.prober.tcp import TcpProbe
 from netprobe.prober.udp import UdpProbe
+from netprobe.prober.wire import Address
 
 __all__ = ["Emit", "Engine", "run"]
 
@@ -27,11 +28,12 @@ Emit = Callable[[Dict[str, Any]], None]
 def run(request: Dict[str, Any], emit: Emit, stopped: Optional[Callable[[], bool]] = None) -> None:
     """Probe all cells of ``request``: a hello, a report for each cell, and ``done`` go to ``emit`` as they come.
 
-    ``stopped`` is asked several times a second; once it says True, the run ends without the cells that are left.
+    ``stopped`` is asked several times a second; once it says True, the run ends without the cells that are left, and
+    without ``done``, which says that there are none.
     """
     emit({"hello": facts.hello(request["cells"])})
-    Engine(request, emit, stopped).run()
-    emit({"done": True})
+    if Engine(request, emit, stopped).run():
+        emit({"done": True})
 
 
 class Engine(Context):
@@ -47,13 +49,15 @@ class Engine(Context):
         self._stopped = stopped
         self._waiting: Deque[Probe] = collections.deque()
         self._pacing = Pacing(float(request.get("patience", PATIENCE_S)), facts.own_addresses())
-        self._most = int(request.get("sockets") or descriptors_for(len(request["cells"])))
+        self._most = descriptors_for(len(request["cells"]))
+        if request.get("sockets"):
+            self._most = min(self._most, int(request["sockets"]))
         self._out_of_descriptors = False
         self._sources: Dict[Tuple[Any, Any], Optional[str]] = {}
         self._variants: Dict[Any, Tuple[List[Probe], List[Dict[str, Any]]]] = {}  # by cell: probes and their reports
 
-    def run(self) -> None:
-        """Probe every cell."""
+    def run(self) -> bool:
+        """Probe every cell; False when it was stopped before."""
         for cell in self._cells:
             kind = UdpProbe if cell["protocol"] == "udp" else TcpProbe
             zones = facts.link_zones() if cell.get("zone") == facts.ANY_ZONE else [cell.get("zone")]
@@ -63,12 +67,13 @@ class Engine(Context):
         try:
             while self._waiting or self.loop.watched or self._pacing:
                 if self._stopped is not None and self._stopped():
-                    break
+                    return False
                 self._start_waiting()
                 self._start_paced()
                 self.loop.turn(self._longest_turn())
         finally:
             self.loop.close()
+        return True
 
     def silent(self, probe: Probe) -> None:
         """No answer in time: a time-out, or another question if the other side is known to limit its ICMP errors."""
@@ -95,10 +100,16 @@ class Engine(Context):
                     self._forget(other)
             self._emit(max(reports, key=_rank))
 
-    def self_connected(self, challenge: str, port: int) -> None:
-        """A question of this run came to one of its own sockets: the cell that asked has its answer."""
+    def self_connected(self, challenge: str, port: int, peer: Address) -> None:
+        """A question of this run came to one of its own sockets: the cell that asked has its answer.
+
+        Only if the socket that asked is the one that it came from: a question that somebody overheard and sends again
+        is not a question.
+        """
         for probe in list(self.loop.watched.values()):
-            if isinstance(probe, Probe) and probe.challenge == challenge and probe.cell["port"] == port:
+            if not (isinstance(probe, Probe) and probe.challenge == challenge and probe.cell["port"] == port):
+                continue
+            if probe.sock is not None and probe.sock.getsockname()[1] == peer[1] and probe.stage != "payload":
                 probe.end("self", replied_from=probe.cell["address"])
 
     def source_for(self, cell: Dict[str, Any]) -> Optional[str]:
@@ -138,7 +149,7 @@ class Engine(Context):
         probe.paced = True
         try:
             probe.start()
-        except OSError as error:
+        except (OSError, OverflowError, ValueError) as error:
             probe.fail(error)
 
     def _longest_turn(self) -> Optional[float]:

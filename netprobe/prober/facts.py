@@ -37,9 +37,9 @@ def hello(cells: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
     return {
         "version": REQUEST_VERSION,
         "os": platform.system(),
-        "release": platform.release(),
+        "release": _printable(platform.release()),
         "python": platform.python_version(),
-        "host": socket.gethostname(),
+        "host": _printable(socket.gethostname()),
         "stack": _stack(),
         "links": [
             {"name": link.name, "index": link.ifindex, "up": link.is_up, "loopback": link.is_loopback}
@@ -68,6 +68,11 @@ def source_address(cell: Dict[str, Any]) -> Optional[str]:
     """The source address that the routing tables give for a cell's destination."""
     source: Optional[str] = _route(cell)["source"]
     return source
+
+
+def _printable(text: str) -> str:
+    """Names are any bytes to a kernel (sethostname(2)): what is no text is escaped, for at home it would be refused."""
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
 
 
 def _route(cell: Dict[str, Any]) -> Dict[str, Any]:
@@ -104,7 +109,7 @@ def _resolved_addresses() -> List[Dict[str, Any]]:
     """Where there is no netlink: what the host's own name stands for."""
     try:
         rows = socket.getaddrinfo(socket.gethostname(), None, 0, socket.SOCK_DGRAM)
-    except OSError:
+    except (OSError, UnicodeError):  # UnicodeError: a name that cannot be asked for
         rows = []
     found = {str(row[4][0]).partition("%")[0]: None for row in rows}
     return [{"address": address, "prefix": None, "index": None} for address in found]

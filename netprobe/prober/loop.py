@@ -74,23 +74,32 @@ class Loop:
             watched.sock.close()
 
     def turn(self, longest: Optional[float] = None) -> None:
-        """Wait for the next event or timer, no longer than ``longest`` seconds, and handle what is there."""
+        """Wait for the next event or timer, no longer than ``longest`` seconds, and handle what is there.
+
+        Before a timer counts, what has come meanwhile is read: a process that was not run for a second (a busy machine)
+        would otherwise call an answer silence that had waited in its socket all that time.
+        """
         pause = max(0.0, self._timers[0][0] - time.perf_counter()) if self._timers else IDLE_S
         if longest is not None:
             pause = min(pause, longest)
         if self.watched:
-            for key, events in self._selector.select(pause):
-                watched = self.watched.get(key.fd)
-                if watched is not None and watched is key.data:  # an earlier event of this turn may have ended it
-                    watched.ready(events)
+            self._handle(pause)
         elif pause:
             time.sleep(pause)
         now = time.perf_counter()
+        if self.watched and self._timers and self._timers[0][0] <= now:
+            self._handle(0.0)
         while self._timers and self._timers[0][0] <= now:
             when, _, watched = heapq.heappop(self._timers)
             if not watched.finished and self._due.get(watched) == when:
                 del self._due[watched]
                 watched.due()
+
+    def _handle(self, pause: float) -> None:
+        for key, events in self._selector.select(pause):
+            watched = self.watched.get(key.fd)
+            if watched is not None and watched is key.data:  # an earlier event of this turn may have ended it
+                watched.ready(events)
 
     def close(self) -> None:
         """Close every socket that is still watched."""

@@ -34,8 +34,8 @@ class Context:
         """The probe is over; this is what came of it."""
         raise NotImplementedError
 
-    def self_connected(self, challenge: str, port: int) -> None:
-        """A probe of this run arrived at one of its own sockets, bound to ``port``."""
+    def self_connected(self, challenge: str, port: int, peer: Address) -> None:
+        """A probe of this run arrived from ``peer`` at one of its own sockets, bound to ``port``."""
         raise NotImplementedError
 
     def source_for(self, cell: Dict[str, Any]) -> Optional[str]:
@@ -49,7 +49,8 @@ class Probe(Watched):
     def __init__(self, context: Context, cell: Dict[str, Any]) -> None:
         self.context = context
         self.cell = cell
-        self.challenge = os.urandom(16).hex()
+        # Whoever asks may give the beginning, by which it knows whose answer it is; the rest is new for each probe.
+        self.challenge = str(cell.get("challenge") or "") + os.urandom(16).hex()
         self.stage = "socket"
         self.icmp: Optional[QueuedError] = None
         self.evidence: Dict[str, Any] = {"attempts": 0}

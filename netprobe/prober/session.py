@@ -7,8 +7,9 @@ the next question may come, so what is asked next can depend on what was answere
 Nothing may stay behind at a vantage. So the end of stdin ends the prober at once, in the middle of anything: whatever
 carries the session (ssh, docker, kubectl, a pipe) closes it when netprobe ends, killed or not. Should a carrier keep it
 open, there are two more ends: writing to a stdout that nobody reads any more, which the heartbeat tries once a second,
-and SIGALRM after the longest life that the question can have. A thread reads stdin, because select() does not work on
-pipes under Windows, and because what Python has already buffered would never be selected.
+and SIGALRM, after the longest life that the question can have, or a minute after the start if none comes. A thread
+reads stdin, because select() does not work on pipes under Windows, and because what Python has already buffered would
+never be selected.
 """
 
 import json
@@ -28,6 +29,7 @@ from netprobe.prober.sockets import descriptors_for
 __all__ = ["Conversation", "converse"]
 
 MARGIN_S = 5.0  # how much longer than its time-outs a prober may live
+UNASKED_S = 60.0  # how long it waits for the first question, which comes together with the program
 
 
 def converse() -> None:
@@ -47,6 +49,7 @@ class Conversation:
 
     def run(self) -> None:
         """Never returns: os._exit() does not wait for the thread that hangs in a read of stdin."""
+        _end_after(UNASKED_S)
         threading.Thread(target=self._read, daemon=True).start()
         try:
             while True:
@@ -98,13 +101,17 @@ class Conversation:
 
     def _limit_life(self, request: Dict[str, Any]) -> None:
         """Have the system end this process when the request cannot be under way any more."""
-        if not hasattr(signal, "SIGALRM"):
-            return
         cells, timeout = len(request["cells"]), float(request["timeout"])
-        rounds = 1 + cells // descriptors_for(cells)
         if request.get("life"):
-            life = float(request["life"]) + 2 * (rounds - 1) * timeout
+            life = float(request["life"])  # who asks has counted the rounds, and waits no longer
         else:
+            rounds = 1 + cells // descriptors_for(cells)
             life = 2 * rounds * timeout + float(request.get("patience", PATIENCE_S)) + MARGIN_S
+        _end_after(life)
+
+
+def _end_after(seconds: float) -> None:
+    """By a signal, so that nothing that hangs here can prevent it; not on Windows."""
+    if hasattr(signal, "SIGALRM"):
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        signal.setitimer(signal.ITIMER_REAL, life)
+        signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -81,7 +81,11 @@ class TcpProbe(Probe):
     def _connected(self) -> None:
         """The handshake is done: send the line, unless it was with ourselves."""
         assert self.sock is not None
-        own, peer = self.sock.getsockname(), self.sock.getpeername()
+        try:
+            own, peer = self.sock.getsockname(), self.sock.getpeername()
+        except OSError as error:  # reset since the event: the socket has no peer any more
+            self.fail_with(self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or error.errno or 0)
+            return
         self.evidence.update(source=own[0], source_port=own[1], replied_from=peer[0])
         self.evidence["connect_ms"] = round((time.perf_counter() - self.started_at) * 1000, 3)
         if own[:2] == peer[:2]:
@@ -140,9 +144,9 @@ class TcpProbe(Probe):
                         self._take_payload(rest)
 
     def _take_payload(self, data: bytes) -> None:
-        """Compare what came back with what was sent."""
+        """Compare what came back with what was sent. What was not sent yet cannot come back: it was guessed."""
         begin, end = self.payload_received, self.payload_received + len(data)
-        if self.payload[begin:end] != data:
+        if end > self.payload_sent or self.payload[begin:end] != data:
             self.end("corrupt")
             return
         self.payload_received = end

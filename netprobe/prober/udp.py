@@ -1,4 +1,9 @@
-"""UDP: ask from an unconnected socket, so that an answer from another address is seen; three times before silence."""
+"""UDP: ask from an unconnected socket, so that an answer from another address is seen; three times before silence.
+
+An unconnected socket hears everybody, and a port scan or a stray datagram says nothing about the port that was asked.
+So what has the proof counts wherever it comes from (that is what the socket is open for), and anything else only from
+the very address and port that were asked; the rest changes nothing, not even how long is waited.
+"""
 
 import errno
 import selectors
@@ -9,10 +14,12 @@ from typing import Any, Dict, Optional
 from netprobe.kernel import error_queue
 from netprobe.prober.pacing import PACE_GRACE_S, PACE_S
 from netprobe.prober.probe import CHUNK, Probe, sample
+from netprobe.prober.sockets import is_loopback, packed
 from netprobe.prober.wire import PROTOCOL, Address, probe_line, read_probe, read_reply
 
 __all__ = ["UdpProbe"]
 
+ANY = ("0.0.0.0", "::", "::ffff:0.0.0.0")
 ATTEMPTS = 3
 WRONG_ANSWER_GRACE_S = 0.25  # how long the right answer may still come after a wrong one
 DATAGRAM_LIMIT = 60000  # bytes of payload in one datagram
@@ -25,7 +32,9 @@ class UdpProbe(Probe):
     target: Address = ()
     deadline = 0.0
     connected = False
-    foreign: Optional[Dict[str, Any]] = None  # the last answer that was not a listener's of this run
+    foreign: Optional[Dict[str, Any]] = None  # the first answer that was not a listener's of this run
+    listener: Address = ()  # where the proof came from
+    pushed = False  # the payload's time runs
 
     def start(self) -> None:
         """Open the socket and ask for the first time."""
@@ -67,14 +76,15 @@ class UdpProbe(Probe):
             self.fail(error)
             return
         if self.stage == "payload":
-            self._take_payload(data)
+            self._take_payload(data, peer)
         else:
             self._take(data, peer)
 
     def push(self) -> None:
         """Send the payload as one datagram, again and again until the time is up."""
         now = time.perf_counter()
-        if not self.payload_sent:
+        if not self.pushed:
+            self.pushed = True
             self.deadline = now + self.context.timeout
             self.payload = self.payload[:DATAGRAM_LIMIT]
         self.context.loop.wake(self, min(self.deadline, now + self.context.timeout / ATTEMPTS))
@@ -136,23 +146,37 @@ class UdpProbe(Probe):
         asked = read_probe(self.context.nonce, data.partition(b"\n")[0])
         if asked is not None and (asked[0] != self.challenge or own[1] == self.target[1]):
             # A question of this run: our port happens to be the one that is asked, so nothing else listens there.
-            self.context.self_connected(asked[0], own[1])
+            self.context.self_connected(asked[0], own[1], peer)
             return
         reply = read_reply(self.context.nonce, self.challenge, data)
         if reply is None:
             if data.startswith(b"%s reply " % PROTOCOL.encode()) and self.challenge.encode() not in data:
                 return  # a late answer to somebody else's question
-            self.foreign = {"sample": sample(data), "replied_from": peer[0]}
-            self.context.loop.wake(self, min(self.deadline, time.perf_counter() + WRONG_ANSWER_GRACE_S))
+            if self.foreign is None and self._was_asked(peer):
+                self.stage = "answer"  # also where a later question found no room in the socket
+                self.foreign = {"sample": sample(data), "replied_from": peer[0]}
+                self.context.loop.wake(self, min(self.deadline, time.perf_counter() + WRONG_ANSWER_GRACE_S))
             return
-        source = own[0] if own[0] not in ("0.0.0.0", "::") else self.context.source_for(self.cell)
+        source = own[0] if own[0] not in ANY else self.context.source_for(self.cell)
+        self.stage, self.foreign, self.listener = "answer", None, peer
         self.evidence.update(source=source, source_port=own[1], replied_from=peer[0])
         self.answered(reply)
 
-    def _take_payload(self, data: bytes) -> None:
-        """The whole datagram must come back behind the reply line."""
+    def _was_asked(self, peer: Address) -> bool:
+        """Is ``peer`` the address and the port that were asked? Asking a wildcard address asks this very host."""
+        if peer[1] != self.target[1]:
+            return False
+        sender, asked = peer[0].partition("%")[0], self.target[0]
+        if asked in ANY:
+            return is_loopback(sender) or sender == self.context.source_for(self.cell)
+        if peer[3:] and self.target[3:] and self.target[3] and peer[3] != self.target[3]:
+            return False  # the same link-local address on another link
+        return packed(sender) == packed(asked)
+
+    def _take_payload(self, data: bytes, peer: Address) -> None:
+        """The whole datagram must come back behind the reply line, from where the proof came."""
         line, _, rest = data.partition(b"\n")
-        if read_reply(self.context.nonce, self.challenge, line) is None or not rest:
+        if peer[:2] != self.listener[:2] or read_reply(self.context.nonce, self.challenge, line) is None or not rest:
             return
         self.payload_received = len(rest)
         self.end("proof" if rest == self.payload else "corrupt")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import queue
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
+from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober.sockets import descriptors_for
@@ -19,15 +23,18 @@ from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request
 from netprobe.reach.plan import Question, default_binds, questions_of
 from netprobe.reach.predict import Prediction, Situation, predict
-from netprobe.reach.responder import Arrival, Responder, listener_error, listener_errors
-from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.proof import UNPROVEN, Sighting, challenge_of, weigh
+from netprobe.reach.responder import Responder, listener_error, listener_errors
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
+from netprobe.reach.visitors import Arrival, Visitors
 from netprobe.verdicts import Verdict
 
 __all__ = ["Bindtest"]
+
+FACTS_S = 0.2  # how old this host's facts may be that a difference is explained with
 
 
 class Bindtest:
@@ -37,26 +44,23 @@ class Bindtest:
     ``hellos`` are the facts of the vantages that could, ``crashes`` the tracebacks of those whose prober failed.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        sessions: Sequence[Session] | None = None,
-        on_stranger: Callable[[Arrival], None] | None = None,
-        on_arrival: Callable[[Arrival], None] | None = None,
-    ) -> None:
+    def __init__(self, settings: Settings, sessions: Sequence[Session] | None = None) -> None:
         self.settings = settings
         self.sessions = list(sessions) if sessions is not None else [LocalSession()]
         self.nonce = settings.nonce or secrets.token_hex(16)
-        self.host = host_facts()
+        self._secret = secrets.token_hex(16)  # of the challenges: a vantage knows its own, and no other's
+        self.host = self._facts = host_facts()
+        self._read_at: float | None = None  # when the facts were last read
         self.errors: list[NetprobeError] = []
         self.listening: list[Listener] = []
         self.questions: list[Question] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
-        self._responder = Responder(self.nonce, on_stranger, on_arrival)
+        self._responder = Responder(self.nonce)
         self._answers: dict[int, Answer] = {}
         self._failures: dict[str, NetprobeError] = {}
         self._ended: set[str] = set()
+        self._heard: set[str] = set()  # the vantages that have answered
         self._events: Events = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -71,6 +75,7 @@ class Bindtest:
             self._responder.start()
             names = [session.name for session in self.sessions]
             self.questions = list(questions_of(self.listening, names, self.host, self.settings.to))
+            self._responder.visitors.expect(len(self.questions))
         except BaseException:
             self._responder.close()
             raise
@@ -87,9 +92,9 @@ class Bindtest:
         return self._responder.arrivals
 
     @property
-    def strangers(self) -> Sequence[Arrival]:
-        """Who came and did not."""
-        return self._responder.strangers
+    def visitors(self) -> Visitors:
+        """The book of all who came, for whoever tells of them."""
+        return self._responder.visitors
 
     def cells(self, on_wait: Callable[[int, int], None] | None = None) -> Iterator[Cell]:
         """Every cell in the order of the plan, each as soon as it and all before it are known.
@@ -102,24 +107,26 @@ class Bindtest:
         position = 0
         interrupted: KeyboardInterrupt | None = None
         try:
-            for event in ask(self._requests(), self._events):
-                if on_wait is not None:
-                    on_wait(position + len(self._answers), len(self.questions))
-                self._take(event)
-                while position < len(self.questions) and self._is_known(self.questions[position]):
-                    question = self.questions[position]
-                    position += 1
-                    yield self._cell(question)
+            with closing(ask(self._requests(), self._events)) as events:
+                for event in events:
+                    if on_wait is not None:
+                        on_wait(position + len(self._answers), len(self.questions))
+                    self._take(event)
+                    while position < len(self.questions) and self._is_known(self.questions[position]):
+                        question = self.questions[position]
+                        position += 1
+                        yield self._cell(question)
         except KeyboardInterrupt as error:
             interrupted = error
+        reason = f"interrupted by {str(interrupted) or 'Ctrl-C'}" if interrupted is not None else None
         for question in self.questions[position:]:
-            yield self._cell(question, "interrupted by Ctrl-C" if interrupted else None)
+            yield self._cell(question, reason)
         if interrupted is not None:
             raise interrupted
 
-    def interrupt(self) -> None:
-        """End :meth:`cells` as Ctrl-C would, at a point where no record is half written. For signal handlers."""
-        self._events.put(Interrupted())
+    def interrupt(self, how: KeyboardInterrupt) -> None:
+        """End :meth:`cells` as if ``how`` were raised, where no record is half written. For signal handlers."""
+        self._events.put(Interrupted(how))
 
     def _requests(self) -> list[tuple[Session, Request]]:
         """What each session is asked: only listeners that are open."""
@@ -128,7 +135,7 @@ class Bindtest:
             if question.listener.is_open:
                 asked[question.vantage].append(question)
         return [
-            (session, build_request(asked[session.name], self.nonce, self.settings, self.host))
+            (session, build_request(asked[session.name], self.nonce, self.settings, self.host, self._secret))
             for session in self.sessions
         ]
 
@@ -140,13 +147,14 @@ class Bindtest:
                 self._fail(name, error)
             case Ended(name):
                 self._ended.add(name)
-            case Interrupted():
-                raise KeyboardInterrupt
+            case Interrupted(how):
+                raise how
 
     def _take_message(self, name: str, message: Message) -> None:
         match message:
             case Answer():
                 self._answers[message.id] = message
+                self._heard.add(name)
             case Hello():
                 self.hellos[name] = message.facts
             case Crash():
@@ -154,6 +162,9 @@ class Bindtest:
                 self._fail(name, CannotRunError(name, f"the prober crashed: {message.summary}"))
 
     def _fail(self, name: str, error: NetprobeError) -> None:
+        """A vantage that failed before its first answer could not be used: nothing is made of its facts either."""
+        if name not in self._heard:
+            self.hellos.pop(name, None)
         self._failures[name] = error
         self.errors.append(error)
 
@@ -168,13 +179,30 @@ class Bindtest:
         outcome = self._observe(situation, question, answer, reason)
         explanation = None
         if is_different(prediction, outcome, answer):
-            arrival = self.arrivals.get(answer.challenge) if answer and answer.challenge else None
-            came_from = f"{arrival.peer}:{arrival.peer_port}" if arrival else None
-            context = Context(answer, came_from, changes(situation, prediction, host_facts()), len(self.sessions))
+            arrival = self._arrival(question, answer)
+            came_from = format_endpoint(arrival.peer, arrival.peer_port) if arrival else None
+            changed = changes(situation, prediction, self._facts_now())
+            context = Context(answer, came_from, changed, len(self.sessions))
             explanation = difference(situation, prediction, outcome, context) or None
+        if answer is not None and outcome.row == UNPROVEN:
+            arrival = self.arrivals.get(answer.challenge or "")
+            answer = replace(answer, observed=arrival.peer if arrival else None)  # which is this side's to say
         route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
         return build_cell(question, prediction, outcome, answer, difference=explanation, source=source)
+
+    def _facts_now(self) -> HostFacts:
+        """This host's facts; read at most five times a second, since a vantage may have every cell differ."""
+        now = time.monotonic()
+        if self._read_at is None or now - self._read_at > FACTS_S:
+            self._read_at, self._facts = now, host_facts()
+        return self._facts
+
+    def _arrival(self, question: Question, answer: Answer | None) -> Arrival | None:
+        """Who came with the challenge of an answer, if it is one of the question's."""
+        if answer is None or not (answer.challenge or "").startswith(challenge_of(self._secret, question.id)):
+            return None
+        return self.arrivals.get(answer.challenge or "")
 
     def _predict(self, question: Question, situation: Situation) -> Prediction:
         if question.listener.is_open and question.vantage != LOCAL and question.vantage not in self.hellos:
@@ -208,19 +236,20 @@ class Bindtest:
             cause = reason or (failure.why if failure else "no answer from the vantage")
             return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
         outcome = diagnose(build_evidence(question, answer, situation.vantage, self.host))
-        return outcome if answer.result != "proof" else self._who_answered(question, answer, outcome)
+        if not answer.names_a_listener:
+            return outcome
+        return weigh(question, answer, outcome, self.listening, self._sighting(question, answer), self.host)
 
-    def _who_answered(self, question: Question, answer: Answer, outcome: Outcome) -> Outcome:
-        """The nonce is right: was it the right listener, and did it answer from the address that was asked?"""
-        if answer.listener != question.listener.id:
-            other = next((x for x in self.listening if x.id == answer.listener), None)
-            who = f"the one on {other.bind}" if other else "an unknown one"
-            return Outcome(Verdict.WRONG_RESPONDER, f"another listener of this run answered: {who}", "other-listener")
-        asked = question.destination
-        if answer.replied_from is None or asked.is_wildcard:
-            return outcome
-        replied = ScopedAddress.parse(answer.replied_from)
-        if (asked.mapped or asked.ip) == (replied.mapped or replied.ip):
-            return outcome
-        cause = f"answered from {answer.replied_from}, not from {asked.text}: a connected client would see silence"
-        return Outcome(outcome.verdict, cause, "answered-from-elsewhere")
+    def _sighting(self, question: Question, answer: Answer) -> Sighting:
+        """What this side knows of an answer that names a listener."""
+        challenge = answer.challenge or ""
+        claimed = Arrival(
+            listener=answer.listener or "",
+            protocol=question.listener.protocol,
+            peer=answer.observed or "",
+            peer_port=answer.observed_port or 0,
+            local=answer.local or "",
+            proven=True,
+        )
+        is_receipt = self._responder.has_seen(challenge, claimed, answer.receipt or "")
+        return Sighting(challenge_of(self._secret, question.id), is_receipt, self.arrivals.get(challenge))

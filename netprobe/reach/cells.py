@@ -18,6 +18,7 @@ from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer, CellRequest, Request
 from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
+from netprobe.reach.proof import challenge_of
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
@@ -58,19 +59,23 @@ class Cell:
 
 
 def build_request(
-    questions: Sequence[Question], nonce: str, settings: Settings, host: HostFacts = _NOTHING_KNOWN
+    questions: Sequence[Question],
+    nonce: str,
+    settings: Settings,
+    host: HostFacts = _NOTHING_KNOWN,
+    secret: str | None = None,
 ) -> Request:
-    """What one vantage is asked; ``host`` is the one under test."""
+    """What one vantage is asked; ``host`` is the one under test, ``secret`` what its challenges begin with."""
     return Request(
         nonce=nonce,
         timeout=settings.timeout,
         patience=settings.patience,
         payload_size=settings.payload_size,
-        cells=tuple(_cell_request(question, settings.source, host) for question in questions),
+        cells=tuple(_cell_request(question, settings.source, host, secret) for question in questions),
     )
 
 
-def _cell_request(question: Question, source: ScopedAddress | None, host: HostFacts) -> CellRequest:
+def _cell_request(question: Question, source: ScopedAddress | None, host: HostFacts, secret: str | None) -> CellRequest:
     destination = question.destination
     zone = destination.zone
     if zone is not None and question.vantage != LOCAL:
@@ -86,6 +91,7 @@ def _cell_request(question: Question, source: ScopedAddress | None, host: HostFa
         zone=zone,
         source=source.text if source else None,
         source_zone=source.zone if source else None,
+        challenge=None if secret is None else challenge_of(secret, question.id),
     )
 
 

@@ -13,6 +13,7 @@ from netprobe.outcome.failures import Outcome
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
+from netprobe.reach.proof import OTHER_LISTENER, UNPROVEN
 from netprobe.verdicts import Verdict
 
 __all__ = ["Context", "changes", "difference"]
@@ -46,7 +47,9 @@ class Context:
 
 def difference(situation: Situation, expected: Prediction, observed: Outcome, context: Context) -> str:
     """One or two sentences about a cell whose observed verdict is not the expected one."""
-    explain = _EXPLANATIONS.get(observed.verdict)
+    if observed.row == UNPROVEN:
+        return "what both sides tell of a connection must agree before it counts"
+    explain = None if observed.row == OTHER_LISTENER else _EXPLANATIONS.get(observed.verdict)
     explained = "" if explain is None else explain(situation, expected, context)
     return "; ".join(part for part in (*context.changes, explained) if part) or (observed.cause or "")
 

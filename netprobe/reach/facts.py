@@ -11,6 +11,9 @@ from netprobe.reach.scoped_address import ScopedAddress
 
 __all__ = ["HostAddress", "HostFacts", "Link", "RouteLookup", "system_name"]
 
+Ip = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
@@ -21,7 +24,7 @@ class HostAddress:
     interface: str | None = None
 
     @property
-    def network(self) -> IPv4Network | IPv6Network | None:
+    def network(self) -> Network | None:
         """The subnet that the address is in, where its prefix is known."""
         return None if self.prefix is None else ip_interface((self.address.ip, self.prefix)).network
 
@@ -66,21 +69,29 @@ class HostFacts:
     stack: str | None = None
     texts: frozenset[str] = field(init=False, repr=False, compare=False)  # the own addresses, without zones
     broadcasts: frozenset[str] = field(init=False, repr=False, compare=False)  # of the subnets this host is in
+    networks: frozenset[Network] = field(init=False, repr=False, compare=False)  # these subnets
+    _held: Mapping[Ip, list[HostAddress]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        """Index the addresses: a vantage may have tens of thousands, and each cell asks for several."""
+        held: dict[Ip, list[HostAddress]] = {}
+        for entry in self.addresses:
+            held.setdefault(entry.address.ip, []).append(entry)
+        object.__setattr__(self, "_held", held)
+        object.__setattr__(self, "networks", frozenset(x.network for x in self.addresses if x.network))
         object.__setattr__(self, "texts", frozenset(x.address.text for x in self.addresses))
         object.__setattr__(self, "broadcasts", frozenset(x.broadcast for x in self.addresses if x.broadcast))
 
-    def has(self, ip: IPv4Address | IPv6Address | str, zone: str | None = None) -> bool:
+    def has(self, ip: Ip | str, zone: str | None = None) -> bool:
         """Is it an address of this host? On some systems all of 127.0.0.0/8 is."""
         ip = ip_address(ip) if isinstance(ip, str) else ip
         if ip.version == 4 and ip.is_loopback and BIND_LOOPBACK_NET.holds_for(self.system):
             return True
-        return any(x.address.ip == ip and (zone is None or x.address.zone in (None, zone)) for x in self.addresses)
+        return any(zone is None or x.address.zone in (None, zone) for x in self._held.get(ip, ()))
 
-    def holder(self, ip: IPv4Address | IPv6Address) -> HostAddress | None:
+    def holder(self, ip: Ip) -> HostAddress | None:
         """The entry of one of the host's own addresses."""
-        return next((x for x in self.addresses if x.address.ip == ip), None)
+        return next(iter(self._held.get(ip, ())), None)
 
     def route_to(self, destination: ScopedAddress) -> RouteLookup | None:
         """The kernel's answer on the route to ``destination``; None where it was not asked."""

@@ -190,7 +190,10 @@ def untested_of(
     found = [Untested(name, why) for name, why in failed.items()]
     if not beyond_this_host:
         where = f"a rule for {_listed(links)}" if links else "a rule for one"
-        why = f"What a host sends to itself passes no network card and not {where}, so this says nothing about the network."
+        why = (
+            f"What a host sends to itself passes no network card and not {where}, "
+            "so this says nothing about the network."
+        )
         return (*found, Untested("other hosts", why))
     asked = _listed([call_vantage(name) for name in _distinct(cells, lambda cell: cell.vantage) if name not in failed])
     found.append(Untested("other hosts", f"Only {asked} asked."))

@@ -10,6 +10,7 @@ import shlex
 import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from netprobe.endpoints import format_endpoint, parse_port
 from netprobe.errors import CannotRunError, InvalidInputError
@@ -21,15 +22,17 @@ from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Message
 from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
-from netprobe.reach.responder import Arrival
+from netprobe.reach.proof import is_translated, remark
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
+from netprobe.reach.visitors import Arrival, LeftOut
 from netprobe.verdicts import Verdict
 
-__all__ = ["Target", "Visit", "connect", "offers", "parse_target", "visit_of"]
+__all__ = ["NONCE_VARIABLE", "Target", "Visit", "connect", "offers", "parse_target", "visit_of", "visit_of_many"]
 
+NONCE_VARIABLE: Final = "NETPROBE_BINDTEST_NONCE"  # what click reads --nonce from
 _PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it")
 
 
@@ -46,7 +49,8 @@ class Visit:
     """A line of ``--listen-only``.
 
     ``event``: ``listening``, ``command`` (to run on the other machine), ``arrival`` of somebody who knows the nonce,
-    or ``stranger``.
+    ``stranger`` for the first visit of an address that does not; and at the end ``more-arrivals`` and
+    ``more-strangers``, which have no line of their own but a ``count``: of one ``peer``, or (None) of all others.
     """
 
     event: str
@@ -57,6 +61,7 @@ class Visit:
     peer_port: int | None
     local: str | None
     command: str | None
+    count: int | None = None
 
 
 def parse_target(text: str) -> Target:
@@ -71,11 +76,17 @@ def parse_target(text: str) -> Target:
         found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
     except OSError as error:
         raise CannotRunError(host, f"the name does not resolve: {error.strerror or error}") from None
+    except UnicodeError:
+        raise InvalidInputError(text, "not a host name", "each part of a name has 1 to 63 characters") from None
     return Target(ScopedAddress.parse(str(found[0][4][0])), port)
 
 
 def _command(listening: Sequence[Listener], host: HostFacts, nonce: str) -> str:
-    """The exact command for the other machine: every address of this host at which it could get in."""
+    """The exact command for the other machine: every address of this host at which it could get in.
+
+    The nonce is in its environment. Every user of a machine can read the arguments of all processes (ps(1)), but only
+    its owner a process' environment: /proc/PID/environ has mode 0400 (proc(5)).
+    """
     outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
     words = ["netprobe", "bindtest"]
     protocols = dict.fromkeys(listener.protocol for listener in listening if listener.is_open)
@@ -95,7 +106,7 @@ def _command(listening: Sequence[Listener], host: HostFacts, nonce: str) -> str:
             targets[format_endpoint(address.text, listener.port)] = None
     for target in targets:
         words += ["--connect", target]
-    return shlex.join([*words, "--nonce", nonce])
+    return f"{NONCE_VARIABLE}={shlex.quote(nonce)} {shlex.join(words)}"
 
 
 def offers(listening: Sequence[Listener], host: HostFacts, nonce: str) -> Iterator[Visit]:
@@ -123,6 +134,12 @@ def visit_of(arrival: Arrival, listening: Sequence[Listener]) -> Visit:
     )
 
 
+def visit_of_many(left: LeftOut) -> Visit:
+    """Visits without a line of their own."""
+    event = "more-arrivals" if left.proven else "more-strangers"
+    return Visit(event, None, None, None, left.peer, None, None, None, left.count)
+
+
 def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterator[Cell]:
     """Probe the listeners of a run on another machine."""
     wanted = [(target, protocol) for target in targets for protocol in settings.protocols]
@@ -144,10 +161,13 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
 
 def _cell(question: Question, answer: Answer, here: HostFacts) -> Cell:
     outcome = diagnose(build_evidence(question, answer, here))
-    if answer.observed and answer.source and answer.observed != answer.source:
+    unusual = remark(question.destination, answer) if outcome.verdict == Verdict.REACHABLE else None
+    if unusual is not None:
+        outcome = replace(outcome, cause=unusual)
+    elif outcome.verdict == Verdict.REACHABLE and is_translated(answer):
         cause = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
         outcome = replace(outcome, cause=cause)
     wrong = outcome.verdict == Verdict.WRONG_RESPONDER
-    hint = "is the --nonce the one that --listen-only printed?" if wrong else None
+    hint = f"is the nonce ({NONCE_VARIABLE}, --nonce) the one that --listen-only printed?" if wrong else None
     cell = build_cell(question, _PROMISED, outcome, answer, difference=hint)
     return replace(cell, bind=(answer.listener or "").partition("@")[2] or None)

@@ -51,7 +51,9 @@ Check = Callable[[object], T]
 # What is asked.
 
 HEARTBEAT_S = 1.0
-STAY_S = 4.0  # how much longer than its time-out and its patience a prober may live at a vantage
+STAY_S = 8.0  # how much longer than its request needs a prober may live at a vantage; we give it up before
+SOCKETS_ANYWHERE = 192  # open at once at any vantage: the smallest usual limit, macOS's 256, without a reserve of 64
+ROUND_S = 1.0  # the least that a further round of so many cells is given, for what is work there and not waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class CellRequest:
     """One cell as a prober is asked for it.
 
     ``host``: the address is one of the host under test, so that its ICMP limit is shared with its other addresses.
-    ``zone`` may be the prober's ``ANY_ZONE``: then it tries every link it has.
+    ``zone`` may be the prober's ``ANY_ZONE``: then it tries every link it has. ``challenge`` is the beginning of the
+    challenge of each of its probes, so that the proof of one cell is none of another.
     """
 
     id: int
@@ -70,6 +73,7 @@ class CellRequest:
     zone: str | None = None
     source: str | None = None
     source_zone: str | None = None
+    challenge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,22 @@ class Request:
     heartbeat: float | None = None
     life: float | None = None
 
+    @property
+    def longest_s(self) -> float:
+        """How long a prober may need from its hello to ``done``, if every cell stays silent to its last moment.
+
+        A cell waits for an answer, then as long for the payload if there is one. More cells than a vantage can have
+        sockets are asked in rounds, and silent ones once more within the patience. How many sockets that are is
+        assumed here and never asked: a vantage that may say so could stretch its time. One with fewer is cut short.
+        """
+        each = self.timeout * (2 if self.payload_size else 1)
+        at_once = min(self.sockets or SOCKETS_ANYWHERE, SOCKETS_ANYWHERE)
+        further_rounds = max(0, len(self.cells) - 1) // at_once
+        return each + further_rounds * max(each, ROUND_S) + self.patience
+
     def for_a_far_prober(self) -> Request:
         """The same with a heartbeat and an end, for a prober that only its own clock can stop when the link is gone."""
-        return replace(self, heartbeat=HEARTBEAT_S, life=self.timeout + self.patience + STAY_S)
+        return replace(self, heartbeat=HEARTBEAT_S, life=self.longest_s + STAY_S)
 
     def to_json(self) -> dict[str, Any]:
         """The object that the prober reads; what is not set is left out."""
@@ -109,7 +126,7 @@ class Request:
                     "address": cell.address,
                     "port": cell.port,
                     "host": cell.host,
-                    **_set(zone=cell.zone, source=cell.source, source_zone=cell.source_zone),
+                    **_set(zone=cell.zone, source=cell.source, source_zone=cell.source_zone, challenge=cell.challenge),
                 }
                 for cell in self.cells
             ],
@@ -137,7 +154,8 @@ class Answer:
 
     ``source`` is the probe's own address, ``observed`` the one that the responder saw it come from, ``local`` the one
     at which the responder was asked, ``replied_from`` where the answer came from. ``listener`` is the responder's name
-    for the listener that answered: without it nothing is a proof. ``limited``: the silence may be an ICMP rate limit.
+    for the listener that answered: without it nothing is a proof. ``receipt`` is what the responder gave for having
+    seen that; only the responder can read it. ``limited``: the silence may be an ICMP rate limit.
     """
 
     id: int
@@ -163,6 +181,12 @@ class Answer:
     payload_received: int | None = None
     sample: str | None = None
     limited: bool = False
+    receipt: str | None = None
+
+    @property
+    def names_a_listener(self) -> bool:
+        """Does it say that a listener of this run answered, whether or not the payload came back?"""
+        return self.listener is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +202,8 @@ class Crash:
 
     @property
     def summary(self) -> str:
-        """The exception without the frames."""
-        return self.traceback.strip().rpartition("\n")[2]
+        """The exception without the frames, and without what would fill a page."""
+        return self.traceback.strip().rpartition("\n")[2][:300]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +221,8 @@ class MalformedMessageError(ValueError):
 def parse_message(value: object) -> Message:
     """The message that a decoded JSON object is; :class:`MalformedMessageError` when anything about it is off."""
     fields = _Object(value, "message")
+    if sum(kind in fields for kind in _KINDS) > 1:
+        raise MalformedMessageError("the message is of two kinds at once")
     if "hello" in fields:
         hello = fields.required("hello", lambda hello: _Object(hello, "hello"))
         return Hello(_facts(hello), hello.given("error_queue", _boolean, False))
@@ -220,6 +246,7 @@ def parse_facts(hello: object) -> HostFacts:
 
 # The messages, field by field.
 
+_KINDS = ("hello", "cell", "crash", "done", "alive")
 RESULTS = frozenset({"proof", "timeout", "closed", "foreign", "corrupt", "self", "error"})
 STAGES = frozenset({"socket", "bind", "connect", "answer", "payload"})
 
@@ -248,12 +275,20 @@ def _facts(hello: _Object) -> HostFacts:
 
 
 def _link(link: _Object) -> Link:
+    index = link.required("index", _integer(0, 2**31 - 1))
     return Link(
-        name=link.required("name", _text(64)),
-        index=link.required("index", _integer(0, 2**31 - 1)),
+        name=_link_name(link.required("name", _name(64)), index),
+        index=index,
         up=link.required("up", _boolean),
         loopback=link.required("loopback", _boolean),
     )
+
+
+def _link_name(name: str, index: int) -> str:
+    """Linux takes nearly any 15 bytes as a name (dev_valid_name); what is not printable goes by its number, which is
+    as good a zone (RFC 4007 section 11.2).
+    """
+    return name if name and name.isprintable() else str(index)
 
 
 def _host_address(entry: _Object, names: dict[int, str]) -> HostAddress:
@@ -266,7 +301,7 @@ def _host_address(entry: _Object, names: dict[int, str]) -> HostAddress:
 
 def _route(route: _Object) -> tuple[str, RouteLookup]:
     destination = route.required("destination", _address)
-    zone = route.optional("zone", _text(64))
+    zone = route.optional("zone", _name(64))  # as it was asked for: a key of the lookups, and nothing else
     source = route.optional("source", _address)
     return f"{destination}%{zone}" if zone else destination, RouteLookup(source, route.optional("errno", _errno))
 
@@ -296,6 +331,7 @@ def _answer(fields: _Object) -> Answer:
         payload_received=fields.optional("payload_received", _integer(0, MOST_BYTES)),
         sample=fields.optional("sample", _sample),
         limited=fields.given("limited", _boolean, False),
+        receipt=fields.optional("receipt", _hexadecimal),
     )
     if answer.result == "proof" and answer.listener is None:
         raise MalformedMessageError("answer: a proof names no listener")
@@ -357,7 +393,7 @@ class _Object:
 
 # The checks: each returns what it was given, with its type, or raises ValueError ("is ...").
 
-_ERRNO = re.compile(r"[A-Z0-9]{1,32}", re.ASCII)
+_ERRNO = re.compile(r"(E|WSA)[A-Z0-9]{1,30}|[0-9]{1,10}", re.ASCII)  # a number: one that the prober's system lacks
 _CHALLENGE = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 _ZONE = re.compile(r"[^\s/%]{1,64}")
 _ORIGIN = re.compile(r"local|icmp|icmp6|[0-9]{1,3}", re.ASCII)  # a number: newer than the prober's table
@@ -410,6 +446,12 @@ def _string(value: object, longest: int) -> str:
     if len(value) > longest:
         raise ValueError(f"longer than {longest} characters")
     return value
+
+
+@cache
+def _name(longest: int) -> Check[str]:
+    """A name that a system gave, and that may have anything in it."""
+    return lambda value: _string(value, longest)
 
 
 @cache

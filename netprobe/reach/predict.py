@@ -276,9 +276,9 @@ class _Packet:
         self._note(rules.TO_LINK_LOCAL)
         holder = self.host.holder(self.effective)
         link = holder.interface if holder else None
-        subnets = [x.network for x in self.host.addresses if x.interface == link and x.network]
-        shared = (subnet for subnet in subnets if any(x.address.ip in subnet for x in self.vantage.addresses))
-        if any(not subnet.is_link_local for subnet in shared):
+        subnets = {x.network for x in self.host.addresses if x.interface == link and x.network}
+        shared = [subnet for subnet in subnets if not subnet.is_link_local]
+        if any(x.address.ip in subnet for subnet in shared for x in self.vantage.addresses):
             return None
         return self._verdict(None, f"whether the vantage is on the link of {link} is not known")
 
@@ -445,10 +445,10 @@ def _specificity(listener: Listener, ip: Ip) -> int:
 
 def _on_link(host: HostFacts, ip: Ip) -> bool:
     """Is it in a subnet that the host has an address in?"""
-    return any(entry.network is not None and ip in entry.network for entry in host.addresses)
+    return any(ip in network for network in host.networks)
 
 
 def _major(release: str) -> int:
     """The leading number of a release such as ``15.0-RELEASE``."""
     digits = release.partition(".")[0]
-    return int(digits) if digits.isdigit() else 0
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 10 else 0

@@ -7,88 +7,131 @@ port scan learns nothing and a port proxy cannot be mistaken for the listener; a
 
 The UDP side is naive on purpose: it answers with plain sendto(), as most servers do, so that a wildcard listener's
 answer leaves from the address that the kernel picks. That is what the run is to show (``replied_from``).
+
+What anybody can hold here is bounded, because strangers come by on purpose, too:
+
+- Time: a connection has an end from the moment it is accepted, another one from its proof on. No byte renews either.
+- Descriptors: strangers hold a quarter of those that are allowed, at most; the rest is for listeners, probes and
+  vantages. When one more comes, the oldest of the listener with the most unproven connections goes: a flood at one
+  listener costs the others nothing. Accepting what comes and sending the oldest away beats leaving it in the kernel's
+  queue, where a probe would wait behind all of them: by the time it is accepted its line has arrived, and it is proven
+  at once. A few descriptors are held in reserve for probes that come when the process has no other left.
+- Turns: each listener gets a burst of accepts or datagrams, then the others get theirs. What a flood of datagrams
+  crowds out of the kernel's buffer is lost all the same; a probe asks three times.
+- Memory: a line is short, what is echoed is read only after the last piece has been sent, and who came is kept in a
+  book of a fixed size (:mod:`netprobe.reach.visitors`).
+- Answers: a challenge is worth only a few, so that a probe that somebody recorded on its way is no means to have
+  datagrams sent to others: the answer is longer than the question (some 200 bytes for 90).
+
+This thread writes nothing and waits for nothing but its sockets.
 """
 
 from __future__ import annotations
 
 import errno
+import hmac
 import os
+import secrets
 import selectors
 import socket
+import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from netprobe.errors import CannotRunError
 from netprobe.kernel import constants
 from netprobe.kernel.required import need
 from netprobe.prober import wire
-from netprobe.prober.sockets import socket_address
+from netprobe.prober.sockets import OUT_OF_DESCRIPTORS, descriptors_for, socket_address
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener, ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.visitors import Arrival, Visitors
+from netprobe.text import escape
 
 __all__ = ["Arrival", "Responder", "listener_error", "listener_errors"]
 
-SILENT_S = 1.0  # how long a peer may stay silent before it is reported as a stranger
-IDLE_S = 5.0  # and before it is sent away
-CHUNK = 262144
-BACKLOG = 4096  # the kernel caps it (net.core.somaxconn): all cells may come at once
-MOST_STRANGERS = 10_000  # kept; more are only reported
+SILENT_S: Final = 1.0  # how long a peer may stay without a proof before it is reported as a stranger
+UNPROVEN_S: Final = 5.0  # and before it is sent away
+PROVEN_S: Final = 60.0  # how long one with a proof may stay: a silence in the middle of a payload is its to report
+ANSWERED_S: Final = 10.0  # how long, once it has got everything
+SLOWEST: Final = 16384  # bytes of payload a second, for which it gets more time; at most that of
+LARGEST: Final = 64 << 20  # bytes, the most that --payload can ask for
+CHUNK: Final = 16384  # bytes that a peer which does not read can have us keep: 64 MiB for MOST_PROVEN of them
+BACKLOG: Final = 1024  # all cells may come at once; but a probe waits behind all strangers in it, 60 µs each
+CONNECTIONS: Final = 64  # of a listener, before it is another one's turn; a stranger's takes 60 µs
+DATAGRAMS: Final = 512  # likewise; a stranger's takes 5 µs, and what does not fit into the kernel's buffer is lost
+MOST_UNPROVEN: Final = 1024  # connections
+FEWEST_UNPROVEN: Final = 8
+MOST_PROVEN: Final = 4096
+SPARE: Final = 8  # descriptors in reserve
+SWEEP_S: Final = 0.25  # how often ends are looked at, and listeners without a descriptor tried again
 
+RESET_ON_CLOSE: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)  # SO_LINGER: on, 0 seconds
+
+START: Final = f"{wire.PROTOCOL} probe ".encode()
+
+_EXHAUSTED: Final = OUT_OF_DESCRIPTORS | {errno.ENOMEM}
+_BROKEN: Final = frozenset((errno.EINVAL, errno.EBADF, errno.ENOTSOCK))
 _SocketAddress = tuple[Any, ...]  # as the socket module has it: by family, and for a type checker Any
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Who came to a listener, and at which ``local`` address; ``proven`` peers know the nonce."""
-
-    listener: str
-    protocol: str
-    peer: str
-    peer_port: int
-    local: str
-    proven: bool
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Connection:
-    """A TCP peer: its line until the newline comes, then what is still to be sent to it."""
+    """A TCP peer: its line until the newline comes, then what is still to be read and to be sent to it."""
 
     sock: socket.socket
     listener: Listener
     peer: _SocketAddress
-    since: float
+    report_at: float
+    ends_at: float
     line: bytearray = field(default_factory=bytearray)
     proven: bool = False
     reported: bool = False
+    closed: bool = False
     to_read: int = 0
     unsent: bytearray = field(default_factory=bytearray)
+    watched: int = 0  # the events that the selector is asked for; 0: it does not know this one
 
 
 class Responder:
-    """All listeners of a run: ``with Responder(nonce) as responder: responder.open(…); responder.start()``."""
+    """All listeners of a run: ``with Responder(nonce) as responder: responder.open(…); responder.start()``.
 
-    def __init__(
-        self,
-        nonce: str,
-        on_stranger: Callable[[Arrival], None] | None = None,
-        on_arrival: Callable[[Arrival], None] | None = None,
-    ) -> None:
+    ``visitors`` says who came.
+    """
+
+    def __init__(self, nonce: str) -> None:
         self.nonce = nonce
-        self.arrivals: dict[str, Arrival] = {}  # by challenge
-        self.strangers: list[Arrival] = []
-        self._on_stranger = on_stranger
-        self._on_arrival = on_arrival
+        self._secret = secrets.token_hex(16)  # for receipts: unlike the nonce, nobody else has it
+        self.visitors = Visitors()
         self._open: dict[socket.socket, Listener] = {}
-        self._connections: dict[socket.socket, _Connection] = {}
+        self._unproven: dict[str, dict[_Connection, None]] = {}  # by listener, the oldest first
+        self._proven: dict[_Connection, None] = {}
+        self._answered: dict[_Connection, None] = {}  # proven, and nothing is left to be read or sent
+        self._unproven_count = 0
+        self._most_unproven = FEWEST_UNPROVEN
+        self._most_proven = FEWEST_UNPROVEN
+        self._paused: set[socket.socket] = set()  # listeners for which there is no descriptor
+        self._spare: list[int] = []
         self._selector = selectors.DefaultSelector()
         self._waker, self._wake = socket.socketpair()
         self._thread: threading.Thread | None = None
         self._closing = False
+        self._fault: Exception | None = None
+
+    @property
+    def arrivals(self) -> Mapping[str, Arrival]:
+        """By challenge, the first who came with it and knew the nonce."""
+        return self.visitors.arrivals
+
+    @property
+    def strangers(self) -> Sequence[Arrival]:
+        """Who came and did not."""
+        return self.visitors.strangers
 
     def open(
         self, binds: Iterable[ScopedAddress], protocols: Sequence[Protocol], options: ListenerOptions
@@ -98,7 +141,9 @@ class Responder:
         for bind in binds:
             port = options.port
             for protocol in protocols:
-                listening = self._open_one(f"{protocol[0]}{len(opened)}@{bind}", bind, protocol, options, port)
+                listening = self._open_one(
+                    f"{protocol[0]}{len(opened)}@{escape(str(bind))}", bind, protocol, options, port
+                )
                 opened.append(listening)
                 port = port or listening.port  # the other protocol's free port: the same number, if it is free
         return opened
@@ -121,28 +166,42 @@ class Responder:
 
     def start(self) -> None:
         """Serve from a thread until :meth:`close`."""
+        listeners = len(self._open)
+        room = max(0, descriptors_for(listeners + 4 * MOST_UNPROVEN) - listeners - SPARE)
+        self._most_unproven = min(MOST_UNPROVEN, max(FEWEST_UNPROVEN, room // 4))
+        self._most_proven = min(MOST_PROVEN, max(FEWEST_UNPROVEN, room // 2))
+        self._refill_spare()
         self._waker.setblocking(False)
         self._selector.register(self._waker, selectors.EVENT_READ, self._woken)
-        for sock, listening in self._open.items():
-            handle = self._accept if listening.protocol == "tcp" else self._datagram
-            self._selector.register(sock, selectors.EVENT_READ, handle)
+        for sock in self._open:
+            self._watch(sock)
         self._thread = threading.Thread(target=self._serve, name="netprobe-responder", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Close every listener and connection. Safe to call twice, and in the middle of anything."""
+        """Close every listener and connection. Safe to call twice, and in the middle of anything.
+
+        A fault of the thread, which served on without the peer that it concerned, is raised here.
+        """
         self._closing = True
         if self._thread is not None:
             self._wake.send(b".")
             self._thread.join(2.0)
             self._thread = None
-        for connection in self._connections.values():
+        connections = self._connections()
+        for connection in connections:
             self._report(connection)
-        for sock in [*self._open, *self._connections, self._waker, self._wake]:
+            connection.sock.close()
+        for sock in [*self._open, self._waker, self._wake]:
             sock.close()
-        self._open.clear()
-        self._connections.clear()
+        while self._spare:
+            os.close(self._spare.pop())
+        for table in (self._open, self._unproven, self._proven, self._answered):
+            table.clear()
         self._selector.close()
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
 
     def __enter__(self) -> Self:
         return self
@@ -157,131 +216,264 @@ class Responder:
     def _serve(self) -> None:
         swept = time.monotonic()
         while not self._closing:
-            for key, events in self._selector.select(1.0 if self._connections else None):
+            holds_something = self._unproven_count or self._proven or self._answered or self._paused
+            for key, events in self._selector.select(SWEEP_S if holds_something else None):
                 if self._closing:
                     return
-                key.data(key.fileobj, events)
+                self._handle(key, events)
             now = time.monotonic()
-            if now - swept >= 1.0:
+            if now - swept >= SWEEP_S:
                 swept = now
-                for connection in list(self._connections.values()):
-                    if now - connection.since > IDLE_S:
-                        self._drop(connection)
-                    elif not connection.proven and now - connection.since > SILENT_S:
-                        self._report(connection)
+                self._sweep(now)
 
-    def _woken(self, sock: socket.socket, events: int) -> None:
+    def _handle(self, key: selectors.SelectorKey, events: int) -> None:
+        """One event. A fault of ours with one peer must not make us deaf to all others: :meth:`close` raises it."""
+        if isinstance(key.data, _Connection):
+            self._talk(key.data, events)
+            return
+        try:
+            key.data(key.fileobj)
+        except Exception as fault:
+            self._fault = self._fault or fault
+
+    def _woken(self, sock: socket.socket) -> None:
         """Close was called: the loop sees it."""
 
-    def _accept(self, sock: socket.socket, events: int) -> None:
-        while True:
+    def _sweep(self, now: float) -> None:
+        """Send away whose time is over, report who is silent, and try again what lacked a descriptor."""
+        for connection in self._connections():
+            if now >= connection.ends_at:
+                self._drop(connection)
+            elif now >= connection.report_at:
+                self._report(connection)
+        self._resume()
+
+    def _connections(self) -> list[_Connection]:
+        unproven = [connection for group in self._unproven.values() for connection in group]
+        return [*unproven, *self._proven, *self._answered]
+
+    # Descriptors.
+
+    def _watch(self, sock: socket.socket) -> None:
+        """Serve a listener."""
+        handle = self._accept if self._open[sock].protocol == "tcp" else self._datagram
+        self._selector.register(sock, selectors.EVENT_READ, handle)
+
+    def _pause(self, sock: socket.socket) -> None:
+        """Leave what comes in the kernel's queue until there is a descriptor: polling it would spin."""
+        self._selector.unregister(sock)
+        self._paused.add(sock)
+
+    def _resume(self) -> None:
+        self._refill_spare()
+        while self._paused:
+            self._watch(self._paused.pop())
+
+    def _refill_spare(self) -> None:
+        try:
+            while len(self._spare) < SPARE:
+                self._spare.append(os.dup(self._wake.fileno()))
+        except OSError:
+            return  # the next connection that ends gives one back
+
+    def _make_room(self) -> bool:
+        """Free one descriptor: of the reserve, of a peer that has its answer, or of the oldest stranger."""
+        if self._spare:
+            os.close(self._spare.pop())
+        elif self._answered:
+            self._drop(next(iter(self._answered)))
+        elif self._unproven_count:
+            self._drop(self._oldest_unproven())
+        else:
+            return False
+        return True
+
+    def _oldest_unproven(self) -> _Connection:
+        """Of the listener that has most: what floods one of them is at the expense of that one."""
+        fullest = max(self._unproven.values(), key=len)
+        return next(iter(fullest))
+
+    # TCP.
+
+    def _accept(self, sock: socket.socket) -> None:
+        for _ in range(CONNECTIONS):
             try:
                 peer_sock, peer = sock.accept()
             except (BlockingIOError, InterruptedError):
                 return
             except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE):
-                    time.sleep(0.01)  # others have to end first; the queue keeps
-                if error.errno != errno.ECONNABORTED:
+                if error.errno in _BROKEN or (error.errno in _EXHAUSTED and not self._make_room()):
+                    self._pause(sock)
                     return
-                continue
+                continue  # accept(2) passes on the error of a connection that died in the queue
             peer_sock.setblocking(False)
-            connection = _Connection(peer_sock, self._open[sock], peer, time.monotonic())
-            self._connections[peer_sock] = connection
-            self._selector.register(peer_sock, selectors.EVENT_READ, self._talk)
-            self._talk(peer_sock, selectors.EVENT_READ)
+            self._admit(peer_sock, self._open[sock], peer)
 
-    def _talk(self, sock: socket.socket, events: int) -> None:
-        connection = self._connections[sock]
+    def _admit(self, sock: socket.socket, listening: Listener, peer: _SocketAddress) -> None:
+        """A new connection; if it is one stranger too many, the oldest goes, after a last look at what it has sent."""
+        now = time.monotonic()
+        connection = _Connection(sock, listening, peer, now + SILENT_S, now + UNPROVEN_S)
+        self._unproven.setdefault(listening.id, {})[connection] = None
+        self._unproven_count += 1
+        self._talk(connection, selectors.EVENT_READ)
+        if self._unproven_count > self._most_unproven:
+            oldest = self._oldest_unproven()
+            self._talk(oldest, selectors.EVENT_READ)
+            if not oldest.proven and not oldest.closed:
+                # With a reset: a FIN would leave an orphan and then a TIME-WAIT in the kernel for each of a flood.
+                oldest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                self._drop(oldest)
+
+    def _talk(self, connection: _Connection, events: int) -> None:
+        if connection.closed:  # by what happened to another one in the same turn
+            return
         try:
-            if events & selectors.EVENT_READ and len(connection.unsent) < CHUNK:
-                data = sock.recv(CHUNK if connection.proven else wire.LINE_LIMIT)
-                if not data:
-                    self._drop(connection)
-                    return
-                connection.since = time.monotonic()
-                if not self._take(connection, data):
+            if events & selectors.EVENT_READ and not connection.unsent:
+                data = connection.sock.recv(CHUNK if connection.proven else wire.LINE_LIMIT)
+                if not data or not self._take(connection, data):
                     self._drop(connection)
                     return
             if connection.unsent:
-                del connection.unsent[: sock.send(connection.unsent)]
+                del connection.unsent[: connection.sock.send(connection.unsent)]
         except (BlockingIOError, InterruptedError):
             pass
         except OSError:
             self._drop(connection)
             return
-        wanted = selectors.EVENT_WRITE if connection.unsent else 0
-        if len(connection.unsent) < CHUNK:
-            wanted |= selectors.EVENT_READ
-        self._selector.modify(sock, wanted, self._talk)
+        except Exception as fault:
+            self._fault = self._fault or fault
+            self._drop(connection)
+            return
+        self._follow(connection)
+        if connection in self._proven and not connection.to_read and not connection.unsent:
+            del self._proven[connection]
+            self._answered[connection] = None
+            connection.ends_at = min(connection.ends_at, time.monotonic() + ANSWERED_S)
+
+    def _follow(self, connection: _Connection) -> None:
+        """Have the selector tell what it can do next. Many are over before it has to know them."""
+        wanted = selectors.EVENT_WRITE if connection.unsent else selectors.EVENT_READ
+        try:
+            if not connection.watched:
+                self._selector.register(connection.sock, wanted, connection)
+            elif wanted != connection.watched:
+                self._selector.modify(connection.sock, wanted, connection)
+            connection.watched = wanted
+        except OSError:  # epoll_ctl(2): ENOMEM, ENOSPC
+            self._drop(connection)
 
     def _take(self, connection: _Connection, data: bytes) -> bool:
         """Read the probe's line, then echo its payload; False when the peer does not belong here."""
         if not connection.proven:
-            connection.line += data
-            line, newline, data = bytes(connection.line).partition(b"\n")
-            if not newline:
-                return len(line) <= wire.LINE_LIMIT
-            asked = wire.read_probe(self.nonce, line)
-            if asked is None:
+            line, newline, data = data.partition(b"\n")
+            connection.line += line
+            if len(connection.line) > wire.LINE_LIMIT:
                 return False
-            challenge, connection.to_read = asked
-            connection.proven = True
-            local = _plain(connection.sock.getsockname())[0]
-            connection.unsent += self._answer(connection.listener, challenge, connection.peer, local)
+            if not newline:
+                return START.startswith(connection.line[: len(START)])  # no use to wait for the rest of another one
+            asked = wire.read_probe(self.nonce, bytes(connection.line))
+            if asked is None or not self._prove(connection, *asked):
+                return False
         if len(data) > connection.to_read:
             return False
         connection.to_read -= len(data)
         connection.unsent += data
         return True
 
-    def _answer(self, listening: Listener, challenge: str, peer: _SocketAddress, local: str) -> bytes:
-        address, port = _plain(peer)
-        arrival = Arrival(listening.id, listening.protocol, address, port, local, True)
-        if challenge not in self.arrivals and self._on_arrival is not None:
-            self._on_arrival(arrival)
-        self.arrivals[challenge] = arrival
-        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local)
+    def _prove(self, connection: _Connection, challenge: str, size: int) -> bool:
+        """The peer knows the nonce: it gets its answer, and as much time as the payload may take."""
+        local = _plain(connection.sock.getsockname())[0]
+        answer = self._answer(connection.listener, challenge, connection.peer, local)
+        if answer is None:
+            return False
+        self._forget(connection)
+        if len(self._proven) + len(self._answered) >= self._most_proven:
+            self._drop(next(iter(self._answered or self._proven)))
+        self._proven[connection] = None
+        connection.proven = True
+        connection.ends_at = time.monotonic() + PROVEN_S + min(size, LARGEST) // SLOWEST
+        connection.to_read = size
+        connection.unsent += answer
+        return True
+
+    def _forget(self, connection: _Connection) -> None:
+        """Take it out of its table."""
+        self._proven.pop(connection, None)
+        self._answered.pop(connection, None)
+        group = self._unproven.get(connection.listener.id, {})
+        if connection in group:
+            del group[connection]
+            self._unproven_count -= 1
+            if not group:
+                del self._unproven[connection.listener.id]
 
     def _drop(self, connection: _Connection) -> None:
-        self._selector.unregister(connection.sock)
-        del self._connections[connection.sock]
+        if connection.closed:
+            return
+        connection.closed = True
+        if connection.watched:
+            self._selector.unregister(connection.sock)
+        self._forget(connection)
         self._report(connection)
         connection.sock.close()
+        if self._paused or len(self._spare) < SPARE:
+            self._resume()
 
     def _report(self, connection: _Connection) -> None:
         """Once for each peer that has not proved to belong here."""
         if not connection.proven and not connection.reported:
             connection.reported = True
-            self._stranger(connection.listener, connection.peer, self._local(connection.sock))
+            self._stranger(connection.listener, connection.peer, connection.sock)
 
-    def _datagram(self, sock: socket.socket, events: int) -> None:
-        for _ in range(256):
+    # UDP.
+
+    def _datagram(self, sock: socket.socket) -> None:
+        listening = self._open[sock]
+        for _ in range(DATAGRAMS):
             try:
                 data, peer = sock.recvfrom(65536)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
                 continue  # an ICMP error of an earlier answer
-            listening = self._open[sock]
-            line, _, rest = data.partition(b"\n")
-            asked = wire.read_probe(self.nonce, line)
-            if asked is None or asked[1] != len(rest):
-                self._stranger(listening, peer, self._local(sock))
+            end = data.find(b"\n", 0, wire.LINE_LIMIT + 1)
+            asked = wire.read_probe(self.nonce, data[:end]) if end >= 0 else None
+            rest = data[end + 1 :]
+            answer = None
+            if asked is not None and asked[1] == len(rest):
+                answer = self._answer(listening, asked[0], peer, self._local(sock))
+            if answer is None:
+                self._stranger(listening, peer, sock)
                 continue
-            answer = self._answer(listening, asked[0], peer, self._local(sock))
             try:
                 sock.sendto(answer + rest, peer)
             except OSError:
                 continue  # no route back: the client sees silence, and the arrival tells why
 
-    def _stranger(self, listening: Listener, peer: _SocketAddress, local: str) -> None:
+    # Both.
+
+    def _answer(self, listening: Listener, challenge: str, peer: _SocketAddress, local: str) -> bytes | None:
+        """What proves to a probe that this listener was reached; None for one that is sent again and again."""
         address, port = _plain(peer)
-        arrival = Arrival(listening.id, listening.protocol, address, port, local, False)
-        if len(self.strangers) < MOST_STRANGERS:
-            self.strangers.append(arrival)
-        if self._on_stranger is not None:
-            self._on_stranger(arrival)
+        arrival = Arrival(listening.id, listening.protocol, address, port, local, True)
+        if not self.visitors.arrived(challenge, arrival):
+            return None
+        receipt = self._receipt(challenge, arrival)
+        return wire.reply_line(self.nonce, challenge, listening.id, (address, port), local, receipt)
+
+    def has_seen(self, challenge: str, arrival: Arrival, receipt: str) -> bool:
+        """Is ``receipt`` the one that was given to that arrival? However many came since, and whoever else did."""
+        return hmac.compare_digest(receipt, self._receipt(challenge, arrival))
+
+    def _receipt(self, challenge: str, arrival: Arrival) -> str:
+        seen = (arrival.listener, arrival.protocol, arrival.peer, arrival.peer_port, arrival.local)
+        return wire.proof(self._secret, "receipt", challenge, *seen)
+
+    def _stranger(self, listening: Listener, peer: _SocketAddress, sock: socket.socket) -> None:
+        address, port = _plain(peer)
+        if not self.visitors.came_again(address):
+            arrival = Arrival(listening.id, listening.protocol, address, port, self._local(sock), False)
+            self.visitors.stranger(arrival)
 
     @staticmethod
     def _local(sock: socket.socket) -> str:
@@ -376,7 +568,9 @@ def listener_error(
         return CannotRunError(what, f"binding to {options.device} needs root or CAP_NET_RAW ({failed.errno})")
     if failed.errno == "ENODEV":
         there = ", ".join(link.name for link in host.links)
-        return CannotRunError(what, f"there is no interface {options.device} (ENODEV)", f"there are: {there}")
+        return CannotRunError(
+            what, f"there is no interface {options.device or failed.bind.zone} (ENODEV)", f"there are: {there}"
+        )
     if failed.errno == "EINVAL" and failed.bind.is_link_local_6 and failed.bind.zone is None:
         own = next((str(x.address) for x in host.addresses if x.address.ip == failed.bind.ip), None)
         hint = f"as in {own or f'{failed.bind}%eth0'}"

@@ -13,6 +13,8 @@ from netprobe.errors import AddressError
 
 __all__ = ["ScopedAddress"]
 
+MOST_ZONE = 64  # characters; Linux has 15 (IFNAMSIZ)
+
 
 @dataclass(frozen=True, slots=True)
 class ScopedAddress:
@@ -34,6 +36,8 @@ class ScopedAddress:
             raise AddressError(text, "not an IP address", f"see: netprobe classify '{text}'") from None
         if percent and (ip.version == 4 or not zone):
             raise AddressError(text, "an IPv4 address has no zone" if ip.version == 4 else "the zone is empty")
+        if len(zone) > MOST_ZONE:
+            raise AddressError(f"{text[:MOST_ZONE]}…", "the zone is longer than any interface's name")
         return cls(ip, zone or None)
 
     def __str__(self) -> str:

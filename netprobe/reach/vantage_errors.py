@@ -1,9 +1,12 @@
 # ruff: noqa: E501 (one row of the table is one line)
 """What ssh, docker, nsenter and shells print when a vantage cannot be used, and what it means: one table. Pure.
 
-None of these programs has a separate exit status for each failure (ssh exits with 255 for all of them), so what they
+None of these programs has a separate exit status for each failure (ssh exits with 255 for all of its own), so what they
 print is all there is to go by. It is in English whatever the locale, except from a shell that cannot find python3,
 which exits with 127. What no row matches is shown as it was printed.
+
+What ssh prints comes out of the same stderr as what the far side prints: banners, profiles, the shell. So a row of ssh's
+only counts where ssh itself failed (255) before the prober spoke, and begins where its line does.
 """
 
 from __future__ import annotations
@@ -14,12 +17,22 @@ from typing import Final
 
 from netprobe.errors import CannotRunError
 
-__all__ = ["VantageError", "vantage_error"]
+__all__ = ["DROPPED", "DROPPED_HINT", "PIPE_ENDED", "VantageError", "vantage_error"]
+
+DROPPED: Final = "closed before the login"
+"""The reason of a connection that was closed before the server had said anything: what MaxStartups looks like."""
+DROPPED_HINT: Final = (
+    "an sshd may limit how many log in at once (MaxStartups, PerSourceMaxStartups), or refuse this host"
+)
+PIPE_ENDED: Final = "what connects ssh has ended"
+"""The reason of the same where a program is in between, and it has said something: mostly that it failed."""
 
 _OLDEST: Final = "3.6"
 _NO_PYTHON: Final = "no python3 there"
-_ENDED_BEFORE_LOGIN: Final = "ssh ended before the login"
 _LINK_DIED: Final = "link died"
+_SSH_FAILED: Final = (255, None)
+_LINE_LIMIT: Final = 400
+_CANNOT_LOG_IN: Final = "ssh must log in without asking: use a key or an agent"
 
 
 class VantageError(CannotRunError):
@@ -29,27 +42,57 @@ class VantageError(CannotRunError):
         super().__init__(name, why or reason, hint)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return (type(self), (self.what, self.reason, self.why, self.hint))
+
 
 @dataclass(frozen=True, slots=True)
 class _Symptom:
-    """If a vantage of one of ``kinds`` (any, when empty) prints something like ``pattern``, it means ``reason``."""
+    """If a vantage of one of ``kinds`` (any, when empty) prints something like ``pattern``, it means ``reason``.
+
+    ``why`` says it in more words; ``{0}`` is what the pattern's group has matched.
+    """
 
     reason: str
     pattern: str
     hint: str | None = None
     kinds: tuple[str, ...] = ()
+    why: str | None = None
 
 
-_SYMPTOMS: Final = (
-    _Symptom("host key changed", r"REMOTE HOST IDENTIFICATION HAS CHANGED|[Hh]ost key for .* has changed", "ssh-keygen -R HOST, once you know why it changed", ("ssh",)),
-    _Symptom("host key unknown", r"Host key verification failed|No .* host key is known for", "log in once by hand, or use ssh-keyscan", ("ssh",)),
-    _Symptom("host unknown", r"Could not resolve hostname|Name or service not known", None, ("ssh",)),
-    _Symptom("permission denied", r"Permission denied \(|Too many authentication failures", "ssh must log in without asking: use a key or an agent", ("ssh",)),
-    _Symptom("connection refused", r"connect to host .*: Connection refused|^ssh: .*Connection refused", None, ("ssh",)),
-    _Symptom("no route", r"connect to host .*: (No route to host|Network is unreachable)", None, ("ssh",)),
-    _Symptom("no answer", r"connect to host .*: (Connection timed out|Operation timed out)|Connection timed out during banner", None, ("ssh",)),
-    _Symptom(_LINK_DIED, r"Timeout, server .* not responding|[Bb]roken pipe|Connection reset by|client_loop: send disconnect", None, ("ssh",)),
-    _Symptom(_ENDED_BEFORE_LOGIN, r"kex_exchange_identification|ssh_exchange_identification|Connection closed by", "sshd may limit how many log in at once (MaxStartups)", ("ssh",)),
+# Specific ones first. Behind a jump host, ssh prints the end of its pipe after the reason of that end.
+_SSH: Final = (
+    _Symptom("host key changed", r"^Host key for .* has changed and you have requested strict checking|REMOTE HOST IDENTIFICATION HAS CHANGED(?s:.*)^Host key verification failed", "ssh-keygen -R HOST, once you know why it changed"),
+    _Symptom("host key revoked", r"host key for .* was revoked and you have requested|REVOKED HOST KEY DETECTED(?s:.*)^Host key verification failed", "the known_hosts file says that this key is not to be trusted"),
+    _Symptom("host key unknown", r"^Host key verification failed|^No .* host key is known for", "log in once by hand, or use ssh-keyscan"),
+    _Symptom("host unknown", r"^ssh: Could not resolve hostname .*: (?:Name or service not known|nodename nor servname|No address associated|Name does not resolve|Name has no usable address)"),
+    _Symptom("name not resolved", r"^ssh: Could not resolve hostname .*?: (.*?)\s*$", "the name service did not say whether there is such a host", why="name not resolved: {0}"),
+    _Symptom("permission denied", r"(?:^no such identity: |Identity file )(.+?)(?: not accessible)?: (?s:.*)Permission denied \(", "name a key file that is there, or use an agent", why="permission denied, and the key file {0} cannot be read"),
+    _Symptom("permission denied", r"^\S+: Permission denied \(|^Permission denied \(|Too many authentication failures", _CANNOT_LOG_IN),
+    _Symptom("connection refused", r"^ssh: connect to host .*: Connection refused"),
+    _Symptom("no route", r"^ssh: connect to host .*: (?:No route to host|Network is unreachable|Host is unreachable)"),
+    _Symptom("no answer", r"^ssh: connect to host .*: (?:Connection timed out|Operation timed out)"),
+    _Symptom("no connection", r"^ssh: connect to host .*?: (.*?)\s*$", why="no connection: {0}"),
+    _Symptom("no answer", r"^Connection timed out during banner exchange", "something accepts connections there, but no sshd said anything in time", why="connected, but no sshd answered"),
+    _Symptom("not an sshd", r"^(?:kex|ssh)_exchange_identification: (?:No SSH version|banner line contains invalid)|^banner exchange: .*: invalid format|^Protocol major versions differ|^ssh_exchange_identification: .*invalid", why="what answers there is no SSH server of version 2"),
+    _Symptom("no common algorithm", r"^Unable to negotiate with .*?: (no matching [a-zA-Z ]+? found)", "the configuration of ssh can allow more of them", why="no common algorithm: {0}"),
+    _Symptom("ssh configuration is wrong", r"^(.*(?:Bad configuration option|Bad owner or permissions on|Can't open user config file|bad configuration options|line \d+: (?:[Bb]ad|[Mm]issing|[Uu]nsupported|[Gg]arbage)).*?)\s*$", why="ssh configuration is wrong: {0}"),
+    _Symptom("jump host does not forward", r"open failed: administratively prohibited(?s:.*)^stdio forwarding failed", "its sshd has AllowTcpForwarding no, or PermitOpen"),
+    _Symptom("connection refused", r"open failed: connect failed: Connection refused(?s:.*)^stdio forwarding failed", why="connection refused, says the jump host"),
+    _Symptom("no connection", r"open failed: (?:connect failed: )?(.*?)\s*$(?s:.*)^stdio forwarding failed", why="no connection from the jump host: {0}"),
+    _Symptom("account does not allow commands", r"open failed: (?:connect failed|administratively prohibited): open failed|account is currently not available|This service allows sftp"),
+)  # fmt: skip
+# Lines of ssh about the end of a connection on which the server has not spoken yet, in the words of all versions since
+# 5; the second one is what the same end looks like through a pipe.
+_CLOSED_EARLY: Final = re.compile(r"^(?:kex|ssh)_exchange_identification: .*(?:[Cc]onnection (?:closed|reset)|[Bb]roken pipe)|^banner exchange: .*: Broken pipe|Exceeded MaxStartups", re.MULTILINE)  # fmt: skip
+_PIPE_CLOSED: Final = re.compile(
+    r"^(?:Connection (?:closed|reset) by|banner exchange: Connection to) UNKNOWN port ", re.MULTILINE
+)
+_OF_A_CLOSED_ONE: Final = re.compile(r"(?:kex|ssh)_exchange_identification: |banner exchange: |Connection (?:closed|reset) by |Exceeded MaxStartups|Warning: Permanently added ")  # fmt: skip
+_CLOSED: Final = re.compile(r"^Connection (?:closed|reset) by |^ssh_dispatch_run_fatal: .*(?:[Cc]onnection (?:closed|reset)|Broken pipe)|^Received disconnect from ", re.MULTILINE)  # fmt: skip
+_DIED: Final = re.compile(r"^(?:Timeout, server .* not responding|client_loop: .*|packet_write_wait: .*|.*[Bb]roken pipe|Connection (?:to .* )?(?:closed|reset) by )", re.MULTILINE)  # fmt: skip
+
+_OTHERS: Final = (
     _Symptom("account does not allow commands", r"account is currently not available|This service allows sftp", None, ("ssh",)),
     _Symptom("no such container", r"[Nn]o such container|no container with name|is not running|container state improper|container not found", None, ("docker", "podman", "kubectl")),
     _Symptom("no such pod", r"pods? \".*\" not found|Error from server \(NotFound\)", None, ("kubectl",)),
@@ -65,27 +108,67 @@ _SYMPTOMS: Final = (
 def vantage_error(name: str, kind: str, stderr: str, status: int | None, *, had_hello: bool) -> VantageError:
     """The error of a session that ended too early, from what it printed and the exit status (None: still running).
 
-    ``had_hello``: the prober had already started.
+    ``had_hello``: the prober had already started, so that it is no failure to get there.
     """
-    for row in _SYMPTOMS:
-        if (not row.kinds or kind in row.kinds) and re.search(row.pattern, stderr, re.MULTILINE):
-            if had_hello and row.reason == _ENDED_BEFORE_LOGIN:
-                return VantageError(name, _LINK_DIED, "the connection was closed during the run")
-            return VantageError(name, row.reason, hint=row.hint)
-    last = _last_line(stderr)
+    # In lines of any length, a pattern with a gap in it would take quadratic time.
+    stderr = "\n".join(line[:_LINE_LIMIT].rstrip() for line in stderr.split("\n"))
+    if had_hello:
+        return _died(name, kind, stderr)
+    if kind == "ssh" and status in _SSH_FAILED:
+        found = _found(name, kind, stderr, _SSH) or _closed(name, stderr)
+        if found is not None:
+            return found
+    found = _found(name, kind, stderr, _OTHERS)
+    if found is not None:
+        return found
     if status == 127:
         return VantageError(name, _NO_PYTHON, hint="name one with --python PATH")
     if status == 126:
         return VantageError(name, _NO_PYTHON, "the Python there cannot be run", "name one with --python PATH")
-    if kind == "ssh" and status == 255 and not last:  # ssh reports its keep-alive time-out only at LogLevel INFO
-        return VantageError(name, _LINK_DIED)
-    if had_hello:
-        return VantageError(name, _LINK_DIED, f"ended during the run: {last}" if last else "ended during the run")
+    last = _last_line(stderr)
     ending = f"{kind} ended with status {status}" if status is not None else f"{kind} ended"
     return VantageError(name, "ended without a word", f"{ending}: {last}" if last else ending)
 
 
+def _found(name: str, kind: str, stderr: str, rows: tuple[_Symptom, ...]) -> VantageError | None:
+    """What the first row says that matches."""
+    for row in rows:
+        match = re.search(row.pattern, stderr, re.MULTILINE) if not row.kinds or kind in row.kinds else None
+        if match is not None:
+            why = row.why.format(*(group[:200] for group in match.groups(""))) if row.why else None
+            return VantageError(name, row.reason, why, row.hint)
+    return None
+
+
+def _closed(name: str, stderr: str) -> VantageError | None:
+    """A connection that ended before the login, if nothing else was said.
+
+    Through a pipe (a jump host, a ProxyCommand) an sshd's drop and a command that failed look the same, but for what
+    that command printed.
+    """
+    if _PIPE_CLOSED.search(stderr):
+        other = _last_line("\n".join(line for line in stderr.splitlines() if not _OF_A_CLOSED_ONE.match(line)))
+        if other:
+            return VantageError(name, PIPE_ENDED, f"{PIPE_ENDED}: {other}")
+    if _CLOSED_EARLY.search(stderr):
+        return VantageError(name, DROPPED, f"the connection was {DROPPED}", DROPPED_HINT)
+    if _CLOSED.search(stderr):
+        return VantageError(name, "ssh ended before the login", "the connection was closed during the login")
+    if _DIED.search(stderr):
+        return VantageError(name, _LINK_DIED)
+    return None
+
+
+def _died(name: str, kind: str, stderr: str) -> VantageError:
+    """A vantage that ended while its prober ran."""
+    last = _last_line(stderr)
+    if kind == "ssh" and (not last or _DIED.search(stderr)):
+        timed_out = "Timeout, server" in stderr
+        return VantageError(name, _LINK_DIED, None if timed_out else "the connection was closed during the run")
+    return VantageError(name, _LINK_DIED, f"ended during the run: {last}" if last else "ended during the run")
+
+
 def _last_line(text: str) -> str:
     """The last line that is not blank, cut to a readable length."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("Warning: Permanently")]
     return lines[-1][:200] if lines else ""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -51,34 +52,34 @@ _USER: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.+$-]*")
 _HOST: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*|\[[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]+)?\]")
 _CONTAINER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")  # docker's own rule for names
 _POD: Final = re.compile(r"[a-z0-9][a-z0-9.-]*")  # RFC 1123, section 2.1
+# Before all others, and of an option that is given twice ssh takes the first (ssh_config(5)): neither the user's
+# configuration nor an inventory changes these.
 _SSH_OPTIONS: Final = (
-    "-T",
+    "-T",  # the prober speaks through pipes, also where the configuration has RequestTTY force
+    "-a",  # a vantage is not trusted: no agent, no X11, no Kerberos ticket, no forwarding, no command here
+    "-x",
+    "-k",
+    "-oClearAllForwardings=yes",
+    "-oPermitLocalCommand=no",
+    "-oRemoteCommand=none",
+    "-oEscapeChar=none",
     "-oBatchMode=yes",
     f"-oConnectTimeout={CONNECT_S}",
     "-oServerAliveInterval=2",
     "-oServerAliveCountMax=2",
     "-oControlMaster=no",  # an existing master is used, none is started
-    "-oClearAllForwardings=yes",
-    "-oPermitLocalCommand=no",
-    "-oRemoteCommand=none",
-    "-oLogLevel=ERROR",
+    "-oLogLevel=INFO",  # the least that has the reason of every end: ERROR leaves out closed connections and time-outs
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """A place to probe from. What runs there is appended to ``command_prefix``, the argv that gets there.
-
-    ``host``, ``user`` and ``port`` are those of ssh, for a session that speaks ssh itself.
-    """
+    """A place to probe from. What runs there is appended to ``command_prefix``, the argv that gets there."""
 
     name: str
     kind: str
     command_prefix: tuple[str, ...] = ()
     python: str = _PYTHON
-    host: str = ""
-    user: str | None = None
-    port: int | None = None
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -116,8 +117,8 @@ def parse_vantage(text: str) -> Vantage:
 
 def check_unique(vantages: Sequence[Vantage]) -> None:
     """Refuse two columns with the same name."""
-    names = [vantage.name for vantage in vantages]
-    twice = next((name for name in names if names.count(name) > 1), None)
+    names = Counter(vantage.name for vantage in vantages)
+    twice = next((name for name, times in names.items() if times > 1), None)
     if twice is not None:
         raise InvalidInputError(twice, "two vantages have that name", "name one of them: --from NAME=SPEC")
 
@@ -141,8 +142,13 @@ def check_python(path: str) -> None:
         raise InvalidInputError(f"--python {path}", "not the path of a program", "such as /usr/bin/python3")
 
 
-def ssh_vantage(host: str, user: str | None, port: str | None, *, text: str, form: str) -> Vantage:
-    """An ssh vantage without a name; ``host`` without brackets. ``text`` and ``form`` are for the refusal."""
+def ssh_vantage(
+    host: str, user: str | None, port: str | None, arguments: Sequence[str] = (), *, text: str, form: str
+) -> Vantage:
+    """An ssh vantage without a name; ``host`` without brackets. ``text`` and ``form`` are for the refusal.
+
+    ``arguments`` are more options of ssh, checked (:mod:`netprobe.reach.ssh_arguments`).
+    """
     _checked(_HOST, f"[{host}]" if ":" in host else host, text, "host", form)
     if user is not None:
         _checked(_USER, user, text, "user", form)
@@ -151,8 +157,7 @@ def ssh_vantage(host: str, user: str | None, port: str | None, *, text: str, for
         raise InvalidInputError(text, f"'{port}' is not a port", form)
     port_option = ("-p", str(number)) if number else ()
     login = ("-l", user) if user else ()
-    prefix = ("ssh", *_SSH_OPTIONS, *port_option, *login, "--", host)
-    return Vantage("", "ssh", prefix, host=host, user=user, port=number)
+    return Vantage("", "ssh", ("ssh", *_SSH_OPTIONS, *port_option, *login, *arguments, "--", host))
 
 
 def _is_unicode(text: str) -> bool:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from netprobe.reach.cells import Cell
 from netprobe.reach.summary import Summary
+from netprobe.render.fields import escaped
 from netprobe.render.table import console
 from netprobe.render.terminal import Terminal, folded_line
 from netprobe.verdicts import Verdict
@@ -47,7 +48,7 @@ _LETTERS: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def print_matrix(cells: Sequence[Cell], summary: Summary | None, terminal: Terminal, *, wide: bool = False) -> None:
     """Print the matrix to stdout, and below it what the cells add up to."""
     out = console(terminal)
-    for part in _Matrix(terminal.width, _can_print("✓"), wide).parts(cells, summary):
+    for part in _Matrix(terminal.width, _can_print("✓"), wide).parts(escaped(cells), escaped(summary)):
         out.print(part, soft_wrap=isinstance(part, Text))
 
 
@@ -64,10 +65,17 @@ def matrix_as_html(cells: Sequence[Cell], summary: Summary | None, *, wide: bool
 def _recorded(cells: Sequence[Cell], summary: Summary | None, wide: bool) -> Console:
     """An off-screen console with the matrix on it. A picture has all cells, however many vantages there are."""
     out = Console(
-        file=io.StringIO(), record=True, width=_EXPORT_WIDTH, force_terminal=True, highlight=False, _environ={}
+        file=io.StringIO(),
+        record=True,
+        width=_EXPORT_WIDTH,
+        force_terminal=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
     )
     matrix = _Matrix(_EXPORT_WIDTH, True, wide)
-    for part in (*matrix.cells(cells), *matrix.summary(summary, agreements=False)):
+    for part in (*matrix.cells(escaped(cells)), *matrix.summary(escaped(summary), agreements=False)):
         out.print(part)
     return out
 

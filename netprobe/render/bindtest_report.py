@@ -70,13 +70,17 @@ def bindtest_report(run: BindtestRun) -> Report:
         untested=tuple(report.Untested(entry.what, entry.why) for entry in run.untested),
         causes=tuple(_cause(finding, run, numbers) for finding in run.findings),
         changes_title=_changes_title(run),
-        changes=None if run.changes is None else tuple(report.Change(x.where, x.expected, x.observed) for x in run.changes),
+        changes=None
+        if run.changes is None
+        else tuple(report.Change(x.where, x.expected, x.observed) for x in run.changes),
         matrices=matrices,
         legend=tuple(_legend(asked)),
         vantages=_vantages(run.facts),
         facts=tuple(_facts(run)),
-        commands=tuple(_labelled(command) for command in run.next_steps)
-        + (report.LabelledCommand("run it again", run.facts.command),),
+        commands=(
+            *(_labelled(command) for command in run.next_steps),
+            report.LabelledCommand("run it again", run.facts.command),
+        ),
         text=run.text,
         data=run.data,
     )
@@ -217,7 +221,9 @@ def _matrices(
         found.append(
             report.Matrix(
                 title=["bound to ", Address(_endpoint(own))],
-                note=f"{differing} of {len(own)} cells not as expected" if differing else f"{len(own)} cells, all as expected",
+                note=f"{differing} of {len(own)} cells not as expected"
+                if differing
+                else f"{len(own)} cells, all as expected",
                 corner=report.Heading("to", "destination"),
                 headings=tuple(
                     report.Heading(f"from {call_vantage(vantage)}", facts.spec_of(vantage)) for vantage in vantages
@@ -310,7 +316,11 @@ def _facts(run: BindtestRun) -> list[report.Fact]:
     facts, host = run.facts, run.facts.host
     addresses: list[str] = []
     for entry in host.addresses:
-        addresses += [", " if addresses else "", Address(entry.address), f" on {entry.interface}" if entry.interface else ""]
+        addresses += [
+            ", " if addresses else "",
+            Address(entry.address),
+            f" on {entry.interface}" if entry.interface else "",
+        ]
     return [
         report.Fact("tested", [f"{facts.at.replace('T', ' ').replace('Z', ' UTC')}, in {facts.took_s:.2f} s"]),
         report.Fact("command", [Code(facts.command)]),

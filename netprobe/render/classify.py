@@ -6,6 +6,7 @@ The two sentences of a record (``summary``, ``warning``) come with it, because t
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Iterator, Sequence
 from time import monotonic
@@ -245,19 +246,24 @@ class StreamWriter:
         self._document = document
         self._progress = progress
         self._stdout_tty = terminal.stdout_tty
+        self._utf8 = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
         self._began = monotonic()
         sys.stdout.flush()
 
     @property
     def descriptor(self) -> int | None:
-        """Stdout for workers to write to; not where the progress line stands on the same terminal."""
-        return None if self._stdout_tty else sys.stdout.fileno()
+        """Stdout for workers to write to; not beside a progress line on the same terminal, nor in another code."""
+        return sys.stdout.fileno() if self._utf8 and not self._stdout_tty else None
 
     def text(self, data: bytes) -> None:
-        """Write whole lines."""
+        """Write whole lines. In another encoding than UTF-8 some bytes of it may be control characters."""
         self._progress.clear()
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        if self._utf8 or data.isascii():
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        else:
+            sys.stdout.write(data.decode())
+            sys.stdout.flush()
 
     def bad_line(self, line: BadLine) -> None:
         """One line on stderr."""

@@ -15,7 +15,7 @@ from netprobe.errors import Exit, NetprobeError
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import View
 from netprobe.render.writers import writer_for
-from netprobe.text import escape
+from netprobe.text import escape, shortened
 
 if TYPE_CHECKING:
     from netprobe.render.progress import ProgressLine
@@ -24,6 +24,9 @@ __all__ = ["Document", "Output", "error_lines"]
 
 R = TypeVar("R")
 
+_LONGEST: Final = 1000  # characters of one line about an error
+_LONGEST_REMARK: Final = 4000
+_MOST_ERRORS: Final = 10_000  # in one document
 _SEVERITY: Final = (Exit.OK, Exit.NO, Exit.CANNOT_RUN, Exit.USAGE, Exit.INTERRUPTED)  # from mild to severe
 
 
@@ -59,6 +62,11 @@ class Output(NamedTuple):
         return self.format in ("table", "plain")
 
     @property
+    def in_one_document(self) -> bool:
+        """Whether results are kept in memory until the end, however many there are."""
+        return self.format == "json"
+
+    @property
     def on_screen(self) -> bool:
         """Whether results are shown on a terminal, which can be redrawn."""
         return self.format == "table" and self.terminal.stdout_tty
@@ -74,16 +82,16 @@ class Output(NamedTuple):
     def say(self, text: str) -> None:
         """A remark on stderr, unless ``-q``."""
         if not self.quiet:
-            _to_stderr(escape(text))
+            self.always_say(text)
 
     def always_say(self, text: str) -> None:
         """A line on stderr, also with ``-q``: a part of the answer that has no place in the records."""
-        _to_stderr(escape(text))
+        _to_stderr(escape(shortened(text, _LONGEST_REMARK)))
 
     def detail(self, text: str, level: int = 1) -> None:
         """A remark on stderr that ``-v`` (``-vv`` for level 2) asks for."""
         if self.verbose >= level:
-            _to_stderr(escape(text))
+            self.always_say(text)
 
     def progress(self) -> ProgressLine:
         """A progress line: ``with output.progress() as line: line.show("…")``. Silent unless stderr is a terminal."""
@@ -107,6 +115,7 @@ class Document(Generic[R]):
         self.status = Exit.OK
         self._writer = writer_for(form, schema, record_types, view, output.terminal)
         self._errors: list[NetprobeError] = []
+        self._unlisted = 0
         self._finished = False
 
     def __enter__(self) -> Self:
@@ -147,7 +156,7 @@ class Document(Generic[R]):
         if isinstance(error, NetprobeError):
             self._keep(error)
         elif isinstance(error, KeyboardInterrupt):
-            self._keep(NetprobeError("interrupted", "stopped by Ctrl-C before the end"))
+            self._keep(NetprobeError("interrupted", f"stopped by {str(error) or 'Ctrl-C'} before the end"))
         elif error is not None:
             return
         self.finish()
@@ -156,18 +165,26 @@ class Document(Generic[R]):
         """Write what was kept for the end. Once: later calls do nothing."""
         if not self._finished:
             self._finished = True
+            if self._unlisted:
+                self._errors.append(
+                    NetprobeError(f"{self._unlisted} further errors", "not listed here", "each is on standard error")
+                )
             self._writer.end(self.head, self._errors)
 
     def _keep(self, error: NetprobeError) -> None:
         """Remember an error for a format that lists errors at the end; a stream's memory stays flat."""
-        if self._writer.lists_errors:
+        if not self._writer.lists_errors:
+            return
+        if len(self._errors) < _MOST_ERRORS:
             self._errors.append(error)
+        else:
+            self._unlisted += 1
 
 
 def error_lines(text: str, hint: str | None = None) -> str:
     """The form of every error: ``netprobe: what: why``, and ``hint: …`` below where there is something to do."""
-    head = f"netprobe: {escape(text)}"
-    return head if hint is None else f"{head}\nhint: {escape(hint)}"
+    head = f"netprobe: {escape(shortened(text, _LONGEST))}"
+    return head if hint is None else f"{head}\nhint: {escape(shortened(hint, _LONGEST))}"
 
 
 def _to_stderr(text: str) -> None:

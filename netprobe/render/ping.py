@@ -15,6 +15,7 @@ from typing import Self
 from netprobe.echo.clients.ping import Reply
 from netprobe.echo.clients.statistics import KernelTimes, PingStatistics
 from netprobe.render.terminal import Terminal
+from netprobe.text import escape
 
 __all__ = ["LivePing", "bucket_of", "reply_line", "sparkline", "summary_lines"]
 
@@ -59,7 +60,7 @@ def summary_lines(statistics: PingStatistics, last: Reply | None = None) -> str:
     if statistics.kernel is not None:
         lines.append(_kernel_line(statistics.kernel))
     if last is not None and last.appears_as is not None:
-        lines.append(f"you appear as {last.appears_as} there{_translation(last)}")
+        lines.append(f"you appear as {escape(last.appears_as)} there{_translation(last)}")
     return "\n".join(lines)
 
 
@@ -137,7 +138,7 @@ class LivePing:
             self._last.append(reply.rtt_ms)
             if reply.rtt_ms is None:
                 self._lost += 1
-                self._failure = f"seq={reply.sequence} {reply.verdict}: {reply.cause}"
+                self._failure = escape(f"seq={reply.sequence} {reply.verdict}: {reply.cause}")
             else:
                 self._buckets[bucket_of(reply.rtt_ms)] += 1
         if time.monotonic() >= self._next:

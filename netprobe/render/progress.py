@@ -7,6 +7,8 @@ import time
 from types import TracebackType
 from typing import Self
 
+from netprobe.text import escape
+
 __all__ = ["ProgressLine"]
 
 _DELAY_S = 0.5  # a run shorter than this shows nothing
@@ -30,7 +32,7 @@ class ProgressLine:
         if not self._enabled or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _BETWEEN_S
-        self._put("\r\x1b[K" + text[: max(self._width - 1, 1)])
+        self._put("\r\x1b[K" + escape(text)[: max(self._width - 1, 1)])
         self._shown = True
 
     def clear(self) -> None:
@@ -48,5 +50,5 @@ class ProgressLine:
         try:
             sys.stderr.write(text)
             sys.stderr.flush()
-        except (OSError, ValueError):
+        except (OSError, ValueError, AttributeError):
             self._enabled = False

@@ -342,7 +342,12 @@ def _main(report: Report) -> _Markup:
         _changes(report),
         _matrices(report),
         _section("vantages", "From where", _table(report.vantages, "Vantages")),
-        element("div", {"class": "cols"}, _facts(report.facts), _section("next", "Look yourself", *_commands(report.commands))),
+        element(
+            "div",
+            {"class": "cols"},
+            _facts(report.facts),
+            _section("next", "Look yourself", *_commands(report.commands)),
+        ),
         element(
             "section",
             {},
@@ -523,7 +528,12 @@ def _matrices(report: Report) -> _Markup:
     if not report.matrices:
         return _NOTHING
     button = element("button", {"type": "button", "id": "only", "aria-pressed": "false"}, "Only differences")
-    tools = element("div", {"class": "tools", "hidden": ""}, button, element("span", {"class": "soft", "id": "shown", "role": "status"}))
+    tools = element(
+        "div",
+        {"class": "tools", "hidden": ""},
+        button,
+        element("span", {"class": "soft", "id": "shown", "role": "status"}),
+    )
     legend = [element("li", {}, *([_mark(x.mark, x.kind), " "] if x.mark else []), x.text) for x in report.legend]
     tables = [_matrix(matrix) for matrix in report.matrices]
     return _section("matrix", "Who reached what", tools, element("ul", {"class": "legend"}, *legend), *tables)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from netprobe.echo.clients.send import Sent
 from netprobe.echo.framing import Message
+from netprobe.echo.messages import text_codec
 from netprobe.render.output import Output
 from netprobe.text import escape
 
@@ -42,13 +43,17 @@ class ReceivedPrinter:
             sys.stdout.buffer.write(piece)
             sys.stdout.buffer.flush()
 
-    def add_message(self, reply: Message) -> None:
-        """A framed reply: its header in a line, then its content, on a terminal decoded as its header says."""
+    def add_message(self, reply: Message, most: int) -> int:
+        """A framed reply: its header in a line, then its content, on a terminal decoded as its header says.
+
+        There at most the first ``most`` bytes are shown; returns how many are not.
+        """
         self._write(_header_text(reply.header.as_json()) + "\n")
-        if self._harmless:
-            self._write(escape(decoded(reply.content, reply.header.content_encoding), keep=_LAYOUT))
-        else:
+        if not self._harmless:
             self.add(reply.content)
+            return 0
+        self._write(escape(decoded(reply.content[:most], reply.header.content_encoding), keep=_LAYOUT))
+        return max(len(reply.content) - most, 0)
 
     def end(self) -> str | None:
         """Nothing more will come; the text for the record, where nothing was printed."""
@@ -89,8 +94,8 @@ def _header_text(header: Mapping[str, object]) -> str:
 
 
 def decoded(content: bytes, encoding: str) -> str:
-    """``content`` in ``encoding``, or as UTF-8 where that is not a text encoding."""
-    try:
-        return content.decode(encoding, "replace")
-    except (LookupError, ValueError):
-        return content.decode("utf-8", "replace")
+    """``content`` as text: binary as UTF-8, and what is in no encoding of text that we decode byte by byte."""
+    codec = "utf-8" if encoding.lower() == "binary" else text_codec(encoding)
+    if codec is None:
+        return content.decode("ascii", "backslashreplace")
+    return content.decode(codec, "replace")

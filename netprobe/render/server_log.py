@@ -11,6 +11,7 @@ from netprobe.echo.server.events import (
     Draining,
     EventsDropped,
     ListenerOpened,
+    MemoryExceeded,
     ServerEvent,
     ServerSummary,
     WorkerEnded,
@@ -29,9 +30,13 @@ def event_line(event: ServerEvent) -> str:
         case ConnectionEnded():
             return _ended(event)
         case AcceptPaused():
-            return f"{event.at} accept paused at {event.connections} connections: {event.cause}"
+            line = f"{event.at} accept paused at {event.connections} connections: {event.cause}"
+            return line + _untold(event.untold_pauses, "pauses")
         case AcceptResumed():
-            return f"{event.at} accept resumed at {event.connections} connections"
+            line = f"{event.at} accept resumed at {event.connections} connections"
+            return line + _untold(event.untold_pauses, "pauses")
+        case MemoryExceeded():
+            return _memory_exceeded(event)
         case Draining():
             return f"{event.at} draining {event.connections} connections, {event.timeout_s:g} s at most"
         case WorkerStarted():
@@ -39,7 +44,7 @@ def event_line(event: ServerEvent) -> str:
         case WorkerEnded():
             return f"{event.at} worker {event.pid} ended: {event.cause}"
         case EventsDropped():
-            return f"{event.at} {event.events} events dropped: nobody was reading"
+            return f"{event.at} {event.events} events dropped: {event.cause or 'nobody was reading'}"
         case ServerSummary():
             return _summary(event)
     assert_never(event)
@@ -53,6 +58,17 @@ def _opened(event: ListenerOpened) -> str:
         if event.backlog_asked is not None and event.backlog < event.backlog_asked:
             line += f" (asked for {event.backlog_asked}, the kernel caps it at somaxconn)"
     return line + (f", {event.workers} workers" if event.workers > 1 else "")
+
+
+def _untold(count: int, of: str) -> str:
+    return f" ({count} more {of} since the last of these lines)" if count else ""
+
+
+def _memory_exceeded(event: MemoryExceeded) -> str:
+    peer = format_endpoint(event.peer, event.peer_port) if event.peer else "local peer"
+    why = "the system gives no more memory" if event.cause else f"all peers together held more than {event.limit_bytes}"
+    line = f"{event.at} {peer} ended, it held {event.held_bytes} bytes: {why}"
+    return line + _untold(event.untold_peers, "peers")
 
 
 def _ended(event: ConnectionEnded) -> str:
@@ -72,6 +88,10 @@ def _summary(event: ServerSummary) -> str:
     parts.append(f"{event.datagrams} datagrams, {event.datagrams_answered} answered, {event.datagrams_refused} not")
     if event.undelivered_bytes:
         parts.append(f"{event.undelivered_bytes} bytes not delivered")
+    if event.ended_for_memory:
+        parts.append(f"{event.ended_for_memory} peers ended for memory")
+    if event.stalled_frames:
+        parts.append(f"{event.stalled_frames} unfinished frames given up")
     if event.worker_restarts:
         parts.append(f"{event.worker_restarts} workers replaced")
     return f"served {event.duration_s:.1f} s: {'; '.join(parts)}"

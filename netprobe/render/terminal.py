@@ -74,7 +74,7 @@ def _is_tty(stream: TextIO | None) -> bool:
 def _width(environ: Mapping[str, str]) -> int:
     """``COLUMNS`` if it is a positive number, else the terminal's width, else 80."""
     columns = environ.get("COLUMNS", "")
-    if columns.isascii() and columns.isdigit() and 0 < int(columns) < 100_000:
+    if columns.isascii() and columns.isdigit() and len(columns) < 6 and int(columns) > 0:
         return int(columns)
     for stream in (sys.stdout, sys.stderr, sys.stdin):
         try:

@@ -5,7 +5,8 @@ chosen. That keeps the forms in step: the JSON keys, the CSV header and the defa
 record type in the same order.
 
 Writers for people escape whatever is unprintable in a record, CSV does so too (it is opened in spreadsheets and read
-line by line); JSON carries the text as it is. Streams are flushed with every record, so that ``| while read`` and
+line by line), and puts an apostrophe before what a spreadsheet would run as a formula. JSON carries the text as it is,
+unprintable characters as JSON's own escapes. Streams are flushed with every record, so that ``| while read`` and
 ``| head -1`` work while a command still runs.
 
 csv, json and rich are imported by the writer that needs them: rich alone costs 41 ms, and a pipe never sees it.
@@ -21,9 +22,13 @@ from netprobe.errors import NetprobeError
 from netprobe.render.fields import Json, as_json, escaped, leaf_names, plain_line, read
 from netprobe.render.terminal import Terminal, fold
 from netprobe.render.view import Column, View
-from netprobe.text import escape
+from netprobe.text import escape, escape_json
 
 __all__ = ["CsvWriter", "JsonWriter", "NdjsonWriter", "PlainWriter", "TableWriter", "Writer", "writer_for"]
+
+# What a spreadsheet takes for the begin of a formula, also in full width (OWASP, CSV Injection). Tabs and carriage
+# returns, which are on that list, too, are escaped before.
+_FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
 
 R = TypeVar("R")
 R_contra = TypeVar("R_contra", contravariant=True)
@@ -182,21 +187,30 @@ def _csv_cell(value: object) -> str | int | float | None:
     if value is None or isinstance(value, (int, float)):
         return value
     if isinstance(value, str):
-        return escape(value)
+        return _text_cell(value)
     if isinstance(value, (tuple, list)) and all(isinstance(entry, str) for entry in value):
-        return escape(" ".join(value))
-    return escape(_json_text(as_json(value)))
+        return _text_cell(" ".join(value))
+    return _text_cell(_json_text(as_json(value)))
+
+
+def _text_cell(text: str) -> str:
+    """Escaped, and with the apostrophe that makes a spreadsheet take it for text, blanks before the sign or not.
+
+    Numbers are no text: -5 stays -5.
+    """
+    shown = escape(text)
+    return f"'{shown}" if shown.lstrip(" ")[:1] in _FORMULA else shown
 
 
 def _json_text(value: Json, indent: int | None = None) -> str:
-    """JSON as stdout can carry it: the characters themselves, or as ``\\uXXXX`` where its encoding lacks one.
+    """JSON as stdout can carry it: printable characters themselves, or as ``\\uXXXX`` where its encoding lacks one.
 
     A lone surrogate (a file name that is not UTF-8) is what even UTF-8 lacks. Left to the error handler of the
     stream, such a character would become an escape that is Python's and not JSON's.
     """
     import json
 
-    text = json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False)
+    text = escape_json(json.dumps(value, ensure_ascii=False, indent=indent, allow_nan=False))
     try:
         text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
     except UnicodeEncodeError:

@@ -168,3 +168,25 @@ def test_workers_in_turn_end_with_a_parent_that_is_killed() -> None:
         assert len({parent.stdout.readline() for _ in range(2)}) == 2  # both are at work
         parent.kill()
         parent.stdout.read()  # ends when the last worker has closed it
+
+
+@pytest.mark.parametrize("how", ["map_in_order(work, iter(range(99)), 2)", "deliver_in_turn(99, 2, int, deliver)"])
+def test_workers_in_the_middle_of_a_write_end_with_a_parent_that_is_killed(how: str) -> None:
+    """They wait for a reader that does not come, and look at no pipe of their parent's."""
+    program = (
+        "import os\n"
+        "from netprobe.bulk.workers import deliver_in_turn, map_in_order\n"
+        "def deliver(part, carried):\n"
+        "    os.write(1, b'%d\\n' % os.getpid())\n"
+        "    os.write(1, bytes(10_000_000))\n"
+        "    return part, carried\n"
+        "def work(n):\n"
+        "    return deliver(n, 0)\n"
+        f"for _ in {how}: pass\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        worker = os.pidfd_open(int(parent.stdout.readline()))
+        parent.kill()
+        assert select.select([worker], [], [], 20)[0]
+        os.close(worker)

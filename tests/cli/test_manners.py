@@ -84,10 +84,10 @@ def test_an_address_in_place_of_a_command_suggests_classify(netprobe: Run) -> No
 def test_wrong_usage_is_one_line_and_a_hint(netprobe: Run) -> None:
     ran = netprobe("completion", "--bogus")
     assert ran.status == 2
-    assert ran.stderr.splitlines() == [
-        "netprobe: completion: no such option '--bogus'",
-        "hint: see 'netprobe completion --help'",
-    ]
+    what, hint = ran.stderr.splitlines()
+    assert what.startswith("netprobe: completion: no such option")  # the rest is click's, and differs by version
+    assert "--bogus" in what
+    assert hint == "hint: see 'netprobe completion --help'"
 
 
 @pytest.mark.parametrize("module", ["click", "netprobe.cli"])

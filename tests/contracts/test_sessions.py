@@ -14,6 +14,7 @@ import shlex
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,16 +28,14 @@ from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request
 from netprobe.reach.responder import Responder
 from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.sessions import deadline
 from netprobe.reach.sessions.choice import session_for
-from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
 from netprobe.reach.sessions.receiver import OnNoise, ignore_noise
 from netprobe.reach.sessions.session import Ended, Failed, Received, Session, ask
 from netprobe.reach.vantage_errors import VantageError
 from netprobe.reach.vantages import parse_vantage
-from tests.conftest import cannot_run
 from tests.lab.asking import prober_count, wait_until
 from tests.lab.network import Host, Lab
-from tests.lab.test_fleet import at_home
 from tests.reach import test_messages as messages
 
 CLONE_NEWNET = 0x40000000  # setns(2)
@@ -63,6 +62,15 @@ class Place:
         text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
         program = f"import sys, time; sys.stdout.write({text!r}); sys.stdout.flush(); time.sleep(600)"
         return self.session(program, on_noise)
+
+    def trickles(self, *lines: object, piece: str) -> Session:
+        """A session whose vantage says ``lines`` and then ``piece``, again and again."""
+        text = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+        program = (
+            f"import sys, time\nsys.stdout.write({text!r})\n"
+            f"while True: sys.stdout.write({piece!r}); sys.stdout.flush(); time.sleep(0.1)"
+        )
+        return self.session(program)
 
     def python(self, program: str) -> str:
         """The path of a Python that ignores what it is to run, and runs ``program``."""
@@ -100,6 +108,16 @@ class Local(Place):
         self._patch.setattr(engine, "run", run)
         return self.session()
 
+    def trickles(self, *lines: object, piece: str) -> Session:
+        def run(request: object, emit: Callable[[object], None], stopped: Callable[[], bool]) -> None:
+            for line in lines:
+                emit(line)
+            while not stopped():
+                time.sleep(0.05)
+
+        self._patch.setattr(engine, "run", run)
+        return self.session()
+
 
 class Process(Place):
     """A subprocess."""
@@ -109,7 +127,7 @@ class Process(Place):
         return session_for(replace(parse_vantage("there=exec:env"), python=python), on_noise)
 
 
-class Asyncssh(Place):
+class Login(Place):
     """A login at another host of the lab, from a thread that is in ``pc1``."""
 
     address = "192.168.0.1"
@@ -118,17 +136,13 @@ class Asyncssh(Place):
     def __init__(self, directory: Path, lab: Lab) -> None:
         super().__init__(directory)
         self._lab = lab
-        self._fleet = Fleet()
 
     def session(self, program: str | None = None, on_noise: OnNoise = ignore_noise) -> Session:
         python = "/usr/bin/python3" if program is None else self.python(program)
-        return session_for(replace(parse_vantage("there=ssh:192.168.0.2"), python=python), on_noise, self._fleet)
+        return session_for(replace(parse_vantage("there=ssh:192.168.0.2"), python=python), on_noise)
 
     def is_empty(self) -> bool:
         return prober_count(self._lab) == 0
-
-    def close(self) -> None:
-        self._fleet.close()
 
 
 @contextmanager
@@ -143,7 +157,7 @@ def inside(host: Host) -> Iterator[None]:
             assert libc.setns(outside.fileno(), CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
 
 
-SESSIONS = ["local", "process", pytest.param("asyncssh", marks=pytest.mark.lab)]
+SESSIONS = ["local", "process", pytest.param("login", marks=pytest.mark.lab)]
 
 
 @pytest.fixture(params=SESSIONS)
@@ -151,15 +165,13 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     """One of each kind; after the test nothing of its sessions is left: no thread, no process, no descriptor."""
     directory = tmp_path / "pythons"
     directory.mkdir()
-    if request.param == "asyncssh":
-        if not has_asyncssh():
-            cannot_run("asyncssh is not installed")
+    if request.param == "login":
         network = request.getfixturevalue("lab")("pc1-pc2")
         keys = request.getfixturevalue("sshd")(network)
         keys.start("pc2", "192.168.0.2")
-        monkeypatch.setenv("HOME", at_home(keys, tmp_path / "home")["HOME"])
+        monkeypatch.setenv("PATH", keys.environment["PATH"])
         with inside(network["pc1"]):
-            yield from leaving_nothing(Asyncssh(directory, network))
+            yield from leaving_nothing(Login(directory, network))
     elif request.param == "process":
         yield from leaving_nothing(Process(directory))
     else:
@@ -168,7 +180,6 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 
 def leaving_nothing(place: Place) -> Iterator[Place]:
     """Whatever was opened or started meanwhile must be gone once ``place`` is closed."""
-    import asyncssh  # noqa: F401 (what it opens for good is not the session's)
 
     def left() -> tuple[set[threading.Thread], int]:
         return set(threading.enumerate()), len(list(Path("/proc/self/fd").iterdir()))
@@ -286,6 +297,26 @@ def test_a_crash_is_the_last_message(place: Place) -> None:
     assert [type(message) for message in emitted] == [Hello, Crash]
 
 
+TRICKLES = {
+    "heartbeats": '{"alive": true}\n',
+    "lines of noise": "noise\n",
+    "a byte at a time": "x",
+    "blank lines": "\n",
+    "nothing but the hello": "",
+}
+
+
+@pytest.mark.parametrize("piece", TRICKLES.values(), ids=TRICKLES)
+def test_nothing_that_a_vantage_says_prolongs_its_session(
+    place: Place, piece: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deadline, "GRACE_S", 0.5)
+    with pytest.raises(VantageError) as caught:
+        place.trickles(HELLO, piece=piece).run(Request(NONCE, 0.2, patience=0.1), lambda message: None)
+    assert caught.value.reason == "not done in time"
+    assert caught.value.why == "the prober was not done within 0.8 s"
+
+
 def test_a_vantage_that_fails_does_so_alone(place: Place, tmp_path: Path) -> None:
     sessions = [place.says(HELLO, {"cell": True}), session_for(replace(parse_vantage("exec:env"), name="whole"))]
     events = list(ask([(session, Request(NONCE, 5.0)) for session in sessions], queue.SimpleQueue()))
@@ -309,6 +340,30 @@ def test_noise_before_the_hello_is_passed_on(remote: Place) -> None:
     session = remote.says("Welcome!", "{ not json", HELLO, {"done": True}, on_noise=noise.append)
     assert [type(message) for message in run(session, Request(NONCE, PATIENT_S))] == [Hello, Done]
     assert noise == ["Welcome!", "{ not json"]
+
+
+@pytest.mark.parametrize("piece", ["noise\n", "x", '{"alive": true}\n', ""])
+def test_an_endless_banner_is_no_hello(remote: Place, piece: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "HELLO_S", 4.0)  # a login takes most of a second
+    with pytest.raises(VantageError) as caught:
+        remote.trickles(piece=piece).run(Request(NONCE, PATIENT_S), lambda message: None)
+    assert caught.value.reason == "no hello"
+    assert caught.value.why == "no hello from the prober within 4 s"
+
+
+def test_an_answer_at_a_time_prolongs_nothing(remote: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "GRACE_S", 0.5)
+    asked = Request(NONCE, 0.1, tuple(CellRequest(n, "tcp", "192.0.2.1", 9) for n in range(150)), patience=0.0)
+    answers = "".join(json.dumps({"cell": n, "result": "timeout", "stage": "connect"}) + "\n" for n in range(150))
+    program = (
+        f"import sys, time\nprint({json.dumps(HELLO)!r}, flush=True)\n"
+        f"for line in {answers!r}.splitlines(): print(line, flush=True); time.sleep(0.1)"
+    )
+    emitted: list[Message] = []
+    with pytest.raises(VantageError) as caught:
+        remote.session(program).run(asked, emitted.append)
+    assert caught.value.reason == "not done in time"
+    assert isinstance(emitted[1], Answer)  # what came in time is kept
 
 
 @pytest.mark.parametrize("before", [(), (HELLO,)])

@@ -41,6 +41,13 @@ RECORD_TYPES = [
     "netprobe.echo.server.events.ListenerOpened",
     "netprobe.echo.server.events.ConnectionEnded",
     "netprobe.echo.server.events.ServerSummary",
+    "netprobe.echo.server.events.AcceptPaused",
+    "netprobe.echo.server.events.AcceptResumed",
+    "netprobe.echo.server.events.Draining",
+    "netprobe.echo.server.events.EventsDropped",
+    "netprobe.echo.server.events.MemoryExceeded",
+    "netprobe.echo.server.events.WorkerEnded",
+    "netprobe.echo.server.events.WorkerStarted",
 ]
 FORMATS = ["table", "plain", "json", "ndjson", "csv"]
 STREAMS = ["plain", "ndjson", "csv"]

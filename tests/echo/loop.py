@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from netprobe.echo.server.connection import EchoConnection, Totals
 from netprobe.echo.server.events import Ending
+from netprobe.echo.server.memory import MemoryBudget
 from netprobe.echo.server.small_messages import SMALL, echo_small
 from netprobe.echo.server.splice import Pipe
 
@@ -23,6 +24,9 @@ class HandDrivenReactor:
         self.small_size = small_size
         self.pipe = pipe
         self.totals = Totals()
+        self.memory: MemoryBudget[EchoConnection] = MemoryBudget(1 << 30)
+        self.frame_floor = 1000.0
+        self.awaited: dict[EchoConnection, float] = {}
         self.ready: dict[int, Callable[[int], object]] = {}
         self.ended: dict[int, tuple[Ending, str | None]] = {}
 
@@ -38,7 +42,15 @@ class HandDrivenReactor:
     def linger(self, connection: EchoConnection, seconds: float) -> None:
         assert connection.fd in self.ready
 
+    def await_frame(self, connection: EchoConnection) -> None:
+        self.awaited[connection] = self.now
+
+    def frame_done(self, connection: EchoConnection) -> None:
+        del self.awaited[connection]
+
     def forget(self, connection: EchoConnection, ending: Ending, cause: str | None) -> None:
         assert connection.fd not in self.ended
+        self.memory.account(connection, 0)
+        self.awaited.pop(connection, None)
         self.totals.add(connection)
         self.ended[connection.fd] = (ending, cause)

@@ -6,7 +6,9 @@ import json
 import signal
 import socket
 import subprocess
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Self
 
@@ -35,9 +37,23 @@ class Server:
         return socket.create_connection((self.listening["host"], self.port), timeout=20)
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]], str]:
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=20)
-        return self.process.returncode, [json.loads(line) for line in out.splitlines()], err
+        """End it; its exit status, the events since the last one that was read, and its stderr.
+
+        Not by communicate(): that reads from the pipe itself, past what readline() has taken from it and not returned.
+        """
+        assert self.process.stdout is not None and self.process.stderr is not None
+        with ThreadPoolExecutor(1) as reader:
+            err = reader.submit(self.process.stderr.read)
+            self.process.send_signal(number)
+            late = threading.Timer(20, self.process.kill)
+            late.start()
+            out = self.process.stdout.read()
+            late.cancel()
+            status = self.process.wait(20)
+            errors = err.result()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return status, [json.loads(line) for line in out.splitlines()], errors
 
     def event(self, *names: str) -> dict[str, Any]:
         """The next event of one of these names; waits for it."""

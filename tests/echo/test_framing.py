@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import codecs
+import encodings.aliases
+import gc
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
@@ -20,7 +24,8 @@ from netprobe.echo.framing import (
     RemoteProtocolError,
     Replies,
 )
-from netprobe.echo.messages import Json, ReplyInfo
+from netprobe.echo.messages import TEXT_ENCODINGS, Json, ReplyInfo, read_json, text_codec
+from tests.conftest import run_process
 
 FOUR = {"byteorder": "little", "content-type": "text/json", "content-encoding": "utf-8", "content-length": 2}
 
@@ -220,6 +225,74 @@ def test_content_that_is_not_json_is_the_peers_fault() -> None:
             Message(Header(2, "text/json", encoding), b"\xff\xff").json()
 
 
+def test_only_encodings_of_text_that_take_linear_time_are_decoded() -> None:
+    known = {codecs.lookup(codec).name for codec in TEXT_ENCODINGS.values()}
+    assert known == {
+        *("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"),
+        *("ascii", "iso8859-1", "iso8859-15", "cp1252"),
+    }
+    others = ["punycode", "PunyCode", "idna", "unicode_escape", "raw_unicode_escape", "utf-7", "undefined", "rot13"]
+    others += ["zlib", "hex", "bz2", "base64", "uu", "quopri", "mbcs", "oem", "", "\0", "utf-8\0", "../utf_8", "binary"]
+    assert [name for name in others if text_codec(name) is not None] == []
+    names = {*encodings.aliases.aliases, *encodings.aliases.aliases.values()}
+    for name in names:
+        codec = text_codec(name)
+        assert codec is None or codecs.lookup(codec).name == codecs.lookup(name).name
+    for name in ("UTF-8", "utf_8", "Latin-1", "iso_8859-1", "US-ASCII", "UTF-16LE"):
+        assert text_codec(name) is not None
+
+
+def test_an_encoding_that_a_peer_names_is_not_looked_up() -> None:
+    asked: list[str] = []
+    codecs.register(search := lambda name: asked.append(name))
+    try:
+        with pytest.raises(RemoteProtocolError, match="not in an encoding of text"):
+            Message(Header(1, "text/json", "of-the-peer"), b"1").json()
+    finally:
+        codecs.unregister(search)
+    assert asked == []
+
+
+def test_a_header_that_trickles_in_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = 0
+
+    def counted(text: str) -> Json:
+        nonlocal times
+        times += 1
+        return read_json(text)
+
+    monkeypatch.setattr(framing, "read_json", counted)
+    data = frame({**FOUR, "content-length": 2, "padding": "x" * 60_000})
+    connection = Connection()
+    events = [event for byte in data for event in connection.receive(bytes([byte]))]
+    assert (len(events), times) == (1, 1)
+
+
+def test_a_number_has_a_bounded_length_whatever_the_environment_says() -> None:
+    program = (
+        "import sys; from netprobe.echo.messages import read_json\n"
+        "assert sys.get_int_max_str_digits() == 0\n"
+        "assert read_json('9' * 4300) == 10 ** 4300 - 1\n"
+        "read_json('9' * 4301)\n"
+    )
+    ran = run_process([sys.executable, "-c", program], env={"PYTHONINTMAXSTRDIGITS": "0"})
+    assert "ValueError: a number has 4,301 digits" in ran.stderr
+
+
+@pytest.mark.parametrize("text", ["1" * 400 + ".0", "1e999"])
+def test_what_was_wrong_is_said_without_the_peers_text(text: str) -> None:
+    with pytest.raises(ValueError, match="a number exceeds the range of a double") as raised:
+        read_json(text)
+    assert len(str(raised.value)) < 100
+
+
+def test_a_servers_reason_is_shown_to_a_length() -> None:
+    (reply,) = Connection().receive(frame({**FOUR, "netprobe": {"error": {"why": "x" * 30_000}}}))
+    assert isinstance(reply, Message)
+    assert reply.header.reply_info is not None
+    assert reply.header.reply_info.error == "x" * 200
+
+
 good_frames = st.builds(
     lambda content, kind, order: Connection().send(
         Message.of_bytes(content, kind, byteorder=order, netprobe={"n": len(content)} if content else None)
@@ -329,3 +402,21 @@ json_values = st.recursive(
 def test_headers_of_any_values_are_read_or_named(header: dict[str, Any], content: bytes) -> None:
     events, fault = parsed([frame(header, content)])
     assert fault in framing.FAULTS or isinstance(events[0], Message)
+
+
+def test_a_broken_connection_leaves_nothing_for_the_garbage_collector() -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        for broken in (b"\x00\x02[]", b"\x00\x01\xff", b"\x00\x02{x", b"\x00\x00"):
+            connection = Connection()
+            try:
+                list(connection.receive(broken))
+            except RemoteProtocolError:
+                pass
+            else:
+                raise AssertionError("it was accepted")
+            del connection
+        assert gc.collect() == 0  # what an exception passed through, up to 64 KiB of header, would stay until then
+    finally:
+        gc.enable()

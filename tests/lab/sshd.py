@@ -53,8 +53,13 @@ class Sshd:
         ssh.chmod(0o755)
         self.environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}"}
 
-    def start(self, host: str, address: str, port: int = 22, known: bool = True, **settings: str) -> str:
-        """An sshd in ``host`` that listens on ``address``; ``settings`` are lines of sshd_config(5)."""
+    def start(
+        self, host: str, address: str, port: int = 22, known: bool = True, log: str | None = None, **settings: str
+    ) -> str:
+        """An sshd in ``host`` that listens on ``address``; ``settings`` are lines of sshd_config(5).
+
+        With ``log``, it writes its log to a file of that name, too.
+        """
         Path("/run/sshd").mkdir(exist_ok=True)
         config = self.directory / f"sshd_config-{address}-{port}"
         lines: Mapping[str, str] = {
@@ -65,11 +70,14 @@ class Sshd:
             "UsePAM": "no",
             "PidFile": "none",
             "PasswordAuthentication": "no",
+            "SetEnv": "SHLVL=2",  # or bash would run this user's own .bashrc (bash(1), INVOCATION)
             **settings,
         }
         config.write_text("".join(f"{key} {value}\n" for key, value in lines.items()), "utf-8")
-        log = subprocess.STDOUT
-        self.lab.start(host, SSHD, "-D", "-e", "-f", str(config), ready="Server listening", stderr=log)
+        command = [SSHD, "-D", "-e", "-f", str(config)]
+        if log is not None:
+            command = ["sh", "-c", '"$@" 2>&1 | tee "$0"', str(self.directory / log), *command]
+        self.lab.start(host, *command, ready="Server listening", stderr=subprocess.STDOUT)
         if known:
             where = address if port == 22 else f"[{address}]:{port}"
             with self.known.open("a", encoding="utf-8") as file:

@@ -122,7 +122,9 @@ def test_failures_of_ssh_are_told_apart_and_do_not_sink_the_rest(lab: BuildLab, 
     status, document, errors = bindtest(network, "--addr", "192.168.0.1", "--tcp", "-v", *options, env=keys.environment)
     assert status == 1
     causes = {x["what"]: x["why"] for x in document["errors"]}
-    assert causes == {name: why for name, (_, why) in failures.items() if why} | {"nobody": "host unknown"}
+    # Where the name service cannot be asked, nobody knows whether there is such a host.
+    assert causes.pop("nobody") in ("host unknown", "name not resolved: Temporary failure in name resolution")
+    assert causes == {name: why for name, (_, why) in failures.items() if why}
     tested = {x["vantage"] for x in document["results"] if x["observed"] != "not-tested"}
     assert tested == {"good", "noisy"}
     assert "noisy: Welcome" in errors and "noisy: { to all" in errors
@@ -231,7 +233,7 @@ def test_a_fleet_of_an_inventory_says_where_it_agrees(
 ) -> None:
     network = lab("pc1-pc2")
     keys = sshd(network)
-    keys.start("pc2", "192.168.0.2", MaxStartups="200")
+    keys.start("pc2", "192.168.0.2")
     keys.start("pc2", "192.168.0.2", 2202, AuthorizedKeysFile="none")
     inventory = tmp_path / "hosts"
     inventory.write_text(
@@ -239,14 +241,8 @@ def test_a_fleet_of_an_inventory_says_where_it_agrees(
         "[db]\ndb1 ansible_host=192.168.0.2 ansible_port=2202\ndb2 ansible_host=192.168.0.2 ansible_port=2299\n",
         "utf-8",
     )
-    home = tmp_path / "home"
-    (home / ".ssh").mkdir(parents=True)
-    (home / ".ssh/config").write_text(
-        keys.config.read_text("utf-8").replace("GlobalKnownHostsFile none\n", ""), "utf-8"
-    )
-    env = {**keys.environment, "HOME": str(home)}
     options = ("--addr", "192.168.0.1", "--tcp", "--inventory", str(inventory), "--from", f"group:{group}")
-    status, document, errors = bindtest(network, *options, env=env)
+    status, document, errors = bindtest(network, *options, env=keys.environment)
     text = next(x["text"] for x in document["agreements"] if x["destination"] == "192.168.0.1")
     if group == "web":
         assert (status, text) == (0, "tcp 192.168.0.1 at 192.168.0.1: all 12 vantages: reachable"), errors

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from netprobe.kernel.error_queue import QueuedError
-from netprobe.outcome.evidence import ICMP_WORDS, Evidence
+from netprobe.outcome.evidence import ICMP_WORDS, Evidence, is_group
 from netprobe.outcome.failures import FAILURES, diagnose
 from netprobe.verdicts import Verdict
 
@@ -154,3 +154,16 @@ def test_a_port_unreachable_error_of_the_host_itself_does_not_rule_out_its_firew
     closed = diagnose(seen("ECONNREFUSED", icmp(3, 3, SERVER), protocol="udp", port=53))
     assert closed.cause == (f"nothing listens on port 53 (or its firewall rejects it): port unreachable from {SERVER}")
     assert diagnose(seen("ECONNREFUSED", protocol="udp")).cause == "nothing listens there (or a firewall rejects it)"
+
+
+def test_an_icmp_error_without_its_sender_names_none() -> None:
+    for origin, kind, code in ICMP_WORDS:
+        outcome = diagnose(seen("EHOSTUNREACH", QueuedError(origin, kind, code, None, "E", 0)))
+        assert "None" not in (outcome.cause or "")
+
+
+def test_digits_of_other_scripts_are_no_group() -> None:
+    """A host name may have them, and int() takes some of them, and raises at others."""
+    for address in ("\xb2.0.0.1", "\u0662\u0662\u0664.0.0.1", "9" * 5000):
+        assert not is_group(address)
+    assert [is_group(f"{first}.0.0.1") for first in (223, 224, 239, 240)] == [False, True, True, False]

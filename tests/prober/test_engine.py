@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,245 @@ def test_a_udp_echo_server_is_the_wrong_responder(serve: Callable[..., int]) -> 
     said = ask(serve(echo_datagrams, socket.SOCK_DGRAM), "udp", timeout=0.3)
     assert said["result"] == "foreign"
     assert said["replied_from"] == "127.0.0.1"
+
+
+@contextmanager
+def datagrams(address: str = "127.0.0.1") -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.bind((address, 0))
+        sock.settimeout(10)
+        yield sock
+
+
+def reply_to(sock: socket.socket) -> tuple[bytes, Any]:
+    """Wait for a probe; the right reply to it, and whom to send it to."""
+    data, peer = sock.recvfrom(2000)
+    asked = wire.read_probe("secret", data.partition(b"\n")[0])
+    assert asked is not None
+    return wire.reply_line("secret", asked[0], "u0", peer[:2], "127.0.0.1"), peer
+
+
+def play(script: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=script)
+    thread.start()
+    return thread
+
+
+JUNK = [b"junk", b"", b"netprobe/1 reply x\n", b"SSH-2.0-x\r\n", b"\xff" * 2000]
+
+
+@pytest.mark.parametrize("source", ["127.0.0.1", "127.0.0.77"])
+@pytest.mark.parametrize("to", ["127.0.0.1", "0.0.0.0"])
+def test_a_datagram_from_elsewhere_changes_nothing(source: str, to: str) -> None:
+    with datagrams() as silent, datagrams(source) as stranger:
+
+        def script() -> None:
+            _, peer = silent.recvfrom(2000)
+            for junk in JUNK:
+                stranger.sendto(junk, peer)
+
+        thread = play(script)
+        said = ask(silent.getsockname()[1], "udp", address=to, timeout=0.5)
+        thread.join()
+    assert (said["result"], said["stage"]) == ("timeout", "answer")
+
+
+def test_a_datagram_from_the_same_port_of_another_address_changes_nothing() -> None:
+    with datagrams() as silent, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind(("127.0.0.77", silent.getsockname()[1]))
+
+        def script() -> None:
+            stranger.sendto(b"junk", silent.recvfrom(2000)[1])
+
+        thread = play(script)
+        said = ask(silent.getsockname()[1], "udp", timeout=0.5)
+        thread.join()
+    assert said["result"] == "timeout"
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_what_comes_from_the_very_port_that_was_asked_says_who_is_there(address: str) -> None:
+    with datagrams({"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)) as other:
+
+        def script() -> None:
+            other.sendto(b"SSH-2.0-x", other.recvfrom(2000)[1])
+
+        thread = play(script)
+        said = ask(other.getsockname()[1], "udp", address=address, timeout=5.0)
+        thread.join()
+    assert (said["result"], said["stage"], said["sample"]) == ("foreign", "answer", "SSH-2.0-x")
+
+
+@pytest.mark.parametrize("payload", [0, 100])
+def test_a_proof_counts_from_wherever_it_comes_and_after_any_junk(payload: int) -> None:
+    """Also what the asked port itself said before it: two programs may share it."""
+    with datagrams() as asked, datagrams("127.0.0.77") as listener:
+
+        def script() -> None:
+            reply, peer = reply_to(asked)
+            listener.sendto(b"junk", peer)
+            asked.sendto(b"junk", peer)
+            listener.sendto(reply, peer)
+            if payload:
+                data, peer = asked.recvfrom(2000)
+                while not data.partition(b"\n")[2]:  # a repeated question
+                    data, peer = asked.recvfrom(2000)
+                asked.sendto(reply + b"x" * payload, peer)  # not from where the proof came
+                listener.sendto(reply + data.partition(b"\n")[2], peer)
+
+        thread = play(script)
+        cell = {"id": 0, "protocol": "udp", "address": "127.0.0.1", "port": asked.getsockname()[1]}
+        (said,) = (line for line in run([cell], 5.0, payload=payload) if "cell" in line)
+        thread.join()
+    assert (said["result"], said["replied_from"]) == ("proof", "127.0.0.77")
+
+
+def test_junk_without_end_does_not_put_off_the_end() -> None:
+    """The wait for a right answer after a wrong one begins with the first wrong one, and not with each."""
+    done = threading.Event()
+    with datagrams() as other:
+
+        def script() -> None:
+            _, peer = other.recvfrom(2000)
+            while not done.wait(0.02):
+                other.sendto(b"junk", peer)
+
+        thread = play(script)
+        said = ask(other.getsockname()[1], "udp", timeout=60.0)
+        done.set()
+        thread.join()
+    assert said["result"] == "foreign"
+    assert said["elapsed_ms"] < 30_000
+
+
+def test_an_overheard_question_ends_no_probe() -> None:
+    """Only one that comes from the socket that asks it was asked by it."""
+    with datagrams() as mute, datagrams() as thief:
+        said: list[dict[str, Any]] = []
+        prober = engine.Engine({"nonce": "secret", "timeout": 0.3, "cells": []}, said.append)
+        port = mute.getsockname()[1]
+        probe = UdpProbe(prober, {"id": 0, "protocol": "udp", "address": "127.0.0.1", "port": port})
+        prober._variants[0] = ([probe], [])
+        probe.start()
+        prober.self_connected(probe.challenge, port, thief.getsockname())
+        prober.run()
+    assert [line["result"] for line in said] == ["timeout"]
+
+
+def replies(said: Callable[[bytes], bytes]) -> Handler:
+    """A peer that has the right reply, and makes of it what it sends."""
+
+    def handle(peer: socket.socket) -> None:
+        asked = wire.read_probe("secret", peer.recv(1000))
+        assert asked is not None
+        peer.sendall(said(wire.reply_line("secret", asked[0], "t0", peer.getpeername(), "127.0.0.1")))
+        peer.recv(1000)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("said", "result"),
+    [
+        (lambda reply: reply, "proof"),
+        (lambda reply: b"x" + reply, "foreign"),
+        (lambda reply: b"\n" + reply, "foreign"),
+        (lambda reply: b"HTTP/1.1 200 OK\r\n" + reply, "foreign"),
+        (lambda reply: reply[:-1] + b" x\n", "foreign"),
+        (lambda reply: reply[:-1] + b" " * 600 + b"\n", "foreign"),
+        (lambda reply: b"x" * 100_000, "foreign"),
+        (lambda reply: reply + b"more", "proof"),  # the line is proven, and nothing else was asked for
+    ],
+)
+def test_a_line_is_a_proof_as_a_whole(serve: Callable[..., int], said: Callable[[bytes], bytes], result: str) -> None:
+    assert ask(serve(replies(said)), timeout=5.0)["result"] == result
+
+
+def test_a_payload_that_comes_back_before_it_was_sent_is_none(serve: Callable[..., int]) -> None:
+    """Its bytes follow from the challenge: who knows the nonce can guess them."""
+    size = 50_000_000  # no socket takes it at once
+
+    def handle(peer: socket.socket) -> None:
+        asked = wire.read_probe("secret", peer.recv(1000).partition(b"\n")[0])
+        assert asked is not None
+        peer.sendall(wire.reply_line("secret", asked[0], "t0", peer.getpeername(), "127.0.0.1"))
+        peer.sendall(wire.pattern(asked[0], size))
+
+    cell = {"id": 0, "protocol": "tcp", "address": "127.0.0.1", "port": serve(handle)}
+    (said,) = (line for line in run([cell], 10.0, payload=size) if "cell" in line)
+    assert said["result"] == "corrupt"
+
+
+def test_the_payload_s_time_runs_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even when no send of it finds room."""
+    send = UdpProbe._send
+
+    def no_room(probe: UdpProbe, data: bytes) -> None:
+        if probe.stage == "payload":
+            raise BlockingIOError
+        send(probe, data)
+
+    monkeypatch.setattr(UdpProbe, "_send", no_room)
+    with datagrams() as listener:
+
+        def script() -> None:
+            reply, peer = reply_to(listener)
+            listener.sendto(reply, peer)
+
+        thread = play(script)
+        cell = {"id": 0, "protocol": "udp", "address": "127.0.0.1", "port": listener.getsockname()[1]}
+        lines: list[dict[str, Any]] = []
+        began = time.monotonic()
+        engine.run({"nonce": "secret", "timeout": 0.3, "payload": 9, "cells": [cell]}, lines.append,
+                   lambda: time.monotonic() > began + 30)  # fmt: skip
+        thread.join()
+    assert [line["result"] for line in lines if "cell" in line] == ["timeout"]
+
+
+def test_a_peer_that_is_gone_when_it_is_asked_for_is_that_cell_s_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reset between the event and getpeername(2), which then says ENOTCONN."""
+
+    class Gone(socket.socket):
+        def getpeername(self) -> Any:
+            raise OSError(errno.ENOTCONN, "not connected")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(socket, "socket", Gone)
+        said = ask(server.getsockname()[1])
+    assert (said["result"], said["stage"], said["errno"]) == ("error", "connect", "ENOTCONN")
+
+
+def test_a_run_that_was_stopped_does_not_say_that_it_is_done() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        cell = {"id": 0, "protocol": "tcp", "address": "127.0.0.1", "port": mute.getsockname()[1]}
+        lines: list[dict[str, Any]] = []
+        engine.run({"nonce": "s", "timeout": 600.0, "cells": [cell]}, lines.append, lambda: True)
+    assert [list(line) for line in lines] == [["hello"]]
+
+
+@pytest.mark.parametrize("zone", ["\xb2", "9" * 5000, "99999999999", "-1", "1_0", "a\0b", "\udcff", "nowhere0"])
+def test_a_zone_that_there_is_not_is_an_error_of_that_cell_alone(zone: str) -> None:
+    cells = [
+        {"id": 0, "protocol": "tcp", "address": "fe80::1", "port": 9, "zone": zone},
+        {"id": 1, "protocol": "udp", "address": "127.0.0.1", "port": 9, "source": "127.0.0.1"},
+        {"id": 2, "protocol": "udp", "address": "::1", "port": 9, "source": "fe80::1", "source_zone": zone},
+    ]
+    said = {line["cell"]: line for line in run(cells, 0.5) if "cell" in line}
+    assert len(said) == 3
+    assert "no interface" in said[0]["error"] and "no interface" in said[2]["error"]
+
+
+def test_the_beginning_of_a_challenge_is_whose_cell_it_is() -> None:
+    cell = {"id": 0, "protocol": "tcp", "address": "127.0.0.1", "port": 9}
+    challenges = [
+        line["challenge"]
+        for challenge in ("ab" * 16, "ab" * 16, None)
+        for line in run([{**cell, "challenge": challenge}], 1.0)
+        if "cell" in line
+    ]
+    assert len(set(challenges)) == 3
+    assert [challenge.startswith("ab" * 16) for challenge in challenges] == [True, True, False]
 
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])

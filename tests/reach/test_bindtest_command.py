@@ -93,6 +93,7 @@ def test_a_port_below_1024_needs_a_privilege() -> None:
         (("--port", "70000"), "70000"),
         (("--connect", "192.0.2.1:80"), "--nonce"),
         (("--connect", "192.0.2.1", "--nonce", "x"), "HOST:PORT"),
+        (("--connect", f"{'a' * 64}.invalid:9", "--nonce", "x"), "not a host name"),
         (("--timeout", "0"), "timeout"),
     ],
 )
@@ -219,6 +220,36 @@ def test_no_network_but_lo(alone: Callable[[str], Ran]) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.parametrize("name", [r"e\033[31m", r"e\377", r"\303\2740", r"\302\2331m", "7"])
+def test_a_host_whose_interface_has_any_name_is_tested_whole(alone: Callable[[str], Ran], name: str) -> None:
+    """A kernel takes nearly any 15 bytes (dev_valid_name): what is no text goes by its number."""
+    script = (
+        f"N=$(printf '{name}'); ip link set lo up; ip link add \"$N\" type veth peer name p1;"
+        'echo 0 > "/proc/sys/net/ipv6/conf/$N/accept_dad"; ip link set "$N" up; ip link set p1 up;'
+        'ip addr add fe80::77/64 dev "$N" nodad;'
+        "exec $0 bindtest --tcp --from local --from e=exec:env --timeout 1 --patience 0 --json"
+    )
+    ran = alone(script)
+    assert ran.status == 0, ran.stderr or ran.stdout
+    cells = results(ran)
+    found = {(c["vantage"], c["bind"] == "::", c["observed"]) for c in cells
+             if "fe80::77" in c["destination"] and (c["bind"] == "::" or "fe80::77" in c["bind"])}  # fmt: skip
+    assert found == {(name, wildcard, "reachable") for name in ("local", "e") for wildcard in (True, False)}
+
+
+@pytest.mark.lab
+def test_a_host_of_any_name_is_tested(alone: Callable[[str], Ran]) -> None:
+    """sethostname(2) takes any bytes."""
+    ran = alone(
+        r"exec unshare -u bash -c 'ip link set lo up; printf \"e\377\033[31m\" > /proc/sys/kernel/hostname;"
+        " exec $0 bindtest -v --addr 0.0.0.0 --tcp --from local --from e=exec:env --json' $0"
+    )
+    assert ran.status == 0, ran.stderr
+    assert "\x1b" not in ran.stderr and "[31m" in ran.stderr
+    assert {c["observed"] for c in results(ran)} == {"reachable"}
+
+
+@pytest.mark.lab
 def test_lo_down(alone: Callable[[str], Ran]) -> None:
     ran = alone("exec $0 bindtest --json --timeout 0.3")
     assert ran.status == 0, ran.stdout
@@ -251,8 +282,8 @@ def test_an_address_that_vanishes_during_the_run_is_reported(alone: Callable[[st
         "ip link set d1 up; ip link set d0 up;"
         "$0 bindtest --addr 10.9.0.1 --listen-only --keep 20 > $1 & P=$!;"
         "until grep -q machine $1; do kill -0 $P || exit 9; sleep 0.02; done;"
-        "C=$(sed -n 's/^on the other machine: netprobe//p' $1); ip addr del 10.9.0.1/24 dev d0;"
-        "$0 $C --timeout 0.3 --json; S=$?; kill -INT $P; wait $P; exit $S"
+        "C=$(sed -n 's/^on the other machine: //p' $1); ip addr del 10.9.0.1/24 dev d0;"
+        'eval "${C/ netprobe / $0 }" --timeout 0.3 --json; S=$?; kill -INT $P; wait $P; exit $S'
     )
     ran = alone(f"set -- $(mktemp); {script}")
     assert ran.status == 1, ran.stderr
@@ -284,6 +315,12 @@ def test_ctrl_c_gives_what_is_known_and_leaves_nothing() -> None:
     assert err.rstrip().endswith("netprobe: interrupted")
 
 
+def at_the_other_side(line: str) -> subprocess.CompletedProcess[str]:
+    """Type a line as it was printed, in a shell."""
+    env = clean_environment({"PATH": f"{NETPROBE.parent}:{os.environ['PATH']}"})
+    return subprocess.run(["bash"], input=line, capture_output=True, text=True, env=env, timeout=60, check=False)
+
+
 def test_two_machines_without_a_login() -> None:
     """One side prints the command, the other side runs it."""
     listening = subprocess.Popen(
@@ -296,21 +333,13 @@ def test_two_machines_without_a_login() -> None:
         assert listening.stdout is not None
         offers = [json.loads(listening.stdout.readline()) for _ in range(3)]
         assert [offer["event"] for offer in offers] == ["listening", "listening", "command"]
-        words = offers[2]["command"].split()[1:]
-        there = subprocess.run(
-            [str(NETPROBE), *words, "--json"], capture_output=True, text=True, env=clean_environment(), check=False
-        )
+        there = at_the_other_side(f"{offers[2]['command']} --json")
         assert there.returncode == 0, there.stderr
         cells = json.loads(there.stdout)["results"]
         assert {(c["bind"], c["observed"]) for c in cells} == {("127.0.0.1", "reachable")}
         visits = [json.loads(listening.stdout.readline()) for _ in range(2)]
         assert [visit["event"] for visit in visits] == ["arrival", "arrival"]
-        wrong = subprocess.run(
-            [str(NETPROBE), *words[:-1], "guess", "--tcp", "--timeout", "0.3"],
-            capture_output=True,
-            env=clean_environment(),
-            check=False,
-        )
+        wrong = at_the_other_side(f"{offers[2]['command']} --nonce guess --tcp --timeout 0.3")
         assert wrong.returncode == 1
         assert json.loads(listening.stdout.readline())["event"] == "stranger"
         listening.send_signal(signal.SIGINT)
@@ -320,7 +349,7 @@ def test_two_machines_without_a_login() -> None:
         listening.communicate()
 
 
-def test_keep_reports_every_connection() -> None:
+def test_keep_reports_who_comes() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
 from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from netprobe.errors import InvalidInputError
+from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.files import read_text
 from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import dump_expectations, parse_expectations
 from netprobe.verdicts import Verdict
@@ -32,13 +37,103 @@ def test_what_is_saved_expects_itself_whatever_the_port_and_the_order(as_json: b
     assert parse_expectations(text, "f").changes(again) == ()
 
 
-@given(name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+# Lone surrogates are undecodable bytes of an argument or an interface's name (PEP 383).
+NAMES = st.text(st.characters(exclude_categories=["Cs"]) | st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF))
+
+
+@settings(deadline=None)
+@given(one=NAMES, other=NAMES, bind=NAMES)
+@example(one="a*b", other="axb", bind="?")
+@example(one="*", other="**", bind="[a]")
+@example(one="group:web", other="group:?", bind="group:")
+@example(one="\udcff", other="\udc80\udcff", bind="\\udcff")
+@example(one="\"'\\", other="\x00\x1b\x7f\x85\u2028\r\n", bind="#")
 @pytest.mark.parametrize("as_json", [True, False])
-def test_what_is_saved_is_read_back_whatever_a_vantage_is_called(name: str, as_json: bool) -> None:
-    run = [replace(CELL, vantage=name)]
-    expectations = parse_expectations(dump_expectations(run, as_json=as_json), "f")
-    assert [row.vantage for row in expectations.rows] == [(name,)]
+def test_what_is_saved_is_read_back_and_expects_itself_whatever_anything_is_called(
+    one: str, other: str, bind: str, as_json: bool
+) -> None:
+    run = [
+        replace(CELL, vantage=one, bind=bind),
+        replace(CELL, vantage=other, bind=bind, destination=one, observed=Verdict.REFUSED),
+        replace(CELL, vantage=other + "x", bind=None, observed=Verdict.NO_ANSWER),
+    ]
+    text = dump_expectations(run, as_json=as_json)
+    assert text.encode("utf-8").decode("utf-8") == text
+    if "group:" in (one, other):
+        return  # no vantage is called so; a row would be a group without a name
+    expectations = parse_expectations(text, "f")
+    assert {(row.bind, row.destination, row.vantage) for row in expectations.rows} == {
+        ((cell.bind or "",), (cell.destination,), (cell.vantage,)) for cell in run
+    }
     assert expectations.changes(run) == ()
+
+
+@settings(deadline=None)
+@given(names=st.lists(NAMES, min_size=1, max_size=4), comment=st.booleans())
+def test_a_file_as_it_was_saved_means_what_its_toml_means(names: list[str], comment: bool) -> None:
+    text = dump_expectations([replace(CELL, vantage=name) for name in names])
+    if text.startswith("{"):
+        return
+    parsed = parse_expectations(text + ("# edited\n" if comment else ""), "f") if "group:" not in names else None
+    assert parsed is None or [{"vantage": x.vantage[0]} for x in parsed.rows] == [
+        {"vantage": row["vantage"]} for row in tomllib.loads(text)["cell"]
+    ]
+
+
+@pytest.mark.parametrize("name", ["x" * 1_000_000, "\U0001f600" * 1_000_000, "\x1b" * 1_000_000, "\udcff" * 1_000_000])
+def test_a_long_name_is_read_back(name: str) -> None:
+    run = [replace(CELL, vantage=name)]
+    assert parse_expectations(dump_expectations(run), "f").changes(run) == ()
+
+
+def test_a_name_that_toml_cannot_hold_is_saved_as_json() -> None:
+    text = dump_expectations([replace(CELL, destination="fe80::1%\udcff")])
+    assert json.loads(text)["cell"][0]["destination"] == "fe80::1%\udcff"
+
+
+def test_a_matrix_larger_than_what_can_be_read_is_refused() -> None:
+    with pytest.raises(CannotRunError, match="16 MiB"):
+        dump_expectations([replace(CELL, vantage="x" * (17 << 20))])
+
+
+@given(
+    text=st.text("ab*?[", max_size=8),
+    pattern=st.text("ab*?", max_size=8),
+)
+def test_stars_and_question_marks_are_as_in_a_shell(text: str, pattern: str) -> None:
+    row = f'[[cell]]\nobserved = "reachable"\nvantage = {json.dumps(pattern)}'
+    changes = parse_expectations(row, "f").changes([replace(CELL, vantage=text)])
+    assert (changes == ()) == fnmatchcase(text, pattern)
+
+
+def test_many_stars_do_not_multiply() -> None:
+    row = f'[[cell]]\nobserved = "refused"\nvantage = "{"*a" * 2000}*b"'
+    assert len(parse_expectations(row, "f").changes([replace(CELL, vantage="a" * 3000)])) == 1
+
+
+def test_the_row_that_is_exactly_the_cell_goes_before_a_pattern() -> None:
+    rows = [
+        '[[cell]]\nvantage = "*"\nobserved = "refused"',
+        '[[cell]]\nprotocol = "tcp"\nbind = "0.0.0.0"\ndestination = "192.0.2.1"\nvantage = "web1"\n'
+        'observed = "reachable"',
+    ]
+    for text in ("\n".join(rows), "\n".join(reversed(rows))):
+        assert parse_expectations(text, "f").changes(cells(web1="reachable", web2="refused")) == ()
+
+
+def test_many_cells_are_read_and_compared(tmp_path: Path) -> None:
+    run = [replace(CELL, vantage=f"ssh:ann@web{n}.example:2222") for n in range(30_000)]
+    for as_json in (True, False):
+        (tmp_path / "f").write_text(dump_expectations(run, as_json=as_json), "utf-8")
+        expectations = parse_expectations(read_text(tmp_path / "f"), "f")
+        assert (len(expectations.rows), expectations.changes(run)) == (30_000, ())
+
+
+def test_a_large_file_that_was_edited_says_where_more_is_read() -> None:
+    text = dump_expectations([replace(CELL, vantage=f"web{n}") for n in range(40_000)]) + "# edited\n"
+    with pytest.raises(InvalidInputError) as caught:
+        parse_expectations(text, "f")
+    assert "--save" in str(caught.value.hint)
 
 
 def test_a_changed_a_new_and_a_missing_cell_are_reported() -> None:
@@ -83,8 +178,26 @@ def test_groups_of_an_inventory_count_too() -> None:
         *("", "x = [", "{", 'schema = "other"', "cell = 1", "cell = [1]", '[[cell]]\nobserved = "open"'),
         *('[[cell]]\nfrom = "x"\nobserved = "refused"', "[[cell]]\nobserved = 1", "[[cell]]", "more = 1", "groups = 1"),
         '[groups]\nweb = "web1"\n[[cell]]\nobserved = "refused"',
+        '[groups]\nweb = [1]\n[[cell]]\nobserved = "refused"',
+        'complete = nan\n[[cell]]\nobserved = "refused"',
+        'complete = "no"\n[[cell]]\nobserved = "refused"',
+        "schema = 0x" + "f" * 200,
+        '{"schema": NaN}',
+        '{"cell": [{"observed": [["reachable"]]}]}',
+        '{"cell": {"observed": "reachable"}}',
+        '{"cell": [{"observed": []}]}',
+        '{"cell": [{"observed": "refused", "vantage": null}]}',
+        '{"cell": [{"observed": "refused", "vantage": "group:"}]}',
+        '{"cell": [{"observed": "refused", "observed": "reachable"}]}',
+        '{"' + "x" * 1_000_000 + '": 1}',
+        '{"schema": "' + "x" * 1_000_000 + '"}',
+        '{"cell": [{"observed": "' + "x" * 1_000_000 + '"}]}',
+        '{"cell": [' + ",".join('{"observed": "refused", "vantage": "*"}' for _ in range(10_001)) + "]}",
+        *("[]", "[1]", "null", '"cell"', "\x00", "\ufffe"),
     ],
 )
-def test_a_file_that_is_wrong_is_refused(text: str) -> None:
-    with pytest.raises(InvalidInputError):
+def test_a_file_that_is_wrong_is_refused_in_a_line(text: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
         parse_expectations(text, "f")
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300

@@ -17,6 +17,11 @@ from netprobe.reach.settings import Settings
 
 NONCE = "secret"
 HOME = ScopedAddress.parse("127.0.0.1")
+PROOF: dict[str, Any] = {
+    "cell": 0, "result": "proof", "stage": "answer", "challenge": "ab" * 16, "elapsed_ms": 1.0, "connect_ms": 0.1,
+    "rtt_ms": 0.1, "source": "127.0.0.1", "source_port": 40000, "replied_from": "127.0.0.1",
+    "listener": "t0@10.0.0.1", "observed": "127.0.0.1", "observed_port": 40000, "local": "127.0.0.1",
+}  # fmt: skip
 HELLO: dict[str, Any] = {"hello": {"version": 1}}
 
 
@@ -90,8 +95,7 @@ def test_a_prober_that_crashes_is_an_error(prober: Callable[..., object]) -> Non
 
 
 def test_an_address_translation_in_between_shows(prober: Callable[..., object]) -> None:
-    proof = {"cell": 0, "result": "proof", "stage": "answer", "listener": "t0@10.0.0.1"}
-    prober({**proof, "source": "192.0.2.1", "observed": "198.51.100.1"})
+    prober({**PROOF, "source": "192.0.2.1", "observed": "198.51.100.1"})
     (cell,) = cells(Settings(protocols=("tcp",)))
     assert "sees this host as 198.51.100.1" in cell.cause
     assert (cell.bind, cell.differs) == ("10.0.0.1", False)
@@ -101,3 +105,29 @@ def test_the_wrong_nonce_is_a_likely_reason_for_a_stranger(prober: Callable[...,
     prober({"cell": 0, "result": "closed", "stage": "answer"})
     (cell,) = cells(Settings(protocols=("tcp",)))
     assert "--nonce" in cell.difference
+
+
+@pytest.mark.parametrize(
+    ("destination", "source", "observed"),
+    [("fe80::1%lo", "fe80::2%lo", "fe80::2"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1")],
+)
+def test_another_spelling_of_the_same_address_is_no_translation(
+    prober: Callable[..., object], destination: str, source: str, observed: str
+) -> None:
+    asked = ScopedAddress.parse(destination)
+    prober({**PROOF, "source": source, "observed": observed, "replied_from": asked.text})
+    (cell,) = connect([Target(asked, 9)], NONCE, Settings(protocols=("tcp",)))
+    assert (cell.observed, cell.cause) == ("reachable", None)
+
+
+def test_a_translation_does_not_hide_why_the_payload_was_lost(prober: Callable[..., object]) -> None:
+    lost = {"result": "timeout", "stage": "payload", "payload_size": 9, "payload_sent": 9, "payload_received": 3}
+    prober({**PROOF, **lost, "source": "192.0.2.1", "observed": "198.51.100.1"})
+    (cell,) = cells(Settings(protocols=("tcp",), payload_size=9))
+    assert (cell.observed, "only 3 of 9 bytes" in cell.cause) == ("no-answer", True)
+
+
+def test_an_answer_from_another_address_is_said_by_hand_too(prober: Callable[..., object]) -> None:
+    prober({**{key: PROOF[key] for key in PROOF if key != "connect_ms"}, "replied_from": "127.0.0.9"})
+    (cell,) = cells(Settings(protocols=("udp",)))
+    assert (cell.observed, "answered from 127.0.0.9" in cell.cause) == ("reachable", True)

@@ -33,6 +33,7 @@ ANSWER: dict[str, Any] = {
     "replied_from": "192.0.2.1", "connect_ms": 0.5, "rtt_ms": 0, "listener": "t0@0.0.0.0", "observed": "192.0.2.9",
     "observed_port": 65535, "local": "192.0.2.1", "payload_size": 60000, "payload_sent": 60000,
     "payload_received": 1200, "sample": "SSH-2.0\r\n\xff", "limited": True,
+    "receipt": "fedcba9876543210",
 }  # fmt: skip
 LINK: dict[str, Any] = {"name": "eth0", "index": 2, "up": True, "loopback": False}
 ADDRESS: dict[str, Any] = {"address": "fe80::1", "prefix": 64, "index": 2, "scope": 253}
@@ -80,6 +81,7 @@ def test_this_hosts_own_prober_says_what_is_read() -> None:
 Values = tuple[object, ...]
 
 TEXT: Values = (5, None, True, [], {}, "line\nfeed", "\x1b[31m", "\u202egnp", "\ud800", "x" * 501)
+NAME: Values = (5, None, True, [], {}, "x" * 65)  # a kernel's: it may have anything in it
 ADDRESSES: Values = (
     5,
     True,
@@ -100,7 +102,9 @@ TIME: Values = ("1", True, [], {}, -0.1, float("nan"), float("inf"), 10**400)
 FLAG: Values = (0, 1, None, "true", [], {})
 WORD: Values = (5, None, True, [], "", "PROOF", "other", "proof ")
 PORT: Values = ("80", True, 1.0, [], -1, 65536)
-ERRNO: Values = (5, True, [], "", "ECONN REFUSED", "econnrefused", "E" * 33, "ECONNREFUSED\n", "E\u0410")
+ERRNO: Values = (
+    5, True, [], "", "ECONN REFUSED", "econnrefused", "E" * 33, "ECONNREFUSED\n", "E\u0410", "PWNED", "9" * 11,
+)  # fmt: skip
 OCTET: Values = ("3", None, True, 3.0, -1, 256)
 
 
@@ -133,6 +137,7 @@ WRONG_IN_AN_ANSWER: dict[str, Values] = {
     "payload_received": but_null(NUMBER),
     "sample": (5, True, [], "\u0100", "x" * 61),
     "limited": FLAG,
+    "receipt": (5, True, [], "", "xyz", "a" * 65),
 }
 WRONG_IN_AN_ICMP_ERROR: dict[str, Values] = {
     "origin": (5, None, [], "", "ICMP", "icmp4", "1000"),
@@ -155,7 +160,7 @@ WRONG_IN_A_HELLO: dict[str, Values] = {
     "ipv6": FLAG,
     "error_queue": FLAG,
 }
-WRONG_IN_A_LINK: dict[str, Values] = {"name": TEXT, "index": NUMBER, "up": FLAG, "loopback": FLAG}
+WRONG_IN_A_LINK: dict[str, Values] = {"name": NAME, "index": NUMBER, "up": FLAG, "loopback": FLAG}
 WRONG_IN_AN_ADDRESS: dict[str, Values] = {
     "address": (None, *ADDRESSES, "fe80::1%eth0"),
     "prefix": ("64", True, 64.0, -1, 129),
@@ -163,7 +168,7 @@ WRONG_IN_AN_ADDRESS: dict[str, Values] = {
 }
 WRONG_IN_A_ROUTE: dict[str, Values] = {
     "destination": (None, *ADDRESSES, "fe80::1%eth0"),
-    "zone": but_null(TEXT),
+    "zone": but_null(NAME),
     "source": (*ADDRESSES, "fe80::1%eth0"),
     "errno": ERRNO,
 }
@@ -232,3 +237,38 @@ def test_a_request_leaves_out_what_is_not_set() -> None:
         "version": 1, "nonce": "n", "timeout": 2.0, "patience": PATIENCE_S, "payload": 0,
         "cells": [{"id": 3, "protocol": "udp", "address": "192.0.2.1", "port": 80, "host": False}],
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["e\x1b[31m", "e\udcff", "\x9b31m", "\u202e", ""])
+def test_a_link_whose_name_is_no_text_goes_by_its_number(name: str) -> None:
+    """A kernel takes nearly any bytes: neither the vantage nor, above all, this host is unusable because of it."""
+    message = parse_message(hello(links=[{**LINK, "name": name}]))
+    assert isinstance(message, Hello)
+    assert [link.name for link in message.facts.links] == ["2"]
+    assert [str(entry.address) for entry in message.facts.addresses] == ["fe80::1%2"]
+
+
+@pytest.mark.parametrize("name", ["ü0", "接続", "br-0.7"])
+def test_a_link_of_another_script_keeps_its_name(name: str) -> None:
+    message = parse_message(hello(links=[{**LINK, "name": name}]))
+    assert isinstance(message, Hello)
+    assert [link.name for link in message.facts.links] == [name]
+
+
+@pytest.mark.parametrize("errno", ["ECONNREFUSED", "WSAECONNRESET", "WSANOTINITIALISED", "526"])
+def test_an_errno_of_any_system_is_one(errno: str) -> None:
+    parse_message({**ANSWER, "errno": errno})
+    parse_message(hello(routes=[{**ROUTE, "errno": errno}]))
+
+
+def test_a_message_is_of_one_kind() -> None:
+    kinds: list[dict[str, Any]] = [{"hello": HELLO}, ANSWER, {"crash": "x"}, {"done": True}, {"alive": True}]
+    for one in kinds:
+        for other in kinds:
+            if one is not other:
+                with pytest.raises(MalformedMessageError, match="two kinds"):
+                    parse_message({**one, **other})
+
+
+def test_the_summary_of_a_crash_is_short() -> None:
+    assert len(Crash("Traceback:\n" + "x" * 90_000).summary) <= 300

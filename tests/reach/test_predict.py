@@ -318,6 +318,13 @@ def test_what_neither_side_has_is_not_guessed() -> None:
     assert expect("0.0.0.0", "203.0.113.9", vantage=PC2).verdict is None
 
 
+@pytest.mark.parametrize("release", ["\xb2.0", "\u0661\u0665", "9" * 200, "", "-15"])
+def test_a_release_that_is_no_number_is_none(release: str) -> None:
+    """A vantage may say anything."""
+    there = replace(facts("lo0 127.0.0.1/8", system="freebsd"), release=release)
+    assert expect("0.0.0.0", "0.0.0.0", vantage=there, same_host=False).verdict is not None
+
+
 def test_a_wildcard_udp_listener_may_answer_from_elsewhere() -> None:
     assert "answer-udp-source" in named(expect("0.0.0.0", "127.0.0.2", protocol="udp"))
     assert "answer-udp-source" not in named(expect("0.0.0.0", "127.0.0.2"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from netprobe.reach.vantage_errors import vantage_error
@@ -36,7 +38,70 @@ from netprobe.reach.vantage_errors import vantage_error
         ("netns", "nsenter: reassociate to namespace 'ns/net' failed: Operation not permitted", 1, "not permitted"),
         ("exec", '  File "<stdin>", line 71\nSyntaxError: invalid syntax', 1, "Python too old there"),
         ("ssh", "Timeout, server web1 not responding.", 255, "link died"),
-        ("ssh", "kex_exchange_identification: Connection closed by remote host", 255, "ssh ended before the login"),
+        ("ssh", "kex_exchange_identification: Connection closed by remote host", 255, "closed before the login"),
+        ("ssh", "Connection closed by 192.0.2.1 port 22", 255, "ssh ended before the login"),
+        ("ssh", "Connection reset by 192.0.2.1 port 22", 255, "ssh ended before the login"),
+        ("ssh", "ssh: Could not resolve hostname a: Temporary failure in name resolution", 255, "name not resolved"),
+        ("ssh", "ssh: connect to host web1 port 22: Operation not permitted", 255, "no connection"),
+        (
+            "ssh",
+            "Connection timed out during banner exchange\nConnection to 192.0.2.1 port 22 timed out",
+            255,
+            "no answer",
+        ),
+        ("ssh", "Protocol major versions differ: 2 vs. 1", 255, "not an sshd"),
+        ("ssh", "kex_exchange_identification: banner line contains invalid characters", 255, "not an sshd"),
+        (
+            "ssh",
+            "kex_exchange_identification: No SSH version received in first 1024 lines from server\r\n"
+            "banner exchange: Connection to 192.0.2.1 port 80: invalid format\r",
+            255,
+            "not an sshd",
+        ),
+        (
+            "ssh",
+            "Unable to negotiate with 192.0.2.1 port 22: no matching host key type found. Their offer: ssh-rsa",
+            255,
+            "no common algorithm",
+        ),
+        ("ssh", "/home/ann/.ssh/config: line 2: Bad configuration option: foo", 255, "ssh configuration is wrong"),
+        ("ssh", "Bad owner or permissions on /home/ann/.ssh/config", 255, "ssh configuration is wrong"),
+        ("ssh", "Can't open user config file /x: No such file or directory", 255, "ssh configuration is wrong"),
+        (
+            "ssh",
+            "ED25519 host key for web1 was revoked and you have requested strict checking.\n"
+            "Host key verification failed.",
+            255,
+            "host key revoked",
+        ),
+        (
+            "ssh",
+            "no such identity: /a/key: No such file or directory\nann@web1: Permission denied (publickey).",
+            255,
+            "permission denied",
+        ),
+        (
+            "ssh",
+            "channel 0: open failed: connect failed: Connection refused\nstdio forwarding failed\n"
+            "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535",
+            255,
+            "connection refused",
+        ),
+        (
+            "ssh",
+            "channel 0: open failed: connect failed: No route to host\nstdio forwarding failed\n"
+            "kex_exchange_identification: Connection closed by remote host\nConnection closed by UNKNOWN port 65535",
+            255,
+            "no connection",
+        ),
+        (
+            "ssh",
+            "bash: line 1: exec: gate: not found\nkex_exchange_identification: Connection closed by remote host\n"
+            "Connection closed by UNKNOWN port 65535",
+            255,
+            "what connects ssh has ended",
+        ),
+        ("ssh", "Welcome\nThis account is currently not available.", 1, "account does not allow commands"),
         ("exec", "no idea", 1, "ended without a word"),
     ],
 )
@@ -47,3 +112,45 @@ def test_each_failure_has_its_name(kind: str, said: str, status: int, reason: st
 def test_a_connection_that_closes_after_the_hello_died() -> None:
     said = "Connection closed by 192.0.2.1 port 22"
     assert vantage_error("v", "ssh", said, 255, had_hello=True).reason == "link died"
+
+
+# What the far side prints comes out of the same stderr.
+FORGED = (
+    "Host key verification failed.",
+    "git@forge: Permission denied (publickey).",
+    "kex_exchange_identification: Connection closed by remote host",
+    "ssh: connect to host other port 22: Connection refused",
+)
+
+
+@pytest.mark.parametrize("said", FORGED)
+@pytest.mark.parametrize("status", [0, 1, 127])
+def test_ssh_did_not_fail_where_its_status_is_the_commands(said: str, status: int) -> None:
+    reason = "no python3 there" if status == 127 else "ended without a word"
+    assert vantage_error("v", "ssh", said, status, had_hello=False).reason == reason
+
+
+@pytest.mark.parametrize("said", FORGED)
+def test_once_the_prober_has_spoken_it_is_no_failure_to_get_there(said: str) -> None:
+    assert vantage_error("v", "ssh", said, 255, had_hello=True).reason == "link died"
+
+
+def test_a_changed_key_that_was_let_pass_is_no_reason() -> None:
+    said = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nSomeone could be eavesdropping\nno such thing"
+    error = vantage_error("v", "ssh", said, 255, had_hello=False)
+    assert (error.reason, error.why) == ("ended without a word", "ssh ended with status 255: no such thing")
+
+
+@pytest.mark.parametrize("kind", ["ssh", "docker", "exec"])
+@pytest.mark.parametrize(
+    "word", ["python", "open failed: ", "no such identity: ", "not found", "Unable to negotiate with "]
+)
+def test_a_line_of_any_length_is_read_in_no_time(kind: str, word: str) -> None:
+    """A pattern with a gap in it needs quadratic time in one line: here for minutes, were it not cut."""
+    vantage_error("v", kind, word * 200_000, 255, had_hello=False)
+
+
+def test_an_error_can_be_copied() -> None:
+    error = vantage_error("v", "ssh", "Connection closed by 192.0.2.1 port 22", 255, had_hello=False)
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.what, again.reason, again.why, again.hint) == (error.what, error.reason, error.why, error.hint)

@@ -66,11 +66,16 @@ __all__ = ["bindtest"]
     "--keep",
     type=FiniteRange(0, 86400),
     metavar="SECONDS",
-    help="Keep the listeners open this long after the test, and report every connection.",
+    help="Keep the listeners open this long after the test, and report who comes.",
 )
 @option("--listen-only", is_flag=True, help="Only listen (600 s, or --keep) and print the command for the other side.")
 @option("--connect", multiple=True, metavar="HOST:PORT", help="Only connect, to what --listen-only printed.")
-@option("--nonce", metavar="N", help="The secret that --listen-only printed.")
+@option(
+    "--nonce",
+    metavar="N",
+    help="The secret of the run to connect to; better by environment, as --listen-only prints it, since arguments "
+    "are no secret (ps).",
+)
 @option("--wide", is_flag=True, help="Words instead of symbols.")
 @option("--explain", is_flag=True, help="Print the rules that applied.")
 @option("--svg", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as SVG.")

@@ -8,15 +8,16 @@ cells that were never probed would look like a changed network.
 
 from __future__ import annotations
 
-import queue
-import time
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from netprobe.commands.bindtest.interrupts import interruptible, wait_for_interrupt
+from netprobe.commands.bindtest.interrupts import interruptible
+from netprobe.commands.bindtest.visits import StrangersLog, VisitsDocument
+from netprobe.commands.command import detail_netifaces
 from netprobe.errors import Exit, InvalidInputError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
@@ -24,8 +25,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
-from netprobe.reach.manual import Visit, connect, offers, parse_target, visit_of
-from netprobe.reach.responder import Arrival
+from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, offers, parse_target
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
@@ -87,7 +87,10 @@ class BindtestOptions:
 
     def __post_init__(self) -> None:
         if self.connect and not self.nonce:
-            raise InvalidInputError("--connect", "needs the --nonce that --listen-only printed")
+            hint = f"'{NONCE_VARIABLE}=… netprobe bindtest --connect …', or --nonce in a script of one's own"
+            raise InvalidInputError("--connect", "needs the nonce, as in the line that --listen-only printed", hint)
+        if self.nonce is not None and not self.nonce.isprintable():
+            raise InvalidInputError("--nonce", "has characters that cannot be printed")
         if not (self.connect or self.listen_only):
             return
         if self.vantages:
@@ -108,6 +111,7 @@ class BindtestOptions:
 
 def run(output: Output, options: BindtestOptions) -> Exit:
     """All that the options ask for."""
+    os.environ.pop(NONCE_VARIABLE, None)  # it is in the options; what is started from here on has no use for it
     if options.connect:
         return _connect(output, options)
     if options.listen_only:
@@ -125,17 +129,24 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         expectations = _expectations(options)
         inventory = read_inventory(Path(options.inventory)) if options.inventory else None
         vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
-        sessions = _sessions(output, options, vantages, stack)
-        strangers = _Strangers(output)
-        test = stack.enter_context(Bindtest(_settings(options), sessions, strangers))
-        strangers.listeners = {x.id: f"{x.bind} port {x.port}" for x in test.listening}
+        sessions = _sessions(output, vantages)
+        test = Bindtest(_settings(options), sessions)
+        strangers = StrangersLog(output, test)
+        stack.callback(strangers.finish)
+        stack.enter_context(test)
+        detail_netifaces(output)
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
         for error in test.errors:
             document.error(error)
         test.errors.clear()
+
+        def meanwhile(known: int, total: int) -> None:
+            strangers.tell()
+            progress.show(f"{known} of {total} cells known")
+
         try:
-            for cell in test.cells(lambda known, total: progress.show(f"{known} of {total} cells known")):
+            for cell in test.cells(meanwhile):
                 progress.clear()
                 report.add(cell)
         except KeyboardInterrupt:
@@ -151,9 +162,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         report.save()
         if options.keep:
             document.finish()
-            open_ones = ", ".join(f"{x.bind} {x.port}/{x.protocol}" for x in test.listening if x.is_open)
-            text = f"netprobe: still listening for {options.keep:g} s on {open_ones}; Ctrl-C ends it"
-            wait_for_interrupt(options.keep, lambda: output.say(text))
+            strangers.keep(options.keep)
     return document.status
 
 
@@ -185,16 +194,9 @@ def _settings(options: BindtestOptions) -> Settings:
     )
 
 
-def _sessions(output: Output, options: BindtestOptions, vantages: Sequence[Vantage], stack: ExitStack) -> list[Session]:
-    """One for each vantage; hosts of an inventory share a fleet, which ``stack`` closes."""
-    fleet = None
-    if options.inventory:
-        from netprobe.reach.sessions.fleet import Fleet, has_asyncssh
-
-        if has_asyncssh():
-            fleet = Fleet()
-            stack.callback(fleet.close)
-    return [session_for(vantage, _noise_of(vantage, output), fleet) for vantage in vantages]
+def _sessions(output: Output, vantages: Sequence[Vantage]) -> list[Session]:
+    """One for each vantage."""
+    return [session_for(vantage, _noise_of(vantage, output)) for vantage in vantages]
 
 
 def _noise_of(vantage: Vantage, output: Output) -> OnNoise:
@@ -214,19 +216,6 @@ def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -
                 output.say(f"{name}: {line}")
     for name, facts in test.hellos.items():
         output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
-
-
-class _Strangers:
-    """Reports every client of a listener that does not know the nonce."""
-
-    def __init__(self, output: Output) -> None:
-        self._output = output
-        self.listeners: dict[str, str] = {}
-
-    def __call__(self, arrival: Arrival) -> None:
-        where = self.listeners.get(arrival.listener, arrival.local)
-        who = f"{arrival.peer} port {arrival.peer_port}"
-        self._output.say(f"netprobe: {where} ({arrival.protocol}): reached by a stranger from {who}")
 
 
 class _Report:
@@ -262,7 +251,7 @@ class _Report:
             document.remark(str(rule))
         self._export()
         for change in changes or ():
-            for line in str(change).splitlines():
+            for line in str(escaped(change)).splitlines():
                 self._output.always_say(line)
         if changes:
             document.answer(Exit.NO)
@@ -283,18 +272,18 @@ class _Report:
         """The table format."""
         from netprobe.render.bindtest import print_matrix
 
-        print_matrix(cells, escaped(self._summary), terminal, wide=self._options.wide)
+        print_matrix(cells, self._summary, terminal, wide=self._options.wide)
 
     def _export(self) -> None:
         """The pictures of ``--svg`` and ``--html``."""
         if self._options.svg or self._options.html:
             from netprobe.render.bindtest import matrix_as_html, matrix_as_svg
 
-            cells, summary, wide = escaped(self.cells), escaped(self._summary), self._options.wide
+            wide = self._options.wide
             if self._options.svg:
-                write_text(Path(self._options.svg), matrix_as_svg(cells, summary, wide=wide))
+                write_text(Path(self._options.svg), matrix_as_svg(self.cells, self._summary, wide=wide))
             if self._options.html:
-                write_text(Path(self._options.html), matrix_as_html(cells, summary, wide=wide))
+                write_text(Path(self._options.html), matrix_as_html(self.cells, self._summary, wide=wide))
 
 
 # A manual run, between two machines.
@@ -302,28 +291,18 @@ class _Report:
 
 def _listen(output: Output, options: BindtestOptions) -> Exit:
     """``--listen-only``: the listening half. It ends after ``--keep`` seconds or with Ctrl-C, both a normal exit."""
-    arrivals: queue.SimpleQueue[Arrival | None] = queue.SimpleQueue()
     document = output.document("bindtest listen", Visit, View(plain=_visit_line, streams=True))
-    with (
-        document,
-        Bindtest(_settings(options), sessions=(), on_stranger=arrivals.put, on_arrival=arrivals.put) as test,
-        interruptible(lambda: arrivals.put(None)),
-    ):
-        for error in test.errors:
-            document.error(error)
-        for visit in offers(test.listening, test.host, test.nonce):
-            document.add(visit)
-        if not any(listener.is_open for listener in test.listening):
-            return document.status
-        deadline = time.monotonic() + (options.keep or _LISTEN_ONLY_S)
-        while (rest := deadline - time.monotonic()) > 0:
-            try:
-                arrival = arrivals.get(timeout=rest)
-            except queue.Empty:
-                break
-            if arrival is None:
-                break
-            document.add(visit_of(arrival, test.listening))
+    test = Bindtest(_settings(options), sessions=())
+    visits = VisitsDocument(output, document, test)
+    with document:
+        with test, interruptible(visits.stop):
+            for error in test.errors:
+                document.error(error)
+            for visit in offers(test.listening, test.host, test.nonce):
+                document.add(visit)
+            if any(listener.is_open for listener in test.listening):
+                visits.keep(options.keep or _LISTEN_ONLY_S)
+        visits.finish()
     return document.status
 
 
@@ -331,6 +310,11 @@ def _visit_line(visit: Visit) -> str:
     """A visit as a person reads it."""
     if visit.event == "command":
         return f"on the other machine: {visit.command}"
+    if visit.count is not None:
+        times = f"{visit.count:,} more time{'s' if visit.count > 1 else ''}"
+        if visit.event == "more-arrivals":
+            return f"the other side came {times}"
+        return f"{'strangers' if visit.peer is None else f'the stranger {visit.peer}'} came {times}"
     where = f"{visit.bind} port {visit.port}/{visit.protocol}"
     if visit.event == "listening":
         return f"listening on {where}"

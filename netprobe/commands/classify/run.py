@@ -16,6 +16,7 @@ from netprobe.address.reader import takes_prefix
 from netprobe.errors import AddressError, CannotRunError, Exit, InvalidInputError
 from netprobe.render.classify import plain_lines, print_classifications
 from netprobe.render.view import View
+from netprobe.text import escape
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
@@ -73,7 +74,7 @@ def run(output: Output, options: ClassifyOptions) -> Exit:
 def _arguments(output: Output, options: ClassifyOptions) -> Exit:
     """Classify every argument; a bad one is an error and the rest is answered."""
     only_answers = options.asked is not None and (output.quiet or output.for_people)
-    locate = _locator() if options.here else None
+    locate = _locator(output) if options.here else None
     view = View(plain=plain_lines, table=partial(print_classifications, bits=options.bits))
     with output.document("classify", Classification, view) as document:
         found = list(_classified(options, document))
@@ -102,10 +103,13 @@ def _filtered(found: Sequence[Classification], options: ClassifyOptions) -> Iter
     return filter(Filter(options.only, options.excluded).keeps, found)
 
 
-def _locator() -> Callable[[Classification], Classification]:
+def _locator(output: Output) -> Callable[[Classification], Classification]:
     from netprobe import api
+    from netprobe.commands.command import detail_netifaces
 
-    return api.locator()
+    locate = api.locator()
+    detail_netifaces(output)
+    return locate
 
 
 def _answer(found: Iterable[Classification], word: str, document: Document[Classification], *, quiet: bool) -> None:
@@ -116,7 +120,7 @@ def _answer(found: Iterable[Classification], word: str, document: Document[Class
         yes = matches(record, word)
         document.answer(Exit.OK if yes else Exit.NO)
         if not quiet:
-            document.note(f"{record.input}\t{'yes' if yes else 'no'}\t{record.kind}")
+            document.note(f"{escape(record.input)}\t{'yes' if yes else 'no'}\t{record.kind}")
 
 
 def _stream(output: Output, options: ClassifyOptions) -> Exit:
@@ -138,8 +142,8 @@ def _stream(output: Output, options: ClassifyOptions) -> Exit:
     )
     if not output.for_people and not plan.counting:
         with (
-            _source(output, options) as source,
             output.document("classify", Classification) as records,
+            _source(output, options) as source,
             output.progress() as progress,
         ):
             totals = record_stream(source, plan, records.add, StreamWriter(records, progress, output.terminal))
@@ -147,8 +151,8 @@ def _stream(output: Output, options: ClassifyOptions) -> Exit:
         return records.status
     command = "classify count" if plan.counting else "classify"
     with (
-        _source(output, options) as source,
         output.document(command, KindCount, View(plain=count_line, table=print_histogram)) as counts,
+        _source(output, options) as source,
     ):
         with output.progress() as progress:
             writer = StreamWriter(counts, progress, output.terminal)
@@ -161,6 +165,8 @@ def _stream(output: Output, options: ClassifyOptions) -> Exit:
 
 def _source(output: Output, options: ClassifyOptions) -> IO[bytes]:
     """The file or standard input, opened; first what a stream cannot take is refused."""
+    from netprobe.bulk.blocks import begin_text
+
     if len(options.addresses) > (0 if options.file else 1):
         raise InvalidInputError("a stream and addresses", "one or the other", "put the addresses into the stream")
     for name, given in (("--here", options.here), ("--bits", options.bits)):
@@ -172,11 +178,15 @@ def _source(output: Output, options: ClassifyOptions) -> IO[bytes]:
         raise InvalidInputError("--delimiter", "is empty")
     if options.file:
         try:
-            return open(options.file, "rb")  # noqa: PTH123 (loading pathlib takes as long as 15,000 lines)
+            file = open(options.file, "rb")  # noqa: PTH123, SIM115 (loading pathlib takes as long as 15,000 lines)
         except OSError as error:
             raise CannotRunError(options.file, error.strerror or str(error)) from error
+        begin_text(file)
+        return file
     if sys.stdin is None:  # <&-
         raise CannotRunError("standard input", "it is closed", "netprobe classify - < FILE, or --file FILE")
     if output.terminal.stdin_tty:
         raise InvalidInputError("-", "standard input is a terminal", "netprobe classify - < FILE, or --file FILE")
-    return open(sys.stdin.fileno(), "rb", closefd=False)
+    stream = open(sys.stdin.fileno(), "rb", closefd=False)  # noqa: SIM115 (closes nothing)
+    begin_text(stream)
+    return stream

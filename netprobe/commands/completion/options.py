@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from netprobe.commands.command import command
-from netprobe.errors import Exit
+from netprobe.errors import Exit, InvalidInputError
 
 __all__ = ["completion"]
 
@@ -22,7 +22,8 @@ def completion(shell: str) -> Exit:
     from click.shell_completion import get_completion_class
 
     kind = get_completion_class(shell)
-    assert kind is not None, shell
+    if kind is None:
+        raise InvalidInputError(shell, "no completion for this shell")
     root = click.get_current_context().find_root().command
     # ShellComplete.source() would run bash first, to learn its version; the template itself needs no process.
     script = kind(root, {}, "netprobe", "_NETPROBE_COMPLETE")

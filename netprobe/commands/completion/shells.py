@@ -1,10 +1,10 @@
 """The scripts that make bash and zsh ask netprobe on Tab, where click's own do not do for values with a colon.
 
-bash breaks words at ``:`` and ``=`` (COMP_WORDBREAKS), so that in ``--from netns:we`` it only completes ``we``, and what
-is returned must not repeat ``netns:``. click's script hands over bash's broken words; this one hands over the line, and
-the word that bash completes, and the common beginning is cut off here. COMP_WORDBREAKS itself is every program's, and is
-left alone. zsh shows candidates with descriptions as ``value:description``, so colons inside values are escaped.
-fish needs nothing: click's script is used.
+bash breaks words at ``:`` and ``=`` (COMP_WORDBREAKS), so that in ``--from netns:we`` it only completes ``we``, and
+what is returned must not repeat ``netns:``. click's script hands over bash's broken words; this one hands over the
+line, and the word that bash completes, and the common beginning is cut off here. COMP_WORDBREAKS itself is every
+program's, and is left alone. zsh shows candidates with descriptions as ``value:description``, so colons inside values
+are escaped. fish needs nothing: click's script is used.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from click.parser import split_arg_string
-from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class
+from click.shell_completion import BashComplete, CompletionItem, ZshComplete, add_completion_class, split_arg_string
 
 __all__ = ["register"]
 

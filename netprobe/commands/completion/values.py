@@ -62,12 +62,26 @@ def vantages(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
     name, separator, given = incomplete.rpartition("=")
     kind, colon, _ = given.partition(":")
     if not colon:
-        forms = [("local", "this host"), ("netns:", "a network namespace"), ("ssh:", "a host"), ("docker:", "a container")]
-        forms += [("podman:", "a container"), ("kubectl:", "a pod"), ("exec:", "any command"), ("group:", "an inventory's")]
+        forms = [
+            ("local", "this host"),
+            ("netns:", "a network namespace"),
+            ("ssh:", "a host"),
+            ("docker:", "a container"),
+        ]
+        forms += [
+            ("podman:", "a container"),
+            ("kubectl:", "a pod"),
+            ("exec:", "any command"),
+            ("group:", "an inventory's"),
+        ]
         found: Iterable[tuple[str, str]] = forms
     else:
-        found = ((f"{kind}:{value}", "") for value in _VALUES.get(kind, lambda ctx: iter(()))(ctx))
+        found = ((f"{kind}:{value}", "") for value in _VALUES.get(kind, _nothing)(ctx))
     return _matching(((name + separator + value, text) for value, text in found), incomplete)
+
+
+def _nothing(ctx: click.Context) -> Iterator[str]:
+    return iter(())
 
 
 def _matching(values: Iterable[tuple[str, str]], incomplete: str) -> list[CompletionItem]:
@@ -104,7 +118,7 @@ def _namespaces(ctx: click.Context) -> Iterator[str]:
 
 def _ssh_hosts(ctx: click.Context | None = None) -> Iterator[str]:
     """Hosts of the user's ssh configuration (``Host`` without patterns, ``Include`` followed once) and known hosts."""
-    home = Path(os.path.expanduser("~/.ssh"))
+    home = Path("~/.ssh").expanduser()
     for path in (home / "config", Path("/etc/ssh/ssh_config")):
         for words in _config_lines(path):
             if words[0].lower() == "host":
@@ -112,7 +126,7 @@ def _ssh_hosts(ctx: click.Context | None = None) -> Iterator[str]:
             elif words[0].lower() == "include":
                 for pattern in words[1:]:
                     folder = path.parent if not pattern.startswith(("/", "~")) else Path("/")
-                    for included in sorted(folder.glob(os.path.expanduser(pattern).lstrip("/"))):
+                    for included in sorted(folder.glob(str(Path(pattern).expanduser()).lstrip("/"))):
                         for below in _config_lines(included):
                             if below[0].lower() == "host":
                                 yield from (word for word in below[1:] if not re.search(r"[*?!]", word))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netprobe.commands.command import command, output_options
+from netprobe.commands.command import command, detail_netifaces, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -25,4 +25,5 @@ def interfaces(output: Output) -> Exit:
     with output.document("interfaces", Interface, View(plain=plain_lines, table=print_interfaces)) as document:
         for interface in api.local_interfaces(refused=lambda why: output.detail(f"netlink: {why}; using netifaces")):
             document.add(interface)
+        detail_netifaces(output)
     return document.status

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+from contextlib import suppress
 from time import perf_counter_ns
 from typing import NamedTuple
 
@@ -60,14 +61,11 @@ def connect(
     Every address of ``host`` is tried in the resolver's order. Raises PeerError with the last one's reason, and
     CannotRunError when ``source`` is not an address of this host.
     """
-    last: PeerError | None = None
-    for peer in resolve(host, port, source=source):
-        try:
+    *others, last = resolve(host, port, source=source)
+    for peer in others:
+        with suppress(PeerError):
             return connect_to(peer, host, timeout_s, source=source, silence=silence)[0]
-        except PeerError as error:
-            last = error
-    assert last is not None
-    raise last
+    return connect_to(last, host, timeout_s, source=source, silence=silence)[0]
 
 
 def connect_to(
@@ -148,7 +146,7 @@ def resolve(
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid name"
         wanted = "" if source is None else f" to an {_version(source)} address, which --source {source} needs"
         raise PeerError(host, Verdict.UNREACHABLE, f"the name does not resolve{wanted} ({why})") from error
-    return [
+    return [  # not empty: getaddrinfo(3) fails where it finds none
         PeerAddress(family, kind, protocol, str(sockaddr[0]), port, sockaddr)
         for family, kind, protocol, _, sockaddr in found
     ]

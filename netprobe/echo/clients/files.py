@@ -1,7 +1,7 @@
-"""The local ends of a send: where its bytes come from, and the file that receives what comes back.
+"""The local end of a send: where its bytes come from.
 
-A file is never written over itself, and the file that receives is not touched before the first byte has come back: a
-typing mistake or a server that is down must not cost a file.
+A file is never written over itself. The file that receives (:class:`netprobe.files.OutputFile`) is replaced when all
+has come back: a typing mistake, a server that is down or one that stops half-way must not cost a file.
 """
 
 from __future__ import annotations
@@ -9,16 +9,14 @@ from __future__ import annotations
 import os
 import selectors
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.files import check_writable
 
-__all__ = ["OutputFile", "Source"]
+__all__ = ["Source"]
 
 _CHUNK = 64 * 1024
 
@@ -94,38 +92,3 @@ class Source:
     ) -> None:
         if self._file is not None and self._file is not getattr(sys.stdin, "buffer", None):
             self._file.close()
-
-
-class OutputFile:
-    """The file that receives: opened for the first byte, or at the end when none has come; no file if path is None."""
-
-    def __init__(self, path: str | None) -> None:
-        self._path = path
-        self._file: IO[bytes] | None = None
-        if path is not None:
-            check_writable(Path(path))
-
-    def write(self, data: bytes) -> None:
-        """Append ``data``. Raises CannotRunError, which names the file."""
-        if self._path is not None:
-            self._with_file(self._path, lambda file: file.write(data))
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None and self._path is not None:
-            self._with_file(self._path, lambda file: file.close())
-        elif self._file is not None:
-            with suppress(OSError):  # the error raised before is the one to report
-                self._file.close()
-
-    def _with_file(self, path: str, work: Callable[[IO[bytes]], object]) -> None:
-        try:
-            if self._file is None:
-                self._file = Path(path).open("wb")  # noqa: SIM115 (closed at the end)
-            work(self._file)
-        except OSError as error:
-            raise CannotRunError(path, error.strerror or str(error)) from error

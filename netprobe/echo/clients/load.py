@@ -32,6 +32,7 @@ __all__ = ["Load", "LoadFailures", "LoadFigures", "LoadPlan"]
 
 STREAM_PIECE: Final = 64 * 1024  # bytes; what a stream counts as a message
 STREAM_PIPELINE: Final = 64  # pieces of a stream that are in flight
+PROGRESS: Final = 4096  # bytes, within the time-out: a byte now and then is none
 MAX_WAIT_S: Final = 0.1  # the loop looks at the clock at least this often
 HANDSHAKES: Final = 256  # at once: about what a backlog holds
 
@@ -94,13 +95,14 @@ class LoadFailures:
         self.not_tested: PeerError | None = None  # the first one that is a limit of this host
         self.consecutive = 0  # since the last message that came back
 
-    def count(self, error: Exception, stage: Stage, address: str, connection: LoadConnection | None) -> None:
+    def count(
+        self, error: WrongEchoError | OSError, stage: Stage, address: str, connection: LoadConnection | None
+    ) -> None:
         """One more failure, at ``address``; ``connection`` is None where not even a socket was connecting."""
         if isinstance(error, WrongEchoError):
             where = format_endpoint(self._host, self._port)
             failure = PeerError(where, Verdict.WRONG_RESPONDER, str(error))
         else:
-            assert isinstance(error, OSError)
             start_ns = connection.opened_ns if connection and stage == "connect" else None
             attempt = Attempt(self._host, self._port, stage, self._timeout_s, address=address, start_ns=start_ns)
             failure = peer_error(error, attempt, connection.sock if connection else None)
@@ -120,6 +122,7 @@ class Load:
         self.failures = LoadFailures(host, port, plan.timeout_s)
         self.latencies = LatencyHistogram()
         self.elapsed_ns = 0
+        self._moved = 0  # bytes, in both directions; a handshake and a message count as PROGRESS
         self._size = STREAM_PIECE if plan.stream else plan.size
         self._pipeline = STREAM_PIPELINE if plan.stream else plan.pipeline
         self._begun = 0  # messages, over all connections
@@ -209,7 +212,7 @@ class Load:
         plan = self.plan
         begin_ns = time.perf_counter_ns()
         stop_ns = begin_ns + round(plan.duration_s * 1e9) if plan.count is None else None
-        progress_ns = begin_ns
+        progress_ns, moved = begin_ns, self._moved
         while True:
             now = time.perf_counter_ns()
             if not self._stopping and (stop_ns is not None and now >= stop_ns):
@@ -222,10 +225,10 @@ class Load:
                 self._stopping = plan.count is not None and self._begun >= plan.count
             if not self._in_flight() and (self._stopping or not self._can_go_on()):
                 break
-            moved = self._poll(self._wait_s(now, begin_ns, stop_ns))
+            self._poll(self._wait_s(now, begin_ns, stop_ns))
             now = time.perf_counter_ns()
-            if moved or not self._in_flight():
-                progress_ns = now
+            if self._moved - moved >= PROGRESS or not self._in_flight():
+                progress_ns, moved = now, self._moved
             elif now - progress_ns > plan.timeout_s * 1e9:
                 self._give_up()
                 break
@@ -280,12 +283,11 @@ class Load:
             waits.append((begin_ns + self._begun / self.plan.rate * 1e9 - now) / 1e9)
         return max(min(waits), 0.0)
 
-    def _poll(self, wait_s: float) -> bool:
-        """Serve the sockets that are ready; was there any?
+    def _poll(self, wait_s: float) -> None:
+        """Serve the sockets that are ready.
 
         poll waits in whole milliseconds, rounded up: the last one before a message is due is slept or spun away.
         """
-        moved = False
         if wait_s < 0.002 and not self._in_flight():
             time.sleep(wait_s)
             wait_s = 0
@@ -294,14 +296,12 @@ class Load:
             connection: LoadConnection = key.data
             if connection.sock.fileno() < 0:
                 continue  # dropped a moment ago
-            moved = True
             if not connection.connected:
                 self._finish_connect(connection)
             elif mask & selectors.EVENT_WRITE:
                 self._send(connection)
             if mask & selectors.EVENT_READ and connection.connected and connection.sock.fileno() >= 0:
                 self._receive(connection)
-        return moved
 
     def _receive(self, connection: LoadConnection) -> None:
         before = connection.received
@@ -311,6 +311,7 @@ class Load:
             self._fail(connection, error, "answer")
             return
         self.bytes += connection.received - before
+        self._moved += connection.received - before + PROGRESS * done
         if not done:
             return
         now = time.perf_counter_ns()
@@ -335,11 +336,13 @@ class Load:
             self._free.append(connection)
 
     def _send(self, connection: LoadConnection) -> None:
+        before = connection.sent
         try:
             connection.send()
         except OSError as error:
             self._fail(connection, error, "answer")
             return
+        self._moved += connection.sent - before
         wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if connection.has_unsent else 0)
         if self._selector.get_key(connection.sock).events != wanted:
             self._selector.modify(connection.sock, wanted, connection)
@@ -364,16 +367,20 @@ class Load:
             self._fail(connection, error, "connect")
             return
         self.connects += 1
+        self._moved += PROGRESS
         if not self.plan.churn:
             self._list(connection)
         self._send(connection)
 
-    def _fail(self, connection: LoadConnection, error: Exception, stage: Stage) -> None:
+    def _fail(self, connection: LoadConnection, error: WrongEchoError | OSError, stage: Stage) -> None:
         self.unanswered += connection.in_flight
+        self._moved += PROGRESS
         self._count_failure(error, stage, connection)
         self._drop(connection)
 
-    def _count_failure(self, error: Exception, stage: Stage, connection: LoadConnection | None = None) -> None:
+    def _count_failure(
+        self, error: WrongEchoError | OSError, stage: Stage, connection: LoadConnection | None = None
+    ) -> None:
         self.failures.count(error, stage, self._peers[0].address, connection)
 
     def _drop(self, connection: LoadConnection) -> None:

@@ -4,8 +4,9 @@ Both directions run at once, in one poll loop over non-blocking sockets. Whoever
 is stuck with any message that is larger than the buffers in between: the server blocks until we read, and we block
 until it reads. The source is part of the same poll, so that an echo is printed while standard input waits for more.
 
-The time-out is one without progress and runs only while something is owed, so that a person may type slowly. A peer
-that sends without end is cut off 1 MiB after what was sent.
+The time-out is one without progress and runs only while something is owed, so that a person may type slowly. Progress
+is 4 KiB, or all that was owed: with a byte now and then a peer could keep us for as long as it likes. A peer that sends
+without end is cut off 1 MiB after what was sent.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ __all__ = ["SURPLUS", "Destination", "Sent", "echo_back", "framed_message", "fra
 
 SURPLUS: Final = 1024 * 1024  # bytes beyond what was sent after which the end is not waited for
 _CHUNK = 64 * 1024
+_PROGRESS: Final = 4096  # bytes within the time-out
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class _Exchange:
 
     def pieces(self, timeout_s: float) -> Iterator[bytes]:
         """What comes back, until the peer closes. Raises OSError."""
-        last = time.monotonic()
+        last, moved = time.monotonic(), 0
         while True:
             self._fill()
             owed = self.ended or self.pending or self.comparison.in_flight > 0
@@ -174,18 +176,21 @@ class _Exchange:
             for key, mask in self.selector.select(left_s):
                 if key.data is self.source:
                     self._take()
-                    last = time.monotonic()
+                    last, moved = time.monotonic(), 0
                     continue
                 if mask & selectors.EVENT_WRITE:
-                    self.pending = self.pending[self.sock.send(self.pending) :]
-                    last = time.monotonic()
+                    sent = self.sock.send(self.pending)
+                    self.pending = self.pending[sent:]
+                    moved += sent
                 if mask & selectors.EVENT_READ:
                     data = self.sock.recv(_CHUNK)
                     if not data:
                         return
-                    last = time.monotonic()
+                    moved += len(data)
                     self.comparison.add_received(data)
                     yield data
+                if moved >= _PROGRESS or (not self.pending and self.comparison.in_flight == 0):
+                    last, moved = time.monotonic(), 0
 
     def _fill(self) -> None:
         """Have something to send where that needs no waiting; register what has to be waited for."""

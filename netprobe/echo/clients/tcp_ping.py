@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from contextlib import suppress
 
 from netprobe.echo.clients.connection import PeerAddress, connect, connect_to, resolve, set_timeout, time_left
 from netprobe.echo.clients.peer_error import Attempt, ExchangeError, PeerError, Silence, peer_error
@@ -154,21 +155,18 @@ class HandshakeProber:
     def round_trip(self, sequence: int) -> RoundTrip:
         """One handshake, from connect(2) to its return."""
         self._peers = self._peers or resolve(self.host, self.port, source=self.source)
-        last: PeerError | None = None
-        for peer in self._peers:
-            try:
-                sock, elapsed_ns = connect_to(
-                    peer, self.host, self.timeout_s, source=self.source, silence=self._silence
-                )
-            except PeerError as error:
-                last = error
-                continue
-            with sock:
-                info = tcp_info(sock)
-            self._peers = [peer]
-            return RoundTrip(elapsed_ns, round(info.rtt_ms * 1e6) if info else None)
-        assert last is not None
-        raise last
+        *others, last = self._peers
+        for peer in others:
+            with suppress(PeerError):
+                return self._handshake(peer)
+        return self._handshake(last)
+
+    def _handshake(self, peer: PeerAddress) -> RoundTrip:
+        sock, elapsed_ns = connect_to(peer, self.host, self.timeout_s, source=self.source, silence=self._silence)
+        with sock:
+            info = tcp_info(sock)
+        self._peers = [peer]
+        return RoundTrip(elapsed_ns, round(info.rtt_ms * 1e6) if info else None)
 
     def strays(self) -> list[Stray]:
         """A handshake has none."""

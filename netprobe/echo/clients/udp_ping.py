@@ -31,6 +31,8 @@ MAX_DATAGRAM = 65507  # bytes of content over IPv4 (RFC 768, RFC 791)
 
 _REMEMBERED = 1024  # messages whose echo may still come
 _DRAINED = 1024  # datagrams taken before the next message: a peer may send faster than we read
+_OTHERS = 1024  # and while one is awaited: late ones and doubles are as many as there were messages, not more
+_ANSWERS_FOR_ALL = (Verdict.NO_ANSWER, Verdict.WRONG_RESPONDER)  # no other address of the name is tried
 
 
 @dataclass(slots=True)
@@ -92,19 +94,25 @@ class UdpProber:
     def _first_round_trip(self, sequence: int, message: bytes) -> RoundTrip:
         """Try one address after the other until one does not refuse. Raises PeerError, the last one's."""
         self._peers = self._peers or resolve(self.host, self.port, socket.SOCK_DGRAM, self.source)
-        last: PeerError | None = None
-        for peer in self._peers:
+        *others, last = self._peers
+        for peer in others:
             try:
-                self._sock, _ = connect_to(peer, self.host, self.timeout_s, source=self.source)
-                self._stamp_request = stamp_datagrams(self._sock)
-                return self._attempt(self._sock, sequence, message)
+                return self._opened_round_trip(peer, sequence, message)
             except PeerError as error:
-                if error.verdict in (Verdict.NO_ANSWER, Verdict.WRONG_RESPONDER):
+                if error.verdict in _ANSWERS_FOR_ALL:
                     raise
-                last = error
+        return self._opened_round_trip(last, sequence, message)
+
+    def _opened_round_trip(self, peer: PeerAddress, sequence: int, message: bytes) -> RoundTrip:
+        """Over a new socket, which is kept unless ``peer`` refuses."""
+        try:
+            self._sock, _ = connect_to(peer, self.host, self.timeout_s, source=self.source)
+            self._stamp_request = stamp_datagrams(self._sock)
+            return self._attempt(self._sock, sequence, message)
+        except PeerError as error:
+            if error.verdict not in _ANSWERS_FOR_ALL:
                 self.close()
-        assert last is not None
-        raise last
+            raise
 
     def _attempt(self, sock: socket.socket, sequence: int, message: bytes) -> RoundTrip:
         start_ns = self._silence.begin()
@@ -159,17 +167,18 @@ class UdpProber:
     ) -> tuple[int, list[ControlMessage]]:
         """Something else came first: when the echo came, and its control messages. Raises OSError and PeerError."""
         view, unknown = memoryview(self._buffer), False
+        where = format_endpoint(self.host, self.port)
         try:
-            while True:
+            for _ in range(_OTHERS):
                 unknown = not self._is_stray(bytes(view[:count]), now_ns) or unknown
                 set_timeout(sock, time_left(start_ns, self.timeout_s))
                 count, control, _, _ = sock.recvmsg_into([self._buffer], CONTROL_SIZE)
                 now_ns = time.perf_counter_ns()
                 if view[:count] == message:
                     return now_ns, control
+            raise PeerError(where, Verdict.WRONG_RESPONDER, f"{_OTHERS:,} other datagrams came back: no echo server")
         except (TimeoutError, BlockingIOError) as error:
             if unknown:
-                where = format_endpoint(self.host, self.port)
                 raise PeerError(where, Verdict.WRONG_RESPONDER, "other bytes came back: no echo server") from error
             raise
         finally:

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -24,7 +25,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from netprobe.echo.server.datagrams import request_destination
 from netprobe.echo.server.events import ListenerOpened
-from netprobe.echo.server.unix_listener import unix_backlog, unix_listener
+from netprobe.echo.server.unix import unix_backlog, unix_listener
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO
@@ -34,6 +35,8 @@ __all__ = ["BindSettings", "inherited_sockets", "listener_opened", "open_sockets
 
 _PORT_ATTEMPTS: Final = 16  # ports that are tried until one is free for every protocol and host
 _LISTEN_FDS_START: Final = 3  # sd_listen_fds(3)
+_LISTEN_VARIABLES: Final = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID")
+_TCP: Final = (0, socket.IPPROTO_TCP, 262)  # and IPPROTO_MPTCP, linux/in.h
 
 _SockAddr: TypeAlias = tuple[Any, ...]  # of IPv4 or IPv6, as getaddrinfo(3) gives it
 
@@ -77,24 +80,86 @@ def open_sockets(settings: BindSettings) -> list[list[socket.socket]]:
     return [[*own, *shared] for own in sets]
 
 
-def inherited_sockets(environ: Mapping[str, str]) -> list[socket.socket]:
-    """The sockets of systemd's socket activation (sd_listen_fds(3)); none where they are for another process."""
-    if environ.get("LISTEN_PID") != str(os.getpid()) or not environ.get("LISTEN_FDS", "").isdigit():
+def inherited_sockets(environ: MutableMapping[str, str]) -> list[socket.socket]:
+    """The sockets of systemd's socket activation (sd_listen_fds(3)); none where they are for another process.
+
+    The variables are removed, so that no child takes them for its own. Raises CannotRunError where they are not what
+    systemd passes: to open other sockets instead, or some of them, would hide a mistake in a unit.
+    """
+    values = {name: environ.pop(name, None) for name in _LISTEN_VARIABLES}
+    pid, number, names = (values[name] for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"))
+    if pid is None or number is None or _decimal("LISTEN_PID", pid) != os.getpid():
         return []
-    sockets = []
-    for fd in range(_LISTEN_FDS_START, _LISTEN_FDS_START + int(environ["LISTEN_FDS"])):
-        try:
-            os.set_inheritable(fd, False)
-            sock = socket.socket(fileno=fd)
-            waiting = sock.type == socket.SOCK_DGRAM or sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-        except OSError as error:
-            raise CannotRunError(f"LISTEN_FDS: descriptor {fd}", f"is not a socket ({_errno_name(error)})") from None
-        if sock.type not in (socket.SOCK_STREAM, socket.SOCK_DGRAM) or not waiting:
-            raise CannotRunError(f"LISTEN_FDS: descriptor {fd}", "is neither a listening stream nor a datagram socket")
-        if sock.type == socket.SOCK_DGRAM and sock.family not in (socket.AF_INET, socket.AF_INET6):
-            raise CannotRunError(f"LISTEN_FDS: descriptor {fd}", "unix datagram sockets are not supported, only UDP")
-        sockets.append(sock)
+    count = _decimal("LISTEN_FDS", number)
+    if names is not None and len(names.split(":")) != count:
+        raise CannotRunError("LISTEN_FDNAMES", f"does not have as many names as LISTEN_FDS has descriptors: {count}")
+    with ExitStack() as undo:
+        sockets = [
+            undo.enter_context(_inherited_socket(fd)) for fd in range(_LISTEN_FDS_START, _LISTEN_FDS_START + count)
+        ]
+        undo.pop_all()
     return sockets
+
+
+def _decimal(name: str, value: str) -> int:
+    """The positive number that ``value`` is written as, in ASCII digits and nothing else."""
+    if not re.fullmatch("[1-9][0-9]{0,8}", value):
+        raise CannotRunError(name, "is not a positive whole number below 1,000,000,000")
+    return int(value)
+
+
+def _inherited_socket(fd: int) -> socket.socket:
+    """The socket that the descriptor ``fd`` is, if it is one to serve."""
+    where = f"LISTEN_FDS: descriptor {fd}"
+    try:
+        os.set_inheritable(fd, False)
+        sock = socket.socket(fileno=fd)
+    except OSError as error:
+        raise CannotRunError(where, f"is not a socket ({_errno_name(error)})") from None
+    try:
+        why = _unfit(sock)
+    except OSError as error:
+        why = f"{error.strerror} ({_errno_name(error)})"
+    if why is not None:
+        sock.close()
+        raise CannotRunError(where, why)
+    return sock
+
+
+def _unfit(sock: socket.socket) -> str | None:
+    """Why ``sock`` cannot be served; None if it can."""
+    internet = sock.family in (socket.AF_INET, socket.AF_INET6)
+    if sock.type == socket.SOCK_STREAM:
+        if not internet and sock.family != getattr(socket, "AF_UNIX", None):
+            return f"is of an address family that is not supported ({_family_name(sock.family)})"
+        if internet and sock.proto not in _TCP:
+            return f"is a stream socket but not TCP (protocol {sock.proto})"
+        if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            return "is neither a listening stream nor a datagram socket"
+    elif sock.type == socket.SOCK_DGRAM:
+        if sock.family == getattr(socket, "AF_UNIX", None):
+            return "unix datagram sockets are not supported, only UDP"
+        if not internet or sock.proto not in (0, socket.IPPROTO_UDP):
+            return f"is a datagram socket but not UDP ({_family_name(sock.family)}, protocol {sock.proto})"
+        if not sock.getsockname()[1]:
+            return "is a datagram socket that is not bound to a port"
+        if _is_connected(sock):
+            return "is connected to one peer"
+    else:
+        return "is neither a listening stream nor a datagram socket"
+    return None
+
+
+def _is_connected(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:  # ENOTCONN
+        return False
+    return True
+
+
+def _family_name(family: int) -> str:
+    return family.name if isinstance(family, socket.AddressFamily) else f"family {family}"
 
 
 def listener_opened(sock: socket.socket, framed: bool, asked: int | None, workers: int) -> ListenerOpened:

@@ -13,12 +13,18 @@ How the next message is received depends on the size of the last one: small ones
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import struct
 from collections.abc import Callable
+from contextlib import suppress
+from sys import getsizeof
 from time import monotonic
 from typing import Final, Protocol
 
+from netprobe.echo.messages import Endpoint
 from netprobe.echo.server.events import ConnectionEnded, Ending, ServerSummary, SocketName, endpoint, utc_now
+from netprobe.echo.server.memory import MemoryBudget
 from netprobe.echo.server.poller import AGAIN, READ, WRITE
 from netprobe.echo.server.splice import START_SPLICING, STOP_SPLICING, Pipe
 
@@ -26,6 +32,7 @@ __all__ = ["EchoConnection", "Reactor", "Totals"]
 
 _LINGER: Final = 0.5  # seconds that a peer has to close its side after we have closed ours
 _CANNOT_SPLICE: Final = (errno.EINVAL, errno.ENOSYS, errno.EPERM)  # this kernel, or this sandbox
+_ABORT: Final = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)  # struct linger, socket(7): close with a reset
 _LAST_RECEIVES: Final = 8  # from a peer that never pauses, before we close our side
 
 
@@ -36,6 +43,8 @@ class Totals:
         self.connections = 0
         self.broken_frames = 0
         self.undelivered = 0  # bytes received that could not be sent back
+        self.ended_for_memory = 0
+        self.stalled_frames = 0
         self._started = monotonic()
         self._received = self._sent = self._messages = 0
 
@@ -61,6 +70,8 @@ class Totals:
             messages=self._messages if framed else None,
             broken_frames=self.broken_frames,
             undelivered_bytes=self.undelivered,
+            ended_for_memory=self.ended_for_memory,
+            stalled_frames=self.stalled_frames,
         )
 
 
@@ -74,6 +85,8 @@ class Reactor(Protocol):
     view: memoryview  # the buffer that all connections share
     space: memoryview  # the part of it that one receive may fill
     pipe: Pipe | None  # for large messages; None where the system cannot splice
+    memory: MemoryBudget[EchoConnection]  # what all connections hold
+    frame_floor: float  # bytes by which an incomplete frame must grow in the time that ``await_frame`` grants
     totals: Totals
 
     def watch(self, fd: int, mask: int, ready: Callable[[int], None], changed: bool) -> None:
@@ -84,6 +97,12 @@ class Reactor(Protocol):
 
     def linger(self, connection: EchoConnection, seconds: float) -> None:
         """Close ``connection`` after ``seconds`` if its peer has not closed its side by then."""
+
+    def await_frame(self, connection: EchoConnection) -> None:
+        """End ``connection`` if it does not call this again, or ``frame_done``, in time."""
+
+    def frame_done(self, connection: EchoConnection) -> None:
+        """``connection`` awaits no frame's end any more."""
 
     def forget(self, connection: EchoConnection, ending: Ending, cause: str | None) -> None:
         """``connection`` is about to close its socket."""
@@ -102,6 +121,7 @@ class EchoConnection:
         "_sock",
         "active_at",
         "fd",
+        "held",
         "received",
         "sent",
     )
@@ -114,6 +134,7 @@ class EchoConnection:
         self._ending: Ending | None = None  # how it ends once everything pending is sent
         self._peer = peer  # kept for --log only
         self.fd = sock.fileno()
+        self.held = 0  # bytes of memory, as the budget knows it
         self.active_at = self._opened_at = reactor.now
         self.received = 0
         self.sent = 0
@@ -208,12 +229,12 @@ class EchoConnection:
         except AGAIN:
             sent = 0
         except OSError as error:
-            pipe.rest()
+            pipe.rest(reactor.view)
             self._fail(error, count)
             return
         self.sent += sent
         if sent != count:
-            self._hold(pipe.rest())
+            self._hold(pipe.rest(reactor.view))
         elif count < STOP_SPLICING:
             self._choose_receive(count)
 
@@ -246,12 +267,30 @@ class EchoConnection:
 
     def close(self, ending: Ending, cause: str | None = None) -> None:
         """Close at once, whatever is still pending."""
-        self._reactor.forget(self, ending, cause)
-        self._sock.close()
+        try:
+            self._reactor.forget(self, ending, cause)
+        finally:
+            self._sock.close()
+
+    def evict(self, ending: Ending) -> None:
+        """Give back what is held, for the sake of the other peers."""
+        self.abort(ending)
+
+    def abort(self, ending: Ending, cause: str | None = None) -> None:
+        """Close with a reset: an orderly end would hide from the peer that bytes are missing, and the kernel would
+        keep on trying to deliver those that it has.
+        """
+        with suppress(OSError):
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        self.close(ending, cause)
+
+    def peer(self) -> Endpoint:
+        """The other side."""
+        return endpoint(self._peer)
 
     def ended(self, ending: Ending, cause: str | None) -> ConnectionEnded:
         """The line of ``--log`` when the connection ends now."""
-        peer = endpoint(self._peer)
+        peer = self.peer()
         return ConnectionEnded(
             at=utc_now(),
             protocol="unix" if peer.port is None else "tcp",
@@ -308,20 +347,26 @@ class EchoConnection:
             self._ending = "closed"
             return
         self.received += count
-        assert self._pending is not None
+        if self._pending is None:
+            self._pending = bytearray()
         self._pending += self._reactor.view[:count]
 
     def _settle(self) -> None:
         """Choose what to poll for."""
+        if not self._pending:
+            self._pending = None
+        self._account()
         if self._pending:
             reading = READ if self._ending is None and self._room() else 0
             self._watch(WRITE | reading, self.flush)
         elif self._ending is not None:
-            self._pending = None
-            self._leave()
+            self._leave(self._ending)
         else:
-            self._pending = None
             self._watch(READ, self.readable)
+
+    def _account(self) -> None:
+        """Tell the budget what is held."""
+        self._reactor.memory.account(self, getsizeof(self._pending) if self._pending else 0)
 
     def _watch(self, mask: int, ready: Callable[[int], None]) -> None:
         self._reactor.watch(self.fd, mask, ready, changed=mask != self._mask)
@@ -330,16 +375,15 @@ class EchoConnection:
     def _room(self) -> bool:
         return self.pending + len(self._reactor.space) <= self._reactor.max_buffer
 
-    def _leave(self) -> None:
+    def _leave(self, ending: Ending) -> None:
         """Everything is sent. If the peer has closed its side, so do we; any other may still be sending."""
-        assert self._ending is not None
-        if self._ending == "closed":
+        if ending == "closed":
             self.close("closed")
             return
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self.close(self._ending)
+            self.close(ending)
             return
         self._watch(READ, self._discard)
         self._reactor.linger(self, _LINGER)
@@ -359,3 +403,10 @@ class EchoConnection:
         reset = error.errno in (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
         self._reactor.totals.undelivered += unsent
         self.close("reset" if reset else "lost", errno.errorcode.get(error.errno or 0))
+
+    def out_of_memory(self, unsent: int = 0) -> None:
+        """An operation had to stop in its middle, and what was received in it is lost: the end of this connection."""
+        self._reactor.totals.undelivered += unsent
+        if not self._closed:
+            self._reactor.totals.ended_for_memory += 1
+            self.abort("memory", "ENOMEM")

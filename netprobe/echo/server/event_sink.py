@@ -1,50 +1,79 @@
-"""An event sink that never blocks on a slow reader.
+"""An event sink that neither blocks nor ends a server, whatever happens to its output.
 
 A server that writes its log to a pipe stops when nobody reads the pipe: 64 KiB of lines, and write(2) blocks the event
-loop with all its connections. A thread or a growing queue would only move the problem. So before each event poll(2) is
-asked whether the output takes a line; if not, the event is dropped and counted, and the count is the next event that is
-written. Only the summary waits, for a second: a run without it has failed. The cost is one poll(2) per event, and
-events are rare: at most one per connection.
+loop with all its connections. One that writes it to a file ends when the disk is full. A thread or a growing queue
+would only move the problem. So an event that cannot be written now (``write`` raises OSError) is lost and counted, the
+first loss is said once on stderr, and when the output takes an event again, the number of those lost goes before it.
+Only the summary waits, for a second: a run without it has failed.
 """
 
 from __future__ import annotations
 
-import select
+import errno
+import os
 from collections.abc import Callable
 from typing import Final
 
 from netprobe.echo.server.events import EventsDropped, ServerEvent, ServerSummary, utc_now
+from netprobe.echo.server.log_stream import LogStream
 from netprobe.errors import CannotRunError
 
-__all__ = ["EventSink"]
+__all__ = ["EventSink", "SummaryLostError"]
 
 _SUMMARY_TIMEOUT: Final = 1.0  # seconds that the summary may wait
+_UNREAD: Final = "nobody reads it"
+
+
+class SummaryLostError(CannotRunError):
+    """The summary could not be written. ``reader_gone``: nobody was there to read it (EPIPE)."""
+
+    def __init__(self, why: str, reader_gone: bool) -> None:
+        super().__init__("standard output", why)
+        self.reader_gone = reader_gone
 
 
 class EventSink:
-    """Passes events to ``write`` as long as ``descriptor``, where they end up, takes a line without blocking.
+    """Passes events to ``write`` and counts those for which it raises OSError or MemoryError.
 
-    ``descriptor`` None: there is nothing to poll, everything is written. Raises CannotRunError where the summary
-    cannot be written in time.
+    ``stream`` is where they end up, if that is a stream that can be told how long to wait. ``complain`` gets the first
+    reason for a loss. Raises SummaryLostError where the summary cannot be written in time, and nothing else.
     """
 
-    def __init__(self, write: Callable[[ServerEvent], None], descriptor: int | None) -> None:
+    def __init__(
+        self,
+        write: Callable[[ServerEvent], None],
+        stream: LogStream | None = None,
+        complain: Callable[[str], None] = lambda why: None,
+    ) -> None:
         self._write = write
-        self._dropped = 0
-        self._poll = None
-        if descriptor is not None and hasattr(select, "poll"):
-            self._poll = select.poll()
-            self._poll.register(descriptor, select.POLLOUT)
+        self._stream = stream
+        self._complain = complain
+        self._complained = False
+        self._lost = 0
+        self._cause: str | None = None  # errno of the last loss; None: nobody read it
 
     def __call__(self, event: ServerEvent) -> None:
         last = isinstance(event, ServerSummary)
-        if self._poll is not None and not self._poll.poll(_SUMMARY_TIMEOUT * 1000 if last else 0):
-            self._dropped += 1
-            if last:
-                why = f"nobody reads it: {self._dropped:,} events were dropped, including the summary"
-                raise CannotRunError("standard output", why)
-            return
-        if self._dropped:
-            self._write(EventsDropped(utc_now(), self._dropped))
-            self._dropped = 0
-        self._write(event)
+        if last and self._stream is not None:
+            self._stream.patience = _SUMMARY_TIMEOUT
+        try:
+            if self._lost:
+                self._write(EventsDropped(utc_now(), self._lost, self._cause))
+                self._lost = 0
+            self._write(event)
+        except BlockingIOError:
+            self._count(None, _UNREAD, last)
+        except OSError as error:
+            self._count(errno.errorcode.get(error.errno or 0), error.strerror or str(error), last)
+        except MemoryError:
+            self._count("ENOMEM", os.strerror(errno.ENOMEM), last)
+
+    def _count(self, cause: str | None, why: str, last: bool) -> None:
+        self._lost += 1
+        self._cause = cause
+        if not self._complained:
+            self._complained = True
+            self._complain(why)
+        if last:
+            lost = f"{why}: {self._lost:,} events were lost, including the summary"
+            raise SummaryLostError(lost, reader_gone=cause == "EPIPE")

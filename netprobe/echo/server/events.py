@@ -22,6 +22,7 @@ __all__ = [
     "Ending",
     "EventsDropped",
     "ListenerOpened",
+    "MemoryExceeded",
     "ServerEvent",
     "ServerSummary",
     "SocketName",
@@ -35,7 +36,7 @@ __all__ = [
 
 SocketName: TypeAlias = tuple[Any, ...] | str | bytes  # what accept(2) and getsockname(2) give, by address family
 
-Ending: TypeAlias = Literal["closed", "reset", "idle", "broken-frame", "stopped", "lost", "cut"]
+Ending: TypeAlias = Literal["closed", "reset", "idle", "broken-frame", "stopped", "lost", "cut", "memory", "stalled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +72,46 @@ class ConnectionEnded:
 
 @dataclass(frozen=True, slots=True)
 class AcceptPaused:
-    """New connections wait in the kernel's queue: out of descriptors, or ``--max-connections`` reached.
+    """New connections wait in the kernel's queue: out of descriptors or memory, or ``--max-connections`` reached.
 
-    With ``cause`` EINVAL the queue is gone: the process that passed us the listener has shut it down.
+    With ``cause`` EINVAL the queue is gone: the process that passed us the socket has shut it down. ``cause`` memory:
+    the connections alone need half of ``--memory``. ``untold_pauses`` came before this one and after the last such
+    event, and were too short and too many to be told on their own.
     """
 
     event: str = field(default="accept-paused", init=False)
     at: str
     cause: str
     connections: int
+    untold_pauses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptResumed:
-    """New connections are accepted again."""
+    """New connections are accepted again. ``untold_pauses``: as in :class:`AcceptPaused`."""
 
     event: str = field(default="accept-resumed", init=False)
     at: str
     connections: int
+    untold_pauses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryExceeded:
+    """A peer was ended because it held most when all peers together held more than ``--memory``.
+
+    With ``cause`` ENOMEM the system gave no more memory, whatever ``--memory`` says. ``untold_peers`` more were ended
+    since the last such event.
+    """
+
+    event: str = field(default="memory-exceeded", init=False)
+    at: str
+    peer: str
+    peer_port: int | None
+    held_bytes: int
+    limit_bytes: int
+    cause: str | None
+    untold_peers: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +146,11 @@ class WorkerEnded:
 
 @dataclass(frozen=True, slots=True)
 class ServerSummary:
-    """The totals of a run. ``undelivered_bytes`` were received and could not be sent back in time or at all."""
+    """The totals of a run. ``undelivered_bytes`` were received and could not be sent back in time or at all.
+
+    ``ended_for_memory`` and ``stalled_frames`` count peers that were ended for what they held and for a frame that
+    made no progress.
+    """
 
     event: str = field(default="summary", init=False)
     duration_s: float = 0.0
@@ -137,6 +164,8 @@ class ServerSummary:
     datagrams_answered: int = 0
     datagrams_refused: int = 0
     worker_restarts: int = 0
+    ended_for_memory: int = 0
+    stalled_frames: int = 0
 
     def plus(self, part: ServerSummary) -> ServerSummary:
         """With what one worker did added; duration and restarts are the supervisor's."""
@@ -151,16 +180,19 @@ class ServerSummary:
             datagrams=self.datagrams + part.datagrams,
             datagrams_answered=self.datagrams_answered + part.datagrams_answered,
             datagrams_refused=self.datagrams_refused + part.datagrams_refused,
+            ended_for_memory=self.ended_for_memory + part.ended_for_memory,
+            stalled_frames=self.stalled_frames + part.stalled_frames,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class EventsDropped:
-    """This many preceding events were not written, because nobody read the output."""
+    """This many preceding events were not written. ``cause`` is the errno behind it; None: nobody read the output."""
 
     event: str = field(default="unread", init=False)
     at: str
     events: int
+    cause: str | None = None
 
 
 ServerEvent: TypeAlias = (
@@ -168,6 +200,7 @@ ServerEvent: TypeAlias = (
     | ConnectionEnded
     | AcceptPaused
     | AcceptResumed
+    | MemoryExceeded
     | Draining
     | WorkerStarted
     | WorkerEnded
@@ -189,13 +222,13 @@ def endpoint(name: SocketName) -> Endpoint:
     return Endpoint(name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else name, None)
 
 
-def encode(event: ServerEvent) -> bytes:
-    """``event`` as a line, for :func:`decode` in another process."""
+def encode(event: ServerEvent) -> str:
+    """``event`` as a line of ASCII, for :func:`decode` in another process."""
     values = {f.name: getattr(event, f.name) for f in fields(event) if f.init}
-    return json.dumps([type(event).__name__, values]).encode() + b"\n"
+    return json.dumps([type(event).__name__, values]) + "\n"
 
 
-def decode(line: bytes) -> ServerEvent:
+def decode(line: bytes | str) -> ServerEvent:
     """The event that :func:`encode` wrote."""
     name, values = json.loads(line)
     event: ServerEvent = _BY_NAME[name](**values)

@@ -16,7 +16,8 @@ from __future__ import annotations
 import gc
 import os
 import socket
-from collections.abc import Callable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -33,16 +34,19 @@ from netprobe.echo.server.events import (
     AcceptResumed,
     Draining,
     Ending,
+    MemoryExceeded,
     ServerEvent,
     ServerSummary,
     SocketName,
     utc_now,
 )
 from netprobe.echo.server.framed_connection import FramedConnection
+from netprobe.echo.server.memory import DEFAULT_BUDGET, MemoryBudget
 from netprobe.echo.server.poller import BATCH, READ, forgets_closed, new_poller
 from netprobe.echo.server.signals import Signals
 from netprobe.echo.server.small_messages import SMALL, echo_small
 from netprobe.echo.server.splice import Pipe
+from netprobe.echo.server.tally import Tally
 
 __all__ = ["QUIET", "ServerLoop", "ServerSettings"]
 
@@ -50,6 +54,10 @@ QUIET: Final = 0.2  # seconds of silence after which a draining server considers
 
 _BUFFER_SIZE: Final = 256 * 1024  # bytes; a large one makes a long stream fast, and all connections share it
 _SHORTEST_SWEEP: Final = 0.01  # seconds between two looks at all connections
+_PLAIN_SIZE: Final = 512  # bytes of memory that a connection takes by itself
+_FRAMED_SIZE: Final = 3072  # bytes; with its last header and the beginning of its replies
+_FLOOR: Final = 1024  # bytes a second by which an incomplete frame must grow
+_BY_LIMIT: Final = ("max-connections", "memory")  # why accepting pauses until a connection has ended
 _LAST_CALL: Final = 0.1  # seconds before the end of the drain at which busy connections are closed too
 
 
@@ -65,6 +73,8 @@ class ServerSettings:
     max_content: int = MAX_CONTENT
     rate: float | None = None  # datagrams per second per peer; None: the default, with loopback exempt; 0: unlimited
     drain_timeout: float = 2.0
+    memory: int = DEFAULT_BUDGET  # for what is held for all peers of the process together
+    frame_timeout: float | None = 60.0  # in which an incomplete frame must grow by a kilobyte for each second
     busy_poll: float = 0.0  # seconds that the loop polls before it sleeps, while messages follow each other closely
 
 
@@ -89,6 +99,8 @@ class ServerLoop:
         self.space = self.view[: min(_BUFFER_SIZE, settings.max_buffer)]
         self.small_size = SMALL if os.name == "posix" and settings.max_buffer >= SMALL else 0
         self.pipe = None if settings.framed else Pipe.open()
+        self.memory: MemoryBudget[EchoConnection] = MemoryBudget(settings.memory)
+        self.frame_floor = _FLOOR * (settings.frame_timeout or 0)
         self.totals = Totals()
         self._settings = settings
         self._emit = emit
@@ -99,15 +111,22 @@ class ServerLoop:
         self._handlers: dict[int, Callable[[int], object]] = {}
         self._connections: dict[int, EchoConnection] = {}
         self._small: dict[int, EchoConnection] = {}  # those whose last message was small
-        self._lingering: dict[int, tuple[EchoConnection, float]] = {}
+        # Both have the earliest time first, because all wait equally long: else each look would be one at all of them.
+        self._lingering: OrderedDict[EchoConnection, float] = OrderedDict()
+        self._awaited: OrderedDict[EchoConnection, float] = OrderedDict()  # those in the middle of a frame
+        self._size = _FRAMED_SIZE if settings.framed else _PLAIN_SIZE
+        self._pauses = Tally()
+        self._told_paused = False
+        self._evictions = Tally()
+        self._evicted: MemoryExceeded | None = None  # the last one
         self._draining_until: float | None = None
         self._wake_at = float("inf")
         self._sweep_at = float("inf")
         streams = [s for s in sockets if s.type == socket.SOCK_STREAM]
-        self._acceptor = Acceptor(streams, self._has_room, self._open, self._pause, self._lost)
+        self._acceptor = Acceptor(streams, self._full, self._open, self._pause, self._lost)
         bound = [s for s in sockets if s.type == socket.SOCK_DGRAM]
         ports = {s.getsockname()[1] for s in bound}
-        self._datagrams = [Datagrams(s, settings.rate, self.view, ports) for s in bound]
+        self._datagrams = [Datagrams(s, settings.rate, self.view, ports, self._lost) for s in bound]
         self._lifeline = lifeline
 
     def run(self, announce: Callable[[], None] = lambda: None) -> ServerSummary:
@@ -147,8 +166,19 @@ class ServerLoop:
 
     def linger(self, connection: EchoConnection, seconds: float) -> None:
         """Close ``connection`` after ``seconds`` if its peer has not closed its side by then."""
-        self._lingering[connection.fd] = (connection, self.now + seconds)
+        self._lingering[connection] = self.now + seconds
         self._wake(self.now + seconds)
+
+    def await_frame(self, connection: EchoConnection) -> None:
+        """End ``connection`` if it does not call this again, or ``frame_done``, within ``frame_timeout``."""
+        if self._settings.frame_timeout is not None:
+            self._awaited[connection] = until = self.now + self._settings.frame_timeout
+            self._awaited.move_to_end(connection)
+            self._wake(until)
+
+    def frame_done(self, connection: EchoConnection) -> None:
+        """``connection`` awaits no frame's end any more."""
+        self._awaited.pop(connection, None)
 
     def forget(self, connection: EchoConnection, ending: Ending, cause: str | None) -> None:
         """``connection`` is about to close its socket."""
@@ -157,9 +187,13 @@ class ServerLoop:
             with suppress(OSError):
                 self._poller.unregister(fd)
         del self._handlers[fd], self._connections[fd]
-        self._lingering.pop(fd, None)
+        self._lingering.pop(connection, None)
+        self._awaited.pop(connection, None)
         self._small.pop(fd, None)
         self.totals.add(connection)
+        if connection.held:
+            self.memory.account(connection, 0)
+        self.memory.used -= self._size
         if self._settings.log:
             self._emit(connection.ended(ending, cause))
         if self._acceptor.paused is not None:
@@ -174,33 +208,41 @@ class ServerLoop:
         for datagrams in self._datagrams:
             self._register(datagrams.fileno(), datagrams.readable)
         if self._lifeline is not None:
-            self._register(self._lifeline, lambda _mask: self._supervisor_gone())
+            self._register(self._lifeline, partial(self._supervisor_gone, self._lifeline))
         if self._settings.idle_timeout is not None:
             self._sweep_at = self.now
             self._wake(self.now)
 
     def _register(self, fd: int, ready: Callable[[int], object]) -> None:
-        self._handlers[fd] = ready
         self._poller.register(fd, READ)
+        self._handlers[fd] = ready
 
     def _loop(self) -> None:
         poll = busy_polling(partial(self._poller.poll, maxevents=BATCH), self._settings.busy_poll)
         handlers, small, small_size = self._handlers, self._small, self.small_size
+        memory = self.memory
         forever = float("inf")
         while True:
-            wake_at = self._wake_at
-            batch = poll(None if wake_at == forever else max(0.0, wake_at - monotonic()))
-            self.now = now = monotonic()
-            fds = [fd for fd, _ in batch if fd in small]
-            if fds:
-                batch = [(fd, mask) for fd, mask in batch if fd not in small] if len(fds) < len(batch) else []
-                echo_small(fds, small, small_size, self._small_totals)
-            for fd, mask in batch:
-                ready = handlers.get(fd)
-                if ready is not None:
-                    ready(mask)
-            if now >= self._wake_at and not self._tick(now):
-                return
+            fd = -1
+            try:
+                wake_at = self._wake_at
+                batch = poll(None if wake_at == forever else max(0.0, wake_at - monotonic()))
+                self.now = now = monotonic()
+                fds = [fd for fd, _ in batch if fd in small]
+                if fds:
+                    batch = [(fd, mask) for fd, mask in batch if fd not in small] if len(fds) < len(batch) else []
+                    echo_small(fds, small, small_size, self._small_totals)
+                for fd, mask in batch:
+                    ready = handlers.get(fd)
+                    if ready is not None:
+                        ready(mask)
+                fd = -1
+                if memory.used > memory.limit:
+                    self._make_room()
+                if now >= self._wake_at and not self._tick(now):
+                    return
+            except MemoryError:  # those of the batch that had no turn are ready at the next poll, too
+                self._out_of_memory(fd)
 
     def _wake(self, when: float) -> None:
         self._wake_at = min(self._wake_at, when)
@@ -208,11 +250,13 @@ class ServerLoop:
     def _tick(self, now: float) -> bool:
         """Everything that is due by now; False when the server is done."""
         self._wake_at = float("inf")
-        for connection, until in list(self._lingering.values()):
-            if now >= until:
-                connection.close(connection.ending or "closed")
-            else:
-                self._wake(until)
+        for connection in self._due(self._lingering, now):
+            connection.close(connection.ending or "closed")
+        for connection in self._due(self._awaited, now):
+            self.totals.stalled_frames += 1
+            connection.evict("stalled")
+        self._tell_pauses(now)
+        self._tell_evictions(now)
         if self._acceptor.paused is not None and self._draining_until is None:
             self._resume(now)
         if self._draining_until is not None:
@@ -223,28 +267,105 @@ class ServerLoop:
             self._wake(self._sweep_at)
         return True
 
+    def _due(self, waiting: OrderedDict[EchoConnection, float], now: float) -> Iterator[EchoConnection]:
+        """Take out those whose time has come, and wake for the next one."""
+        while waiting:
+            connection, until = next(iter(waiting.items()))
+            if now < until:
+                self._wake(until)
+                return
+            del waiting[connection]
+            yield connection
+
+    # ---- memory
+
+    def _make_room(self) -> None:
+        """End those that hold most until the rest fit."""
+        while self.memory.used > self.memory.limit:
+            largest = self.memory.largest()
+            if largest is None:
+                return
+            self._evict(largest, None)
+
+    def _evict(self, connection: EchoConnection, cause: str | None) -> None:
+        peer = connection.peer()
+        self._evicted = MemoryExceeded(
+            utc_now(), peer.address, peer.port, connection.held, self.memory.limit, cause, untold_peers=0
+        )
+        self._evictions.add()
+        self.totals.ended_for_memory += 1
+        if cause is None:
+            connection.evict("memory")
+        else:
+            connection.abort("memory", cause)
+        self._tell_evictions(self.now)
+
+    def _out_of_memory(self, fd: int) -> None:
+        """The system gave no memory to the connection ``fd``, or, at -1, to none in particular.
+
+        What that connection was doing is lost, so it ends. Were it the only one, those that hold little would end one
+        after the other for one that holds much and asks for no more: it ends, too.
+        """
+        self._wake(self.now)  # whatever was to be done at a time
+        asking, largest = self._connections.get(fd), self.memory.largest()
+        for connection in (asking, None if largest is asking else largest):
+            if connection is not None:
+                try:
+                    self._evict(connection, "ENOMEM")
+                except MemoryError:
+                    if self._connections.get(connection.fd) is connection:
+                        connection.abort("memory", "ENOMEM")
+
+    def _tell_evictions(self, now: float) -> None:
+        count = self._evictions.take(now)
+        if count and self._evicted is not None:
+            self._emit(replace(self._evicted, untold_peers=count - 1))
+        elif self._evictions.waiting:
+            self._wake(self._evictions.due)
+
     # ---- accepting
 
     def _open(self, sock: socket.socket, peer: SocketName) -> None:
         connection = (FramedConnection if self._settings.framed else EchoConnection)(self, sock, peer)
-        self._connections[connection.fd] = connection
         self._register(connection.fd, connection.readable)
+        self._connections[connection.fd] = connection
+        self.memory.used += self._size
         self.totals.connections += 1
 
-    def _has_room(self) -> bool:
+    def _full(self) -> str | None:
+        """Why no further connection fits."""
         most = self._settings.max_connections
-        return most is None or len(self._connections) < most
+        if most is not None and len(self._connections) >= most:
+            return "max-connections"
+        if len(self._connections) * self._size * 2 >= self._settings.memory:
+            return "memory"
+        return None
 
     def _pause(self, cause: str) -> None:
         """Leave new connections in the kernel's queue and stop polling it."""
         for listener in self._acceptor.listeners:
             self._poller.modify(listener.fileno(), 0)
-        self._emit(AcceptPaused(utc_now(), cause, len(self._connections)))
-        if cause != "max-connections":
+        self._pauses.add()
+        self._tell_pauses(self.now)
+        if cause not in _BY_LIMIT:
             self._wake(self.now + RETRY)
 
-    def _lost(self, listener: socket.socket, cause: str) -> None:
-        """This listener is dead; the others, and the open connections, go on."""
+    def _tell_pauses(self, now: float) -> None:
+        """Tell how accepting stands, if it has paused since that was told last, and if that is long enough ago."""
+        count = self._pauses.take(now)
+        if not count:
+            if self._pauses.waiting:
+                self._wake(self._pauses.due)
+            return
+        cause = self._acceptor.paused
+        self._told_paused = cause is not None
+        if cause is not None:
+            self._emit(AcceptPaused(utc_now(), cause, len(self._connections), count - 1))
+        else:
+            self._emit(AcceptResumed(utc_now(), len(self._connections), count))
+
+    def _lost(self, listener: socket.socket | Datagrams, cause: str) -> None:
+        """This socket is dead; the others, and the open connections, go on."""
         del self._handlers[listener.fileno()]
         self._poller.unregister(listener.fileno())
         listener.close()
@@ -252,13 +373,15 @@ class ServerLoop:
 
     def _resume(self, now: float) -> None:
         if not self._acceptor.may_resume():
-            if self._acceptor.paused != "max-connections":
+            if self._acceptor.paused not in _BY_LIMIT:
                 self._wake(now + RETRY)
             return
         self._acceptor.paused = None
         for listener in self._acceptor.listeners:
             self._poller.modify(listener.fileno(), READ)
-        self._emit(AcceptResumed(utc_now(), len(self._connections)))
+        if self._told_paused:
+            self._told_paused = False
+            self._emit(AcceptResumed(utc_now(), len(self._connections)))
 
     # ---- idling
 
@@ -279,9 +402,8 @@ class ServerLoop:
         if signals.count:
             self._stop()
 
-    def _supervisor_gone(self) -> None:
-        assert self._lifeline is not None
-        self._poller.unregister(self._lifeline)
+    def _supervisor_gone(self, lifeline: int, _mask: int) -> None:
+        self._poller.unregister(lifeline)
         self._stop()
 
     def _stop(self) -> None:
@@ -293,7 +415,8 @@ class ServerLoop:
         self._wake(self.now)
         self._acceptor.accept_all()
         for datagrams in self._datagrams:
-            datagrams.readable()
+            if datagrams.fileno() >= 0:
+                datagrams.readable()
         for stopped in self._bound():
             del self._handlers[stopped.fileno()]
             self._poller.unregister(stopped.fileno())
@@ -327,4 +450,4 @@ class ServerLoop:
             self.pipe.close()
 
     def _bound(self) -> list[socket.socket | Datagrams]:
-        return [*self._acceptor.listeners, *self._datagrams]
+        return [*self._acceptor.listeners, *(datagrams for datagrams in self._datagrams if datagrams.fileno() >= 0)]

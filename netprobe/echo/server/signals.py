@@ -11,11 +11,11 @@ import signal
 import socket
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-__all__ = ["Signals"]
+__all__ = ["NUMBERS", "Signals"]
 
-_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+NUMBERS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Signals:
@@ -44,7 +44,7 @@ class Signals:
 
     def __enter__(self) -> Self:
         self._wakeup = signal.set_wakeup_fd(self._writing.fileno(), warn_on_full_buffer=False)
-        self._before = {number: signal.signal(number, self._received) for number in _NUMBERS}
+        self._before = {number: signal.signal(number, self._received) for number in NUMBERS}
         return self
 
     def __exit__(

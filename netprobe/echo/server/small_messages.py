@@ -12,6 +12,8 @@ connection whose last message was small is served by :func:`echo_small`.
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress, repeat
 from operator import not_
@@ -24,6 +26,8 @@ from netprobe.echo.server.poller import BATCH
 __all__ = ["SMALL", "echo_small"]
 
 SMALL: Final = 448  # bytes; the size of a small message's receive: Python pools objects of up to 512 bytes
+
+_NO_MEMORY: Final = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
 T = TypeVar("T")
 
@@ -46,10 +50,13 @@ def _in_turn(fds: Sequence[int], connections: Mapping[int, EchoConnection], size
                 sent = write(fd, data)
         except OSError as failure:
             error = failure
+        except MemoryError:
+            connections[fd].out_of_memory(len(data))
+            continue
         if totals is not None and 0 < sent < size and sent == len(data):
             echoed += sent
         elif data:
-            connections[fd].after_small(data, sent, error)
+            _after(connections[fd], data, sent, error)
         else:
             connections[fd].nothing_received(error)
     if totals is not None:
@@ -67,7 +74,15 @@ def _together(fds: Sequence[int], connections: Mapping[int, EchoConnection], siz
         totals.echoed(sum(sent))
         return
     for fd, data, count in zip(fds, received, sent, strict=True):
-        connections[fd].after_small(data, count, failed.get(fd))
+        _after(connections[fd], data, count, failed.get(fd))
+
+
+def _after(connection: EchoConnection, data: bytes, sent: int, error: OSError | None) -> None:
+    """Let ``connection`` know. Where there is no memory for what is left to send, it ends, and the others go on."""
+    try:
+        connection.after_small(data, sent, error)
+    except MemoryError:
+        connection.out_of_memory(len(data) - sent)
 
 
 def _each(results: Iterator[T], fds: Sequence[int], nothing: T) -> tuple[list[T], dict[int, OSError]]:
@@ -81,5 +96,8 @@ def _each(results: Iterator[T], fds: Sequence[int], nothing: T) -> tuple[list[T]
                 take(result)
         except OSError as error:  # a map continues after the item that raised
             failed[fds[len(taken)]] = error
+            take(nothing)
+        except MemoryError:
+            failed[fds[len(taken)]] = _NO_MEMORY
             take(nothing)
     return taken, failed

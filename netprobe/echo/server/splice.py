@@ -53,13 +53,16 @@ class Pipe:
         """Up to ``count`` bytes to ``fd``. Raises OSError like send(2)."""
         return os.splice(self._out, fd, count, flags=_FLAGS)
 
-    def rest(self) -> bytes:
-        """What was taken and not given, read out of the pipe."""
-        data = b""
+    def rest(self, into: memoryview) -> memoryview:
+        """What was taken and not given, read out of the pipe: the start of ``into``, which has room for it.
+
+        Into a buffer that is there already: where memory for it could fail, the bytes would stay for the next peer.
+        """
+        count = 0
         with suppress(BlockingIOError):
-            while True:
-                data += os.read(self._out, _PAGES * 4096)
-        return data
+            while read := os.readv(self._out, [into[count:]]):
+                count += read
+        return into[:count]
 
     def close(self) -> None:
         """Close both ends."""

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import threading
 import traceback
-from dataclasses import replace
 
 from netprobe.errors import NetprobeError
 from netprobe.prober import engine
-from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.messages import Request
+from netprobe.reach.programs import NO_ROOM
+from netprobe.reach.sessions.deadline import Deadline
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.vantages import LOCAL
 
 __all__ = ["LocalSession"]
-
-RESERVED_DESCRIPTORS = 64  # for everything in this process that is neither a probe nor the responder's side of one
 
 
 class LocalSession:
@@ -31,17 +29,33 @@ class LocalSession:
         self._stopped = threading.Event()
 
     def run(self, request: Request, emit: Emit) -> None:
-        """Probe from here. Each probe costs two descriptors: the responder's side is in this process, too."""
-        cells = len(request.cells)
-        sockets = (descriptors_for(2 * cells + RESERVED_DESCRIPTORS) - RESERVED_DESCRIPTORS) // 2
+        """Probe from here. The prober is asked to end like any other, although it is our own code."""
         receiver = Receiver(self.name, emit)
         receiver.expect(request)
+        deadline = Deadline(self.name, request)
+
+        is_late = False
+
+        def take(message: object) -> None:
+            receiver.take(message)
+            deadline.has_hello()
+
+        def is_over() -> bool:
+            nonlocal is_late
+            deadline.heard()  # it lives: it asks
+            is_late = not deadline.rest()
+            return is_late or self._stopped.is_set()
+
         try:
-            engine.run(replace(request, sockets=max(1, sockets)).to_json(), receiver.take, self._stopped.is_set)
+            engine.run(request.to_json(), take, is_over)
         except NetprobeError:
             raise
-        except Exception:  # the prober's own fault, reported as at any other vantage
+        except Exception as error:  # the prober's own fault, reported as at any other vantage
+            if isinstance(error, OSError) and error.errno in NO_ROOM and not receiver.has_hello:
+                raise  # nor is it the prober's: the system has no room
             receiver.take({"crash": traceback.format_exc()})
+        if is_late and not self._stopped.is_set():
+            raise deadline.error()
 
     def stop(self) -> None:
         """End within a tenth of a second."""

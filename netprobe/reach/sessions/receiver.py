@@ -1,8 +1,9 @@
-"""From the bytes of one vantage to checked messages, in their order. Knows no process and no clock.
+"""From the bytes of one vantage to checked messages, in their order. Knows no process.
 
 How much is read is bounded before anything is parsed: a budget of bytes that grows with what was asked, a longest
-line, and JSON's own depth (Python's reader gives up at its recursion limit, which is an error here like any other).
-Without that a vantage that never ends its output, or its line, would fill this process's memory.
+line, and depth, digits and keys of its JSON (:mod:`netprobe.reach.untrusted_json`). Without that a vantage that never
+ends its output, or its line, would fill this process's memory; and were each piece of a line added to a copy of those
+before it, one that comes byte by byte would fill its time.
 
 What comes before the hello is a login shell's noise: banners, profiles, warnings. It is passed on for ``-v``, and
 never trusted. From the hello on every line that looks like a message must be one.
@@ -10,11 +11,13 @@ never trusted. From the hello on every line that looks like a message must be on
 
 from __future__ import annotations
 
-import json
+import time
 from collections.abc import Callable
 
+from netprobe.reach.contradictions import contradiction
 from netprobe.reach.messages import (
     Answer,
+    CellRequest,
     Crash,
     Done,
     Heartbeat,
@@ -24,12 +27,13 @@ from netprobe.reach.messages import (
     Request,
     parse_message,
 )
+from netprobe.reach.untrusted_json import parse_untrusted
 from netprobe.reach.vantage_errors import VantageError
 
 __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 
-LINE_LIMIT = 1 << 20
-HELLO_BYTES = 1 << 20  # what a request's answers may take beside its cells: above all the hello with its routes
+HELLO_BYTES = 2 << 20  # for a hello without its routes: about 25,000 addresses, as many as large clusters have services
+ROUTE_BYTES = 256  # for a cell's route in it
 CELL_BYTES = 4096  # what a cell's answer may take, on average; a real one has a few hundred
 NOISE_LINES = 100  # passed on; more is only read
 
@@ -44,46 +48,62 @@ def ignore_noise(text: str) -> None:
 class Receiver:
     """Hands each message of one vantage to ``emit``: for each request the hello first, each answer once, the end last.
 
-    A message that is malformed or out of place raises :class:`VantageError`. Heartbeats are not passed on: that
-    something came is all that they say.
+    A message that is malformed, out of place, or contradicts what was asked raises :class:`VantageError`. Heartbeats
+    are not passed on: that something came is all that they say.
     """
 
-    def __init__(self, name: str, emit: Emit, on_noise: OnNoise = ignore_noise) -> None:
+    def __init__(
+        self,
+        name: str,
+        emit: Emit,
+        on_noise: OnNoise = ignore_noise,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
         self.has_hello = False
         self.has_ended = False
         self._emit = emit
         self._on_noise = on_noise
+        self._clock = clock
         self._noise_lines = 0
-        self._unanswered: set[int] = set()
+        self._request: Request | None = None
+        self._asked_at = 0.0
+        self._unanswered: dict[int, CellRequest] = {}
         self._awaits_hello = True
         self._budget = 0
-        self._partial = b""
+        self._longest_line = 0
+        self._partial = bytearray()
 
     def expect(self, request: Request) -> None:
         """A request is sent: its cells may be answered, and there is more to read."""
-        self._unanswered.update(cell.id for cell in request.cells)
-        self._budget += HELLO_BYTES + CELL_BYTES * len(request.cells)
+        self._request = request
+        self._asked_at = self._clock()
+        self._unanswered = {cell.id: cell for cell in request.cells}
+        self._longest_line = HELLO_BYTES + ROUTE_BYTES * len(request.cells)
+        self._budget += self._longest_line + CELL_BYTES * len(request.cells)
         self._awaits_hello = True
         self.has_ended = False
 
     def feed(self, data: bytes) -> None:
         """Bytes as they come, cut anywhere."""
         self._budget -= len(data)
-        if self._budget < 0 or len(self._partial) > LINE_LIMIT:
+        *ends, rest = data.split(b"\n")
+        if self._budget < 0 or len(self._partial) + len(ends[0] if ends else rest) > self._longest_line:
             raise VantageError(self.name, "too much output", "the vantage sends more than any prober would")
-        *lines, self._partial = (self._partial + data).split(b"\n")
-        for line in lines:
+        for end in ends:
+            line = bytes(self._partial) + end
+            self._partial.clear()
             if not self.has_ended:
                 self._line(line)
+        self._partial += rest
 
     def _line(self, line: bytes) -> None:
         if not line.startswith(b"{"):
             self._noise(line)
             return
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
+            value = parse_untrusted(line)
+        except ValueError:
             if self.has_hello:
                 raise self._malformed("a line is not valid JSON") from None
             self._noise(line)
@@ -94,7 +114,9 @@ class Receiver:
             self._noise(line)
 
     def take(self, value: object) -> None:
-        """One decoded object."""
+        """One decoded object. Nothing is expected after the end, and nothing is read."""
+        if self.has_ended:
+            return
         try:
             message = parse_message(value)
         except MalformedMessageError as error:
@@ -106,14 +128,24 @@ class Receiver:
                 self.has_hello = True
                 self._awaits_hello = False
             case Answer():
-                if self._awaits_hello or message.id not in self._unanswered:
-                    raise self._malformed("it answered a cell that was not requested")
-                self._unanswered.remove(message.id)
-            case Crash() | Done():
+                self._check_answer(message)
+            case Done():
+                if self._awaits_hello or self._unanswered:
+                    raise self._malformed("it was done before it had answered")
+                self.has_ended = True
+            case Crash():
                 self.has_ended = True
             case Heartbeat():
                 return
         self._emit(message)
+
+    def _check_answer(self, answer: Answer) -> None:
+        cell = None if self._awaits_hello else self._unanswered.pop(answer.id, None)
+        if cell is None or self._request is None:
+            raise self._malformed("it answered a cell that was not requested")
+        wrong = contradiction(answer, cell, self._request, self._clock() - self._asked_at)
+        if wrong is not None:
+            raise self._malformed(f"answer: {wrong}")
 
     def _noise(self, line: bytes) -> None:
         text = line[:200].decode("utf-8", "replace").rstrip()

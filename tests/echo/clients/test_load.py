@@ -111,6 +111,17 @@ def test_silence_is_unanswered_after_the_time_out(serve: Serve) -> None:
     assert (figures.messages, figures.unanswered, figures.failures) == (0, 2, {"no-answer": 2})
 
 
+def test_a_byte_now_and_then_is_no_progress(serve: Serve) -> None:
+    def trickle(sock: socket.socket) -> None:
+        for byte in sock.recv(65536):
+            sock.sendall(bytes([byte]))
+            time.sleep(0.05)  # the fault itself
+
+    figures, _ = loaded(serve(trickle), LoadPlan(connections=1, count=1, size=1000, timeout_s=0.5))
+    assert (figures.messages, figures.unanswered) == (0, 1)
+    assert set(figures.failures) == {"no-answer"}
+
+
 def test_a_stall_is_felt_by_every_message_that_was_due_meanwhile(serve: Serve) -> None:
     def stalling(sock: socket.socket) -> None:
         data = sock.recv(65536)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -106,7 +107,7 @@ def test_ctrl_c_sums_up(plain_at: str) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "netprobe: interrupted\n")
-    assert "0% lost" in out
+    assert re.search(r"^[23] sent, [23] came back, .*% lost$", out, re.MULTILINE)  # a third may be on its way
 
 
 def test_live_draws_a_sparkline_and_a_histogram(plain_at: str) -> None:

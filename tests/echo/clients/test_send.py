@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -190,10 +191,62 @@ def test_who_is_no_framed_server_is_a_wrong_responder(serve: Serve, netprobe: Ru
     assert "wrong-responder: no framed reply" in ran.stderr
 
 
-def test_an_encoding_that_is_none_does_no_harm(serve: Serve, netprobe: Run) -> None:
-    frame = Connection().send(Message.of_bytes(b"x", "text/plain", content_encoding="zlib"))
-    ran = netprobe("echo", "send", "--to", at(serve, lambda s: s.sendall(s.recv(9) and frame)), "--framed", "x")
-    assert (ran.status, ran.stdout.splitlines()[-1]) == (0, "x")
+def answered_with(message: Message, serve: Serve) -> str:
+    """Where every connection is answered with ``message``."""
+    return at(serve, lambda sock: sock.sendall(sock.recv(999) and Connection().send(message)))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "content", "shown"),
+    [
+        ("zlib", b"x\xff\n", "x\\xff"),
+        ("punycode", b"-z9\xe9", "-z9\\xe9"),
+        ("utf-8", "Grüße".encode(), "Grüße"),
+        ("UTF-16", "Grüße".encode("utf-16"), "Grüße"),
+        ("ISO-8859-1", "Grüße".encode("latin-1"), "Grüße"),
+        ("binary", "Grüße".encode(), "Grüße"),
+        ("utf-8", b"a\xffb", "a\ufffdb"),
+    ],
+)
+def test_what_is_in_no_known_encoding_is_shown_as_bytes(
+    encoding: str, content: bytes, shown: str, serve: Serve, netprobe: Run
+) -> None:
+    where = answered_with(Message.of_bytes(content, "text/plain", content_encoding=encoding), serve)
+    ran = run_in_terminal([str(NETPROBE), "echo", "send", "--to", where, "--framed", "x"])
+    assert ran.stdout.splitlines()[1] == shown
+    found = netprobe("echo", "send", "--json", "--to", where, "--framed", "x")
+    assert json.loads(found.stdout)["results"][0]["received"].strip() == shown
+
+
+@pytest.mark.parametrize("encoding", ["punycode", "idna", "unicode_escape", "utf-8", "utf-16"])
+def test_of_a_large_reply_the_terminal_gets_the_start(encoding: str, serve: Serve) -> None:
+    content = b"\x1b" * 4_000_000
+    where = answered_with(Message.of_bytes(content, "text/plain", content_encoding=encoding), serve)
+    ran = run_in_terminal([str(NETPROBE), "echo", "send", "--to", where, "--framed", "x"])
+    assert ran.status == 1
+    assert f"{len(content) - 64 * 1024:,} more bytes of the reply" in ran.stdout
+    assert len(ran.stdout) < 500_000
+
+
+def test_the_terminal_gets_all_of_what_was_sent(framed_at: str, tmp_path: Path) -> None:
+    (tmp_path / "sent").write_text("0123456789" * 20_000)
+    argv = [str(NETPROBE), "echo", "send", "--to", framed_at, "--framed", "--file", str(tmp_path / "sent")]
+    ran = run_in_terminal(argv)
+    assert (ran.status, ran.stdout.splitlines()[1]) == (0, "0123456789" * 20_000)
+
+
+@pytest.mark.parametrize("options", [(), ("--framed",)])
+def test_a_byte_now_and_then_is_no_progress(options: tuple[str, ...], serve: Serve, netprobe: Run) -> None:
+    def trickle(sock: socket.socket) -> None:
+        header = b'{"byteorder": "big", "content-type": "", "content-encoding": "", "content-length": 9000}'
+        message = len(header).to_bytes(2, "big") + header + bytes(9000)
+        for byte in message:
+            sock.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+    ran = netprobe("echo", "send", "--to", at(serve, trickle), "--timeout", "0.5", *options, "x" * 10_000)
+    assert ran.status == 1
+    assert "0.5 s" in ran.stderr
 
 
 @pytest.mark.parametrize(

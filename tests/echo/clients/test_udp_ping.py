@@ -70,6 +70,27 @@ def test_datagrams_of_any_size_come_back(size: int, serve: Serve) -> None:
     assert (ping.statistics().received, ping.statistics().loss_percent) == (3, 0)
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_a_peer_that_floods_is_not_listened_to_for_the_whole_time_out(own: bool, serve: Serve) -> None:
+    done = threading.Event()
+
+    def flood(sock: socket.socket, data: bytes, sender: Any, number: int) -> None:
+        if number == 1 and own:
+            sock.sendto(data, sender)  # what follows are its doubles
+        while number == 1 + own and not done.wait(0.0001):
+            for _ in range(10):
+                sock.sendto(last[0] if own else b"other", sender)
+        last[:] = [data]
+
+    last = [b""]
+    replies, _ = pinged(serve(flood), count=1 + own, timeout_s=30)
+    done.set()
+    answer = [reply for reply in replies if reply.note is None][-1]
+    assert answer.verdict == "wrong-responder"
+    assert answer.cause == "1,024 other datagrams came back: no echo server"
+    assert len(replies) <= 2 + 2 * 1024
+
+
 def test_the_kernels_time_stamps_give_a_shorter_time(serve: Serve) -> None:
     if not sys.platform.startswith("linux"):
         pytest.skip("SO_TIMESTAMPING is Linux'")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import select
 import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -257,6 +259,76 @@ def test_what_is_not_a_listening_socket_is_refused() -> None:
     assert "CannotRunError: LISTEN_FDS: descriptor 3: is not a socket (ENOTSOCK)" in ran.stderr
 
 
+def own(**variables: str) -> dict[str, str]:
+    """Variables for this process."""
+    return {"LISTEN_PID": str(os.getpid()), **variables}
+
+
+@pytest.mark.parametrize(
+    "number", ["", "0", "-1", "+1", " 1", "1 ", "01", "1.0", "1e3", "1\n", "\u0663", "\u00b2", "9" * 5000]
+)
+def test_the_number_of_sockets_is_digits_and_nothing_else(number: str) -> None:
+    with pytest.raises(CannotRunError, match="LISTEN_FDS: is not a positive whole number"):
+        inherited_sockets(own(LISTEN_FDS=number))
+
+
+@pytest.mark.parametrize("pid", ["", "me", "-1", "\u0663", "1" * 5000])
+def test_the_process_is_digits_and_nothing_else(pid: str) -> None:
+    with pytest.raises(CannotRunError, match="LISTEN_PID: is not a positive whole number"):
+        inherited_sockets({"LISTEN_PID": pid, "LISTEN_FDS": "1"})
+
+
+@pytest.mark.parametrize("names", ["", "one:two:three", "one"])
+def test_there_are_as_many_names_as_sockets(names: str) -> None:
+    with pytest.raises(CannotRunError, match="LISTEN_FDNAMES"):
+        inherited_sockets(own(LISTEN_FDS="2", LISTEN_FDNAMES=names))
+
+
+def test_the_variables_are_gone_once_read() -> None:
+    environ = {"LISTEN_PID": "1", "LISTEN_FDS": "1", "LISTEN_FDNAMES": "a", "LISTEN_PIDFDID": "7", "HOME": "/"}
+    assert inherited_sockets(environ) == []
+    assert environ == {"HOME": "/"}
+
+
+UNFIT = """
+import os, socket, sys
+from netprobe.echo.server.bind import inherited_sockets
+made = {
+    "unbound": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "connected": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "not listening": lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM),
+    "unix datagrams": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM),
+    "packets": lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET),
+    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 0),
+}[sys.argv[1]]()
+if sys.argv[1] == "connected":
+    made.connect(("127.0.0.1", 9))
+good = socket.create_server(("127.0.0.1", 0))
+held = os.dup(good.fileno()), os.dup(made.fileno())
+os.dup2(held[0], 3)
+os.dup2(held[1], 4)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "2"}
+inherited_sockets(os.environ)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="makes sockets that only Linux has")
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("unbound", "is a datagram socket that is not bound to a port"),
+        ("connected", "is connected to one peer"),
+        ("not listening", "is neither a listening stream nor a datagram socket"),
+        ("unix datagrams", "unix datagram sockets are not supported, only UDP"),
+        ("packets", "is neither a listening stream nor a datagram socket"),
+        ("netlink", "is a datagram socket but not UDP"),
+    ],
+)
+def test_a_socket_that_cannot_be_served_is_named(kind: str, why: str) -> None:
+    ran = run_process([sys.executable, "-c", UNFIT, kind])
+    assert f"CannotRunError: LISTEN_FDS: descriptor 4: {why}" in ran.stderr
+
+
 def test_a_descriptor_that_is_not_open_is_named_by_its_number() -> None:
     program = f'LISTEN_PID=$$ LISTEN_FDS=1 exec "{NETPROBE}" echo serve 3>&-'
     ran = run_process(["sh", "-c", program])
@@ -273,6 +345,19 @@ def test_a_server_whose_listener_was_shut_down_reports_it_and_still_drains() -> 
             assert server.event("accept-paused")["cause"] == "EINVAL"
             assert echoed(sock) == b"hello"
             sock.close()
+            status, _, err = server.stop()
+    assert (status, err) == (0, "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shuts down a datagram socket without a peer")
+def test_a_datagram_socket_that_was_shut_down_is_reported_and_closed() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as owner:
+        owner.bind(("127.0.0.1", 0))
+        prefix = (sys.executable, "-c", HAND_OVER, str(owner.fileno()))
+        with Server(prefix=prefix, pass_fds=(owner.fileno(),)) as server:
+            with suppress(OSError):  # ENOTCONN, and it is shut down all the same
+                owner.shutdown(socket.SHUT_RDWR)
+            assert server.event("accept-paused", "summary")["cause"] == "EINVAL"
             status, _, err = server.stop()
     assert (status, err) == (0, "")
 

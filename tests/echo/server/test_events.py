@@ -12,6 +12,7 @@ from netprobe.echo.server.events import (
     Draining,
     EventsDropped,
     ListenerOpened,
+    MemoryExceeded,
     ServerEvent,
     ServerSummary,
     WorkerEnded,
@@ -39,10 +40,28 @@ EVENTS: list[tuple[ServerEvent, str]] = [
     ),
     (AcceptPaused(AT, "EMFILE", 3), f"{AT} accept paused at 3 connections: EMFILE"),
     (AcceptResumed(AT, 2), f"{AT} accept resumed at 2 connections"),
+    (
+        AcceptPaused(AT, "max-connections", 3, 7),
+        f"{AT} accept paused at 3 connections: max-connections (7 more pauses since the last of these lines)",
+    ),
+    (
+        AcceptResumed(AT, 2, 5),
+        f"{AT} accept resumed at 2 connections (5 more pauses since the last of these lines)",
+    ),
+    (
+        MemoryExceeded(AT, "::1", 9, 100, 50, None, 0),
+        f"{AT} [::1]:9 ended, it held 100 bytes: all peers together held more than 50",
+    ),
+    (
+        MemoryExceeded(AT, "", None, 100, 50, "ENOMEM", 3),
+        f"{AT} local peer ended, it held 100 bytes: the system gives no more memory "
+        "(3 more peers since the last of these lines)",
+    ),
     (Draining(AT, 2, 2.5), f"{AT} draining 2 connections, 2.5 s at most"),
     (WorkerStarted(AT, 77, 0), f"{AT} worker 77 started"),
     (WorkerEnded(AT, 77, "SIGKILL"), f"{AT} worker 77 ended: SIGKILL"),
     (EventsDropped(AT, 3), f"{AT} 3 events dropped: nobody was reading"),
+    (EventsDropped(AT, 3, "ENOSPC"), f"{AT} 3 events dropped: ENOSPC"),
     (
         ServerSummary(duration_s=1.0),
         "served 1.0 s: 0 connections; 0 bytes in, 0 out; 0 datagrams, 0 answered, 0 not",
@@ -51,6 +70,11 @@ EVENTS: list[tuple[ServerEvent, str]] = [
         ServerSummary(2.0, 1, 9, 4, 3, 1, 5, 2, 1, 1, 1),
         "served 2.0 s: 1 connections; 9 bytes in, 4 out; 3 messages, 1 broken frames; 2 datagrams, 1 answered, 1 not; "
         "5 bytes not delivered; 1 workers replaced",
+    ),
+    (
+        ServerSummary(duration_s=1.0, ended_for_memory=2, stalled_frames=3),
+        "served 1.0 s: 0 connections; 0 bytes in, 0 out; 0 datagrams, 0 answered, 0 not; "
+        "2 peers ended for memory; 3 unfinished frames given up",
     ),
 ]
 
@@ -70,6 +94,6 @@ def test_an_event_is_one_line_for_people(event: ServerEvent, line: str) -> None:
 
 
 def test_the_summaries_of_workers_add_up() -> None:
-    part = ServerSummary(9.0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0)
+    part = ServerSummary(9.0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 10, 11)
     total = ServerSummary(duration_s=2.0, messages=0, worker_restarts=1).plus(part).plus(part)
-    assert total == ServerSummary(2.0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 1)
+    assert total == ServerSummary(2.0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 1, 20, 22)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -18,6 +19,10 @@ from pathlib import Path
 import pytest
 
 from netprobe.echo.framing import Connection, Message
+from netprobe.echo.server.events import ServerEvent, WorkerEnded
+from netprobe.echo.server.loop import ServerSettings
+from netprobe.echo.server.workers import _Supervisor
+from netprobe.errors import CannotRunError
 from tests.echo.running import Server
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
@@ -253,6 +258,77 @@ def test_a_worker_that_is_killed_is_replaced_and_the_service_goes_on() -> None:
     for pid in workers:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+@linux
+@pytest.mark.parametrize(
+    ("number", "prefix", "cause"),
+    [
+        (signal.SIGRTMIN + 6, (), f"signal {signal.SIGRTMIN + 6}"),
+        (
+            signal.SIGKILL,
+            # who ignores SIGCHLD never learns how a child ended, and programs inherit what is ignored
+            (
+                sys.executable,
+                "-c",
+                "import os, signal, sys; signal.signal(signal.SIGCHLD, signal.SIG_IGN);"
+                "os.execvp(sys.argv[1], sys.argv[1:])",
+            ),
+            "unknown",
+        ),
+    ],
+)
+def test_a_worker_that_ends_in_an_unusual_way_is_replaced_too(number: int, prefix: tuple[str, ...], cause: str) -> None:
+    with Server("--tcp", "--workers", "2", prefix=prefix) as server:
+        workers = [server.event("worker-started")["pid"] for _ in range(2)]
+        with server.connect() as sock:
+            talk(sock, b"before")
+        os.kill(workers[0], number)
+        assert server.event("worker-ended")["cause"] == cause
+        assert server.event("worker-started")["pid"] not in workers
+        with server.connect() as sock:
+            talk(sock, b"after")
+        status, _, err = server.stop()
+    assert (status, err) == (0, "")
+
+
+@linux
+def test_a_worker_that_hangs_does_not_hold_up_the_end() -> None:
+    with Server("--tcp", "--workers", "2", "--drain-timeout", "0.1") as server:
+        worker = [server.event("worker-started")["pid"] for _ in range(2)][1]
+        os.kill(worker, signal.SIGSTOP)
+        status, events, err = server.stop()
+    assert (status, err) == (0, "")
+    assert events[-1]["event"] == "summary"
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_a_process_that_cannot_be_started_is_said_and_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", no_fork, raising=False)
+    events: list[ServerEvent] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        supervisor = _Supervisor([[listener]], ServerSettings(), events.append)
+        try:
+            with pytest.raises(CannotRunError, match="cannot start a process"):
+                supervisor._start(supervisor._workers[0])
+            worker = supervisor._workers[0]
+            worker.started = 1.0  # it ran before
+            for _ in range(3):
+                supervisor._start(worker)
+                assert worker.start_at is not None
+            (event,) = events
+            assert isinstance(event, WorkerEnded)
+            assert "EAGAIN" in event.cause
+        finally:
+            supervisor._selector.close()
+            for end in (supervisor._lifeline, supervisor._lifeline_end):
+                os.close(end)
+            with supervisor._signals:
+                pass
 
 
 @linux

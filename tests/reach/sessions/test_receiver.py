@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from netprobe.reach.messages import Answer, CellRequest, Done, Hello, Message, Request
-from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, LINE_LIMIT, NOISE_LINES, Receiver
+from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, NOISE_LINES, ROUTE_BYTES, Receiver
 from netprobe.reach.vantage_errors import VantageError
 
 HELLO: dict[str, Any] = {"hello": {"version": 1}}
 ANSWER: dict[str, Any] = {"cell": 1, "result": "timeout", "stage": "answer"}
 REQUEST = Request("n", 1.0, cells=(CellRequest(1, "tcp", "127.0.0.1", 9),))
+LONGEST_LINE = HELLO_BYTES + ROUTE_BYTES
 
 
 def lines(*values: object) -> bytes:
@@ -64,14 +65,20 @@ def test_endless_noise_is_counted_not_passed_on() -> None:
         (lines(HELLO, {"greeting": 1}), "unknown kind"),
         (lines(HELLO) + b"{]\n", "not valid JSON"),
         (lines(HELLO) + b'{"cell":' + b"[" * 100_000 + b"\n", "not valid JSON"),
+        (lines(HELLO) + b'{"cell": 1, "cell": 1, "result": "timeout", "stage": "answer"}\n', "not valid JSON"),
         (lines({"hello": {"version": 9}}), "version is not 1"),
-        (b"x" * (LINE_LIMIT + 1), "more than any prober would"),
-        (b"x\n" * (HELLO_BYTES + CELL_BYTES), "more than any prober would"),
+        (b"x" * (LONGEST_LINE + 1), "more than any prober would"),
+        (b"x\n" * (LONGEST_LINE + CELL_BYTES), "more than any prober would"),
+        (lines(HELLO, {"done": True}), "done before it had answered"),
+        (lines(HELLO, {**ANSWER, "elapsed_ms": 60_000}), "longer than it can have taken"),
+        (lines(HELLO, {**ANSWER, "errno": "ECONNREFUSED"}), "errno belongs to an error only"),
+        (lines({**HELLO, "done": True}), "two kinds at once"),
+        (lines(HELLO, {**ANSWER, "alive": True}), "two kinds at once"),
     ],
 )  # fmt: skip
 def test_what_is_out_of_place_ends_the_vantage(said: bytes, words: str) -> None:
     with pytest.raises(VantageError, match=words) as caught:
-        receive(said, b"x" * LINE_LIMIT)
+        receive(said, b"x" * LONGEST_LINE)
     assert caught.value.what == "v"
 
 
@@ -80,6 +87,43 @@ def test_a_further_request_makes_room_for_its_own_answers() -> None:
     receiver = Receiver("v", messages.append)
     receiver.expect(REQUEST)
     receiver.feed(WHOLE)
+    receiver.take({"cell": 7})  # after the end of one request, and before the next: not read
     receiver.expect(Request("n", 1.0, cells=(CellRequest(2, "udp", "127.0.0.1", 9),)))
     receiver.feed(lines(HELLO, {**ANSWER, "cell": 2}, {"done": True}))
     assert [type(message) for message in messages] == [*MESSAGES, *MESSAGES]
+
+
+def test_what_takes_long_may_take_long() -> None:
+    """A process that was stopped, or a slow machine: as long as no more is said than has passed."""
+    now = 0.0
+    receiver = Receiver("v", lambda message: None, clock=lambda: now)
+    receiver.expect(REQUEST)
+    receiver.feed(lines(HELLO))
+    now = 3600.0
+    receiver.feed(lines({**ANSWER, "elapsed_ms": 3_600_000.0}))
+
+
+def test_a_hello_has_room_for_a_route_to_every_cell() -> None:
+    """A line of several megabytes is no fault of a vantage that was asked for as much."""
+    cells = tuple(
+        CellRequest(n, "tcp", f"2001:db8:aaaa:bbbb:cccc:dddd:{n // 4096 + 4096:x}:{n % 4096 + 4096:x}", 9)
+        for n in range(40_000)
+    )
+    routes = [{"source": "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", "errno": None, "destination": cell.address,
+               "zone": None} for cell in cells]  # fmt: skip
+    messages: list[Message] = []
+    receiver = Receiver("v", messages.append)
+    receiver.expect(Request("n", 1.0, cells=cells))
+    said = lines({"hello": {"version": 1, "routes": routes}})
+    assert len(said) > 2 * HELLO_BYTES
+    for begin in range(0, len(said), 65536):
+        receiver.feed(said[begin : begin + 65536])
+    assert [type(message) for message in messages] == [Hello]
+
+
+def test_a_line_that_comes_byte_by_byte_is_not_copied_for_each() -> None:
+    """Copied each time, these would be 10^11 bytes: minutes instead of a second."""
+    receiver = Receiver("v", lambda message: None)
+    receiver.expect(REQUEST)
+    for _ in range(500_000):
+        receiver.feed(b"x")

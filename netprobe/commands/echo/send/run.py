@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netprobe.echo.clients.comparison import Comparison
-from netprobe.echo.clients.files import OutputFile, Source
+from netprobe.echo.clients.files import Source
 from netprobe.echo.clients.send import SURPLUS, Destination, Sent, echo_back, framed_message, framed_reply
 from netprobe.endpoints import parse_endpoint
 from netprobe.errors import Exit, InvalidInputError, NetprobeError
+from netprobe.files import OutputFile
 from netprobe.render.send import KEPT, ReceivedPrinter, decoded, header_line, sent_line
 from netprobe.render.view import View
 
@@ -62,7 +64,7 @@ def run_send(output: Output, options: SendOptions) -> Exit:
     with (
         output.document("echo send", Sent, View(plain=line, streams=True)) as document,
         _source(output, options) as source,
-        OutputFile(options.output_file) as output_file,
+        nullcontext() if options.output_file is None else OutputFile(Path(options.output_file)) as output_file,
     ):
         if options.output_file is not None:
             source.check_is_not(options.output_file)
@@ -88,7 +90,11 @@ def _source(output: Output, options: SendOptions) -> Source:
 
 
 def _send_stream(
-    document: Document[Sent], source: Source, output_file: OutputFile, destination: Destination, options: SendOptions
+    document: Document[Sent],
+    source: Source,
+    output_file: OutputFile | None,
+    destination: Destination,
+    options: SendOptions,
 ) -> None:
     output, comparison = document.output, Comparison()
     only_verifies = options.verify and options.output_file is None
@@ -97,7 +103,8 @@ def _send_stream(
     began = time.perf_counter()
     with _recorded_on_error(document, destination, comparison, end):
         for piece in echo_back(source, destination, comparison):
-            output_file.write(piece)
+            if output_file is not None:
+                output_file.write(piece)
             if options.prints:
                 printer.add(piece)
             if only_verifies and comparison.first_difference is not None:
@@ -115,7 +122,11 @@ def _send_stream(
 
 
 def _send_message(
-    document: Document[Sent], source: Source, output_file: OutputFile, destination: Destination, options: SendOptions
+    document: Document[Sent],
+    source: Source,
+    output_file: OutputFile | None,
+    destination: Destination,
+    options: SendOptions,
 ) -> None:
     output, comparison = document.output, Comparison()
     message = framed_message(source, options.content_type, options.is_text)
@@ -123,15 +134,18 @@ def _send_message(
     with _recorded_on_error(document, destination, comparison, _no_text):
         reply = framed_reply(message, destination, comparison)
     elapsed_ms = (time.perf_counter() - began) * 1000
-    output_file.write(reply.content)
+    if output_file is not None:
+        output_file.write(reply.content)
     text = decoded(reply.content[:KEPT], reply.header.content_encoding) if options.prints else None
     sent = _sent(destination, comparison, comparison.end(), elapsed_ms, text, reply.header.as_json())
     if not options.prints or not output.for_people:
         document.add(sent)
     else:
         printer = ReceivedPrinter(output, hexadecimal=False, ends_line=options.is_text)
-        printer.add_message(reply)
+        hidden = printer.add_message(reply, max(comparison.sent, KEPT))
         printer.end()
+        if hidden:
+            output.say(f"netprobe: {destination}: {hidden:,} more bytes of the reply; --output FILE takes them all")
     if not sent.equal:
         document.answer(Exit.NO)
         info = reply.header.reply_info

@@ -14,6 +14,25 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
+_MIB = 1024 * 1024
+_UNITS = {"": 1, "K": 1024, "M": _MIB, "G": 1024 * _MIB, "T": 1024 * 1024 * _MIB}
+
+
+class Size(click.IntRange):
+    """A number of bytes, or of units of 1,024 bytes and their like: 200000, 512K, 64M, 1.5G, 1GiB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip().upper()
+        unit = "".join(letter for letter in text if letter.isalpha())
+        number = text.removesuffix(unit).strip()
+        letter = unit.removesuffix("IB" if len(unit) == 3 else "B")
+        plain = number.isascii() and number.replace(".", "", 1).isdigit()
+        if letter not in _UNITS or not plain or len(number) > 18:
+            self.fail(f"{value!r} is not a size such as 200000, 512K, 64M or 1G", param, ctx)
+        return int(super().convert(int(float(number) * _UNITS[letter]), param, ctx))
+
 
 @command(
     examples=[
@@ -51,6 +70,19 @@ __all__ = ["serve"]
     default=16 * 1024 * 1024,
     metavar="BYTES",
     help="Max content of a frame.",
+)
+@option(
+    "--memory",
+    type=Size(min=_MIB),
+    metavar="SIZE",
+    help="Memory for what all peers hold together.  [default: 256M, or a quarter of what is allowed if that is less]",
+)
+@option(
+    "--frame-timeout",
+    type=FiniteRange(0),
+    default=60.0,
+    metavar="SECONDS",
+    help="End a peer whose unfinished frame grows by less than 1 KiB/s for this long; 0: never.",
 )
 @option(
     "--rate",

@@ -1,0 +1,124 @@
+"""What no prober says: an example of each row, and that true probers say none of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.reach.contradictions import CONTRADICTIONS, contradiction
+from netprobe.reach.messages import Answer, CellRequest, Request
+
+TCP = CellRequest(0, "tcp", "192.0.2.1", 9)
+UDP = CellRequest(0, "udp", "192.0.2.1", 9)
+SIX = CellRequest(0, "udp", "2001:db8::1", 9)
+MAPPED = CellRequest(0, "tcp", "::ffff:192.0.2.1", 9)
+ANY = CellRequest(0, "tcp", "0.0.0.0", 9)
+PLAIN = Request("n", 1.0)
+PAYLOAD = Request("n", 1.0, payload_size=100_000)
+
+PROOF = Answer(
+    0, "proof", "answer", elapsed_ms=2.0, attempts=1, challenge="ab", source="192.0.2.9", source_port=4000,
+    replied_from="192.0.2.1", rtt_ms=1.0, listener="t0@192.0.2.1", observed="198.51.100.9", observed_port=5000,
+    local="192.0.2.1", receipt="cd",
+)  # fmt: skip
+WITH_PAYLOAD = replace(PROOF, stage="payload", payload_size=100_000, payload_sent=100_000, payload_received=100_000)
+SILENT = Answer(0, "timeout", "answer", elapsed_ms=1000.0)
+FAILED = Answer(0, "error", "connect", errno="ECONNREFUSED", error="Connection refused", elapsed_ms=1.0)
+
+
+def icmp(kind: int, origin: str = "icmp", offender: str | None = "192.0.2.1") -> Answer:
+    return replace(FAILED, icmp=QueuedError(origin, kind, 1, offender, "EHOSTUNREACH", 113))
+
+
+# What is said (part of a row of the table), the answer, the cell, the request
+EXAMPLES: list[tuple[str, Answer, CellRequest, Request]] = [
+    ("stage is none", replace(PROOF, stage="connect"), UDP, PLAIN),
+    ("stage is none", replace(SILENT, stage="bind"), TCP, PLAIN),
+    ("stage is none", replace(SILENT, result="self", stage="payload"), UDP, PAYLOAD),
+    ("neither errno nor words", replace(FAILED, errno=None, error=None), TCP, PLAIN),
+    ("neither errno nor words", replace(FAILED, errno=None, error=""), TCP, PLAIN),
+    ("errno belongs", replace(SILENT, errno="ECONNREFUSED"), TCP, PLAIN),
+    ("errno belongs", replace(PROOF, error="why"), UDP, PLAIN),
+    ("limited", replace(FAILED, limited=True), UDP, PLAIN),
+    ("datagram is not closed", replace(SILENT, result="closed"), UDP, PLAIN),
+    ("connect_ms belongs", replace(SILENT, connect_ms=1.0), UDP, PLAIN),
+    ("connect_ms is longer", replace(FAILED, connect_ms=50.0), TCP, PLAIN),
+    ("rtt_ms is longer", replace(PROOF, rtt_ms=50.0), UDP, PLAIN),
+    ("listener belongs", replace(PROOF, result="timeout"), UDP, PLAIN),
+    ("listener belongs", replace(SILENT, stage="payload"), UDP, PAYLOAD),
+    ("listener comes with", replace(PROOF, challenge=None), UDP, PLAIN),
+    ("listener comes with", replace(PROOF, observed=None), UDP, PLAIN),
+    ("listener comes with", replace(PROOF, rtt_ms=None), UDP, PLAIN),
+    ("listener comes with", replace(PROOF, replied_from=None), UDP, PLAIN),
+    ("without its listener", replace(SILENT, observed="192.0.2.1"), UDP, PLAIN),
+    ("without its listener", replace(SILENT, receipt="ab"), UDP, PLAIN),
+    ("was asked for, and", PROOF, UDP, PAYLOAD),
+    ("was asked for, and", WITH_PAYLOAD, TCP, PLAIN),
+    ("not what was asked", replace(WITH_PAYLOAD, payload_size=99_999, payload_received=99_999), TCP, PAYLOAD),
+    ("not what was asked", WITH_PAYLOAD, UDP, PAYLOAD),
+    ("not what was asked", replace(WITH_PAYLOAD, result="timeout", payload_sent=None), TCP, PAYLOAD),
+    ("not what was asked", replace(SILENT, payload_received=3), TCP, PAYLOAD),
+    ("more than there was", replace(WITH_PAYLOAD, payload_sent=100_001), TCP, PAYLOAD),
+    ("more than there was", replace(WITH_PAYLOAD, result="timeout", payload_received=100_001), TCP, PAYLOAD),
+    ("all of its payload", replace(WITH_PAYLOAD, payload_received=99_999), TCP, PAYLOAD),
+    ("another family", replace(PROOF, source="2001:db8::1"), UDP, PLAIN),
+    ("another family", replace(PROOF, replied_from="2001:db8::1"), UDP, PLAIN),
+    ("another family", replace(PROOF, source="192.0.2.1"), SIX, PLAIN),
+    ("not where it was connected", replace(PROOF, replied_from="192.0.2.2"), TCP, PLAIN),
+    ("not an error of that family", icmp(8), TCP, PLAIN),
+    ("not an error of that family", icmp(1, "icmp6", "2001:db8::1"), TCP, PLAIN),
+    ("not an error of that family", icmp(3), SIX, PLAIN),
+    ("not an error of that family", icmp(128, "icmp6", "2001:db8::1"), SIX, PLAIN),
+    ("offender of another family", icmp(3, offender="2001:db8::1"), TCP, PLAIN),
+    ("offender of another family", icmp(1, "icmp6", "192.0.2.1"), SIX, PLAIN),
+]  # fmt: skip
+
+TRUE: list[tuple[Answer, CellRequest, Request]] = [
+    (PROOF, UDP, PLAIN),
+    (replace(PROOF, connect_ms=0.5), TCP, PLAIN),
+    (replace(PROOF, rtt_ms=2.0004), UDP, PLAIN),
+    (replace(PROOF, receipt=None, local="-"), UDP, PLAIN),
+    (replace(PROOF, replied_from="203.0.113.5"), UDP, PLAIN),
+    (replace(PROOF, source=None), UDP, PLAIN),
+    (replace(PROOF, source="127.0.0.1", replied_from="127.0.0.1"), ANY, PLAIN),
+    (replace(PROOF, source="::ffff:192.0.2.9", replied_from="::ffff:192.0.2.1"), MAPPED, PLAIN),
+    (WITH_PAYLOAD, TCP, PAYLOAD),
+    (replace(WITH_PAYLOAD, result="corrupt", payload_received=100_001), TCP, PAYLOAD),
+    (replace(WITH_PAYLOAD, result="timeout", payload_received=3), TCP, PAYLOAD),
+    (replace(WITH_PAYLOAD, payload_size=60_000, payload_sent=60_000, payload_received=60_000), UDP, PAYLOAD),
+    (SILENT, TCP, PLAIN),
+    (SILENT, TCP, PAYLOAD),
+    (replace(SILENT, elapsed_ms=6000.0, limited=True), UDP, PLAIN),
+    (FAILED, TCP, PLAIN),
+    (replace(FAILED, stage="socket", errno=None, error="getsockaddrarg: port must be 0-65535."), TCP, PLAIN),
+    (icmp(3), TCP, PLAIN),
+    (icmp(3, offender=None), TCP, PLAIN),
+    (icmp(3, offender="::ffff:192.0.2.1"), MAPPED, PLAIN),
+    (icmp(1, "icmp6", "2001:db8::1"), SIX, PLAIN),
+    (icmp(0, "local", None), SIX, PLAIN),
+]
+
+
+@pytest.mark.parametrize(("words", "answer", "cell", "request_"), EXAMPLES)
+def test_what_no_prober_says_is_named(words: str, answer: Answer, cell: CellRequest, request_: Request) -> None:
+    said = contradiction(answer, cell, request_, 1.0)
+    assert said is not None and words in said
+
+
+@pytest.mark.parametrize(("answer", "cell", "request_"), TRUE)
+def test_what_probers_say_is_none(answer: Answer, cell: CellRequest, request_: Request) -> None:
+    assert contradiction(answer, cell, request_, 1.0) is None
+
+
+def test_every_row_has_an_example() -> None:
+    named = {contradiction(answer, cell, request, 1.0) for _, answer, cell, request in EXAMPLES}
+    assert [what for what, _ in CONTRADICTIONS if what not in named] == []
+
+
+def test_nothing_takes_longer_than_has_passed_or_was_allowed() -> None:
+    slow = replace(SILENT, elapsed_ms=60_000.0)
+    assert contradiction(slow, TCP, PLAIN, 1.0) == "elapsed_ms is longer than it can have taken"
+    assert contradiction(slow, TCP, PLAIN, 60.0) is None
+    assert contradiction(slow, TCP, Request("n", 30.0), 1.0) is None  # this side's clock stood still meanwhile
