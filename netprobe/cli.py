@@ -22,7 +22,7 @@ from typing import Any
 
 import click
 
-from netprobe.commands.command import DEBUG, Group
+from netprobe.commands.command import DEBUG, Group, early_output_options
 from netprobe.errors import Exit, NetprobeError, Terminated
 from netprobe.version import __version__
 
@@ -39,6 +39,7 @@ ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
         "echo": "netprobe.commands.echo.group",
         "interfaces": "netprobe.commands.interfaces.options",
         "completion": "netprobe.commands.completion.options",
+        "help": "netprobe.commands.help_command",
     },
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),
@@ -46,13 +47,13 @@ ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
         ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),
     ],
     context_settings={
-        "help_option_names": ["-h", "--help"],
         "auto_envvar_prefix": "NETPROBE",
         "show_default": True,
     },
 )
+@early_output_options
 @click.version_option(__version__, "-V", "--version", message="netprobe %(version)s")
-def netprobe() -> None:
+def netprobe(**_: object) -> None:
     """Say what an address is, who can reach what you bind, and whether a peer echoes."""
 
 

@@ -53,6 +53,10 @@ class Classification:
     block covers the address. ``range`` stands for a prefix or a range as a whole, ``spelling`` and ``readings`` for a
     text that was read leniently, ``here`` for the address seen from this host. ``warning`` is one line when what is
     embedded has another reach than the address itself; ``verdict`` is the key under which schema 1 had it first.
+
+    ``integer_text``, ``hosts_text`` and ``addresses_text`` are ``integer``, ``network.hosts`` and ``range.addresses``
+    in decimal digits: many readers of JSON keep numbers as doubles, which lose what is beyond 2**53 (RFC 8259
+    section 6).
     """
 
     input: str
@@ -81,6 +85,9 @@ class Classification:
     readings: tuple[Reading, ...] = ()
     here: Locality | None = None
     warning: str | None = None
+    integer_text: str = ""
+    hosts_text: str | None = None
+    addresses_text: str | None = None
 
     @property
     def summary(self) -> str:

@@ -99,6 +99,7 @@ def _of_range(text: str, first: ParsedAddress, last: ParsedAddress, nat64: tuple
         kind=whole.kind,
         globally_reachable=whole.globally_reachable,
         range=whole,
+        addresses_text=str(whole.addresses),
     )
 
 
@@ -138,6 +139,9 @@ def _classified(
         spelling=spelling,
         readings=() if spelling is None else _readings(spelling),
         warning=six.warning,
+        integer_text=str(number),
+        hosts_text=None if network is None else str(network.hosts),
+        addresses_text=None if whole is None else str(whole.addresses),
     )
 
 

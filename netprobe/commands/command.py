@@ -15,39 +15,104 @@ from netprobe.errors import InvalidInputError
 if TYPE_CHECKING:
     from netprobe.render.output import Output
 
-__all__ = ["DEBUG", "Command", "FiniteRange", "Group", "command", "detail_netifaces", "option", "output_options"]
+__all__ = [
+    "DEBUG",
+    "OUTPUT_GROUP",
+    "Command",
+    "Example",
+    "FiniteRange",
+    "Group",
+    "Option",
+    "command",
+    "detail_netifaces",
+    "early_output_options",
+    "option",
+    "output_options",
+]
 
 DEBUG = "netprobe.debug"  # the key of click's context under which the error boundary finds --debug
 F = TypeVar("F", bound=Callable[..., Any])
 Example = tuple[str, str]  # a command line, and the question it answers
 
+OUTPUT_GROUP = "Output"  # the heading of the options that every command has
+_OUTPUT_NAMES = ("format", "json", "quiet", "verbose", "color", "debug")
 
-class _WithExamples(click.Command):
-    """Help that starts with an example; usage and options follow."""
+
+class Option(click.Option):
+    """An option with what the brief help says of it.
+
+    ``group`` is the heading it stands under, ``brief`` its line there (without it: the whole text), ``default_text``
+    its default in words, where the value does not speak for itself.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        group: str | None = None,
+        brief: str | None = None,
+        default_text: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.group = group
+        self.brief = brief
+        self.default_text = default_text
+
+
+class _Helpful(click.Command):
+    """Two forms of help, ``-h`` and ``--help``, and examples in both (:mod:`netprobe.commands.help`)."""
 
     def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
 
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        if self.examples:
-            with formatter.section("Examples" if len(self.examples) > 1 else "Example"):
-                for line, question in self.examples:
-                    formatter.write(f"{'':{formatter.current_indent}}{line}\n")
-                    formatter.indent()
-                    formatter.indent()
-                    formatter.write_text(question)
-                    formatter.dedent()
-                    formatter.dedent()
-            formatter.write_paragraph()
-        super().format_help(ctx, formatter)
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), _help_option("-h", "Help on one screen.", _brief)]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option:
+        return _help_option("--help", "All of the help.", _full)
+
+    def get_help(self, ctx: click.Context) -> str:
+        return _full(self, ctx)
 
 
-class Command(_WithExamples):
+def _brief(command: click.Command, ctx: click.Context) -> str:
+    from netprobe.commands.help import brief_help
+
+    return brief_help(command, ctx)
+
+
+def _full(command: click.Command, ctx: click.Context) -> str:
+    from netprobe.commands.help import full_help
+
+    return full_help(command, ctx)
+
+
+def _help_option(name: str, text: str, write: Callable[[click.Command, click.Context], str]) -> Option:
+    """An option that prints one of the forms and ends."""
+
+    def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            click.echo(write(ctx.command, ctx), color=ctx.color)
+            ctx.exit()
+
+    return Option(
+        [name, "help_" + name.strip("-")],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        allow_from_autoenv=False,
+        callback=show,
+        help=text,
+        group=OUTPUT_GROUP,
+    )
+
+
+class Command(_Helpful):
     """A netprobe command."""
 
 
-class Group(_WithExamples, click.Group):
+class Group(_Helpful, click.Group):
     """A group that suggests what a mistyped command may have meant, and loads only the command that is run.
 
     ``lazy`` names each command's module. Loading them all would cost 4 ms of the 10 that a piped ``classify`` may take
@@ -74,12 +139,31 @@ class Group(_WithExamples, click.Group):
     def _meant(self, ctx: click.Context, name: str) -> str:
         from difflib import get_close_matches
 
+        known = self._known(ctx.find_root())
         close = get_close_matches(name.lower(), self.list_commands(ctx), n=1, cutoff=0.5)
+        elsewhere = [path for path in known if path[-1] == name.lower()]
+        if elsewhere:
+            return f"did you mean '{' '.join(elsewhere[0])}'?"
         if close:
             return f"did you mean '{ctx.command_path} {close[0]}'?"
+        far = get_close_matches(name.lower(), [path[-1] for path in known], n=1, cutoff=0.6)
+        if far:
+            return f"did you mean '{' '.join(next(path for path in known if path[-1] == far[0]))}'?"
         if ctx.parent is None and any(c.isdigit() for c in name) and any(c in ".:" for c in name):
             return f"to ask what it is: netprobe classify {name}"
-        return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} --help'"
+        return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} -h'"
+
+    def _known(self, ctx: click.Context) -> list[tuple[str, ...]]:
+        """Every command with its group, as it is typed: people know that there is a ping, and not always where."""
+        root = ctx.command
+        found: list[tuple[str, ...]] = []
+        if isinstance(root, Group):
+            for name in root.list_commands(ctx):
+                found.append((ctx.command_path, name))
+                sub = root.get_command(ctx, name)
+                if isinstance(sub, Group):
+                    found += [(ctx.command_path, name, below) for below in sub.list_commands(ctx)]
+        return found
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(dict.fromkeys([*self._lazy, *self.commands]))  # in declared order
@@ -105,66 +189,123 @@ def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command
 
 
 def option(*args: Any, **kwargs: Any) -> Callable[[F], F]:
-    """click.option with its environment variable (``NETPROBE_<COMMAND>_<OPTION>``) shown in the help."""
-    kwargs.setdefault("show_envvar", True)
-    return click.option(*args, **kwargs)
+    """click.option as an :class:`Option`; its environment variable is ``NETPROBE_<COMMAND>_<OPTION>``."""
+    return click.option(*args, **{"cls": Option, **kwargs})
+
+
+def _output_declarations(**shared: Any) -> list[Callable[[F], F]]:
+    """The output options, as decorators in the order of the help."""
+    return [
+        option(
+            "--format",
+            type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
+            help="Output format: table on a terminal and plain in a pipe, unless given.",
+            brief="table, plain, json, ndjson or csv",
+            **shared,
+        ),
+        option("-j", "--json", is_flag=True, help="Same as --format json.", brief="same as --format json", **shared),
+        option("-q", "--quiet", is_flag=True, help="Print only results and errors.", brief="results only", **shared),
+        option(
+            "-v",
+            "--verbose",
+            count=True,
+            help="More detail on stderr; twice for even more.",
+            brief="more on stderr; -vv still more",
+            **shared,
+        ),
+        option(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            metavar="WHEN",
+            help="Colour: auto, always or never; auto obeys NO_COLOR and TERM=dumb.",
+            brief="auto, always, never",
+            default_text="",
+            **shared,
+        ),
+        option("--debug", is_flag=True, help="Show tracebacks.", brief="show tracebacks", **shared),
+    ]
+
+
+def early_output_options(function: F) -> F:
+    """The output options in front of a command (``netprobe --json classify …``), for a group.
+
+    They are only declared here. The command finds them in its context's parents; its own come first. They have no
+    environment variables: a command's own have, and two for one thing would need a rule about which one wins.
+    """
+    wrapped = function
+    for declare in reversed(_output_declarations(group=OUTPUT_GROUP, allow_from_autoenv=False)):
+        wrapped = declare(wrapped)
+    return wrapped
 
 
 def output_options(function: F) -> F:
     """The options of every command, which receives them as one :class:`Output`, named ``output``."""
 
-    @option(
-        "--format",
-        type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
-        help="Output format.  [default: table on a terminal, plain in a pipe]",
-    )
-    @option("--json", is_flag=True, help="Same as --format json.")
-    @option("-q", "--quiet", is_flag=True, help="Print only results and errors.")
-    @option("-v", "--verbose", count=True, help="More detail on stderr; twice for even more.")
-    @option(
-        "--color",
-        type=click.Choice(["auto", "always", "never"]),
-        default="auto",
-        help="Colour; auto obeys NO_COLOR and TERM=dumb.",
-    )
-    @option("--debug", is_flag=True, help="Show tracebacks.")
     @click.pass_context
     @wraps(function)
-    def with_output(
-        ctx: click.Context,
-        /,
-        *,
-        format: str | None,
-        json: bool,
-        quiet: bool,
-        verbose: int,
-        color: str,
-        debug: bool,
-        **own: Any,
-    ) -> Any:
+    def with_output(ctx: click.Context, /, **given: Any) -> Any:
         from netprobe.render.output import Output
         from netprobe.render.terminal import Terminal
 
-        ctx.meta[DEBUG] = debug
-        terminal = Terminal.detect(color)
-        form = _format(ctx, format, json) or ("table" if terminal.stdout_tty else "plain")
-        return function(output=Output(terminal, form, quiet, verbose, debug), **own)
+        chosen = _chosen(ctx)
+        own = {name: value for name, value in given.items() if name not in chosen}
+        ctx.meta[DEBUG] = chosen["debug"]
+        terminal = Terminal.detect(chosen["color"])
+        form = _format(ctx, chosen["format"], chosen["json"]) or ("table" if terminal.stdout_tty else "plain")
+        output = Output(terminal, form, chosen["quiet"], chosen["verbose"], chosen["debug"])
+        return function(output=output, **own)
 
-    return with_output  # type: ignore[return-value]
+    wrapped: Any = with_output
+    for declare in reversed(_output_declarations(group=OUTPUT_GROUP)):
+        wrapped = declare(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def _chosen(ctx: click.Context) -> dict[str, Any]:
+    """The output options as they count: the last one on the command line, then the environment, then the default.
+
+    ``-v`` adds up, wherever it stands.
+    """
+    chosen = {name: ctx.params[name] for name in _OUTPUT_NAMES}
+    parent = ctx.parent
+    while parent is not None:
+        for name in _OUTPUT_NAMES:
+            if not _is_typed(parent, name):
+                continue
+            if name == "verbose":
+                chosen[name] += parent.params[name]
+            elif not _is_typed(ctx, name):
+                chosen[name] = parent.params[name]
+        parent = parent.parent
+    return chosen
+
+
+def _is_typed(ctx: click.Context, name: str) -> bool:
+    from click.core import ParameterSource
+
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 def _format(ctx: click.Context, form: str | None, json: bool) -> str | None:
     """``--json`` and ``--format`` as one choice: a flag wins over the environment, contradictory flags are refused."""
-    from click.core import ParameterSource
-
     if not json or form == "json":
         return form
-    given = ctx.get_parameter_source("format") is ParameterSource.COMMANDLINE
-    if form is None or not given:
+    typed = {name: _is_typed_anywhere(ctx, name) for name in ("format", "json")}
+    if form is None or not typed["format"]:
         return "json"
-    if ctx.get_parameter_source("json") is not ParameterSource.COMMANDLINE:
+    if not typed["json"]:
         return form
     raise InvalidInputError(f"--json and --format {form}", "two formats at once", "leave one of them out")
+
+
+def _is_typed_anywhere(ctx: click.Context, name: str) -> bool:
+    context: click.Context | None = ctx
+    while context is not None:
+        if _is_typed(context, name):
+            return True
+        context = context.parent
+    return False
 
 
 def detail_netifaces(output: Output) -> None:

@@ -42,3 +42,11 @@ def test_both_readings_and_the_warning_are_in_the_plain_line(netprobe: Run) -> N
     assert said[2].endswith(", a host of 172.0.0.0/11; 172.0.0.0/11 as a whole is mixed")
     assert said[3:5] == ["172.0.0.0-172.15.255.255\tpublic\t-", "172.16.0.0-172.31.255.255\tprivate\t172.16.0.0/12"]
     assert said[5].endswith("; beware: globally routable 6to4 that leads to 127.0.0.1 (loopback)")
+
+
+def test_big_integers_also_come_as_digits() -> None:
+    found = classify("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff/1")
+    assert found.integer_text == str(2**128 - 1)
+    assert found.network is not None and found.hosts_text == str(found.network.hosts)
+    assert found.range is not None and found.addresses_text == str(2**127)
+    assert classify("10.0.0.0-10.0.0.2").addresses_text == "3"

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 
 __all__ = ["classify"]
 
+_READ = "How to read it"
+_TELL = "What else to tell"
+_ASK = "Questions (netprobe classify --kinds lists the kinds)"
+_MANY = "Many addresses (- is standard input)"
+_TABLES = "Tables"
+
 
 @command(
     examples=[
@@ -25,26 +31,90 @@ __all__ = ["classify"]
     ]
 )
 @click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
-@option("--prefix", type=click.IntRange(0, 128), metavar="BITS", help="Prefix of addresses given without one.")
-@option("--here", is_flag=True, help="Also say where this host's kernel finds the address: own, on-link, routed.")
-@option("--bits", is_flag=True, help="Also show the bits, network and host part separated.")
-@option("--nat64", multiple=True, metavar="PREFIX", help="A NAT64 prefix of your network (RFC 6052).")
-@option("--lenient", is_flag=True, help="Accept every spelling that inet_aton does: 127.1, 0x7f.1, 010.1.1.1.")
-@option("--is", metavar="KIND", help="Exit status 0 if all are of this kind, 1 if any is not.")
-@option("--only", multiple=True, metavar="KIND", help="Print only these kinds.")
-@option("--not", multiple=True, metavar="KIND", help="Leave these kinds out.")
-@option("--count", is_flag=True, help="Count addresses by kind.")
-@option("--file", type=click.Path(dir_okay=False), metavar="FILE", help="Read addresses from FILE, one per line.")
-@option("--field", type=click.IntRange(1), metavar="N", help="The address is the N-th field of a line.")
-@option("--delimiter", metavar="D", help="What separates fields.  [default: white space]")
+@option(
+    "--prefix",
+    type=click.IntRange(0, 128),
+    metavar="BITS",
+    group=_READ,
+    help="Prefix of addresses given without one.",
+    brief="where none is given",
+)
+@option(
+    "--lenient",
+    is_flag=True,
+    group=_READ,
+    help="Accept every spelling that inet_aton does: 127.1, 0x7f.1, 010.1.1.1.",
+    brief="legacy spellings, too: 127.1, 0x7f.1, 010.1.1.1",
+)
+@option(
+    "--nat64",
+    multiple=True,
+    metavar="PREFIX",
+    group=_READ,
+    help="A NAT64 prefix of your network (RFC 6052).",
+    brief="a NAT64 prefix of your network",
+)
+@option(
+    "--here",
+    is_flag=True,
+    group=_TELL,
+    help="Also say where this host's kernel finds the address: own, on-link, routed.",
+    brief="where this host finds it: own, on-link, routed",
+)
+@option(
+    "--bits", is_flag=True, group=_TELL, help="Also show the bits, network and host part separated.", brief="its bits"
+)
+@option(
+    "--is",
+    metavar="KIND",
+    group=_ASK,
+    help="Exit status 0 if all are of this kind, 1 if any is not.",
+    brief="are all of this kind? exit status 0 or 1",
+)
+@option("--only", multiple=True, metavar="KIND", group=_ASK, help="Print only these kinds.", brief="print only these")
+@option("--not", multiple=True, metavar="KIND", group=_ASK, help="Leave these kinds out.", brief="leave these out")
+@option("--count", is_flag=True, group=_ASK, help="Count addresses by kind.", brief="how many of each kind")
+@option(
+    "--file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    group=_MANY,
+    help="Read addresses from FILE, one per line.",
+    brief="one per line",
+)
+@option(
+    "--field",
+    type=click.IntRange(1),
+    metavar="N",
+    group=_MANY,
+    help="The address is the N-th field of a line.",
+    brief="N-th field of a line",
+)
+@option(
+    "--delimiter",
+    metavar="D",
+    group=_MANY,
+    help="What separates fields.",
+    brief="of fields",
+    default_text="white space",
+)
 @option(
     "--processes",
     type=click.IntRange(1, 64),
     metavar="N",
-    help="Workers for a stream.  [default: one per core, if large]",
+    group=_MANY,
+    help="Workers for a stream.",
+    brief="workers",
+    default_text="one per core, if large",
 )
-@option("--registry", is_flag=True, help="Print IANA's special-purpose blocks and their date.")
-@option("--kinds", is_flag=True, help="Print the kinds and what they mean.")
+@option(
+    "--registry",
+    is_flag=True,
+    group=_TABLES,
+    help="Print IANA's special-purpose blocks and their date.",
+    brief="IANA's special blocks",
+)
+@option("--kinds", is_flag=True, group=_TABLES, help="Print the kinds and what they mean.", brief="the kinds")
 @output_options
 def classify(output: Output, **given: Any) -> Exit:
     """Say what each ADDRESS is: class, kind, special block, role, network.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from netprobe.commands.command import Group
+from netprobe.commands.command import Group, early_output_options
 
 __all__ = ["echo"]
 
@@ -17,5 +17,6 @@ __all__ = ["echo"]
         ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),
     ],
 )
-def echo() -> None:
+@early_output_options
+def echo(**_: object) -> None:
     """Run an echo server, or test one: does it echo, how fast, and who do I look like from there?"""

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_HOW = "How"
+_LONG = "How long"
+
 
 @command(
     examples=[
@@ -23,27 +26,78 @@ __all__ = ["load"]
     ]
 )
 @click.argument("destination", metavar="[HOST[:PORT]]", default="127.0.0.1:65432")
-@option("--connections", type=click.IntRange(1, 100_000), default=10, metavar="N", help="Concurrent connections.")
-@option("--size", type=click.IntRange(1, 16 * 1024 * 1024), default=64, metavar="BYTES", help="Bytes per message.")
+@option(
+    "--connections",
+    type=click.IntRange(1, 100_000),
+    default=10,
+    metavar="N",
+    group=_HOW,
+    help="Concurrent connections.",
+    brief="at the same time",
+)
+@option(
+    "-s",
+    "--size",
+    type=click.IntRange(1, 16 * 1024 * 1024),
+    default=64,
+    metavar="BYTES",
+    group=_HOW,
+    help="Bytes per message.",
+    brief="per message",
+)
+@option(
+    "--pipeline",
+    type=click.IntRange(1, 10_000),
+    metavar="N",
+    group=_HOW,
+    help="Messages in flight per connection.",
+    brief="messages in flight per connection",
+    default_text="1",
+)
+@option(
+    "--rate",
+    type=FiniteRange(0, 1e9, min_open=True),
+    metavar="N",
+    group=_HOW,
+    help="Messages to start per second.",
+    brief="messages to start per second",
+)
+@option(
+    "--churn",
+    is_flag=True,
+    group=_HOW,
+    help="A new connection for each message.",
+    brief="a connection for each message",
+)
+@option(
+    "--stream", is_flag=True, group=_HOW, help="As many bytes as possible, without pause.", brief="bytes without pause"
+)
 @option(
     "--duration",
     type=FiniteRange(0, 86400, min_open=True),
-    metavar="SECONDS",
-    help="Stop after this long.  [default: 10]",
+    metavar="S",
+    group=_LONG,
+    help="Stop after this many seconds.",
+    brief="stop after it",
+    default_text="10",
 )
-@option("--count", type=click.IntRange(1), metavar="N", help="Stop after N messages.")
 @option(
-    "--pipeline", type=click.IntRange(1, 10_000), metavar="N", help="Messages in flight per connection.  [default: 1]"
+    "-c",
+    "--count",
+    type=click.IntRange(1),
+    metavar="N",
+    group=_LONG,
+    help="Stop after N messages.",
+    brief="stop after N messages",
 )
-@option("--rate", type=FiniteRange(0, 1e9, min_open=True), metavar="PER-SECOND", help="Messages to start per second.")
-@option("--churn", is_flag=True, help="A new connection for each message.")
-@option("--stream", is_flag=True, help="As many bytes as possible, without pause.")
 @option(
     "--timeout",
     type=FiniteRange(0, 86400, min_open=True),
     default=5.0,
-    metavar="SECONDS",
-    help="Give up after this long without progress.",
+    metavar="S",
+    group=_LONG,
+    help="Give up after this many seconds without progress.",
+    brief="give up without progress",
 )
 @output_options
 def load(output: Output, **given: Any) -> Exit:

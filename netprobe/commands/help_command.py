@@ -1,0 +1,26 @@
+"""``netprobe help COMMAND``: the same as ``netprobe COMMAND --help``."""
+
+from __future__ import annotations
+
+import click
+
+from netprobe.commands.command import command
+from netprobe.errors import Exit, InvalidInputError
+
+__all__ = ["help"]
+
+
+@command(examples=[("netprobe help bindtest", "all that there is to say about bindtest")])
+@click.argument("path", metavar="[COMMAND...]", nargs=-1)
+@click.pass_context
+def help(ctx: click.Context, path: tuple[str, ...]) -> Exit:
+    """Show everything about a command."""
+    context = ctx.find_root()
+    for name in path:
+        group = context.command
+        if not isinstance(group, click.Group):
+            raise InvalidInputError(" ".join(path), f"{context.command_path} has no commands")
+        _, found, _ = group.resolve_command(context, [name])
+        context = click.Context(found or group, info_name=name, parent=context)
+    click.echo(context.command.get_help(context))
+    return Exit.OK
