@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEBUG",
     "OUTPUT_GROUP",
+    "OUTPUT_NAMES",
     "Command",
     "Example",
     "FiniteRange",
@@ -35,14 +37,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 Example = tuple[str, str]  # a command line, and the question it answers
 
 OUTPUT_GROUP = "Output"  # the heading of the options that every command has
-_OUTPUT_NAMES = ("format", "json", "quiet", "verbose", "color", "debug")
+OUTPUT_NAMES = ("format", "json", "quiet", "verbose", "color", "debug")
 
 
 class Option(click.Option):
-    """An option with what the brief help says of it.
+    """An option with what the help says of it, and with the spellings that it had before.
 
     ``group`` is the heading it stands under, ``brief`` its line there (without it: the whole text), ``default_text``
-    its default in words, where the value does not speak for itself.
+    its default in words, where the value does not speak for itself. ``aliases`` are accepted, on the command line and
+    as variables, and are shown nowhere: they are for scripts that were written when the option was called that.
     """
 
     def __init__(
@@ -51,26 +54,62 @@ class Option(click.Option):
         group: str | None = None,
         brief: str | None = None,
         default_text: str | None = None,
+        aliases: Sequence[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.group = group
         self.brief = brief
         self.default_text = default_text
+        self.aliases = tuple(aliases)
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+        shown = self.opts
+        self.opts = [*shown, *self.aliases]
+        try:
+            super().add_to_parser(parser, ctx)
+        finally:
+            self.opts = shown
+
+    def variables(self, ctx: click.Context) -> list[str]:
+        """Its environment variables, the one that is told first: the command's path and the long name.
+
+        click would take the name of the callback's parameter, which is not what the user sees.
+        """
+        if not self.allow_from_autoenv or not ctx.auto_envvar_prefix or not self.expose_value:
+            return []
+        names = [name for name in (*self.opts, *self.aliases) if name.startswith("--")]
+        return [f"{ctx.auto_envvar_prefix}_{name[2:].replace('-', '_').upper()}" for name in names]
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        return next((os.environ[name] for name in self.variables(ctx) if os.environ.get(name)), None)
 
 
 class _Helpful(click.Command):
-    """Two forms of help, ``-h`` and ``--help``, and examples in both (:mod:`netprobe.commands.help`)."""
+    """Two forms of help, ``-h`` and ``--help``, and examples in both (:mod:`netprobe.commands.help`).
 
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
+    ``output_title`` is the heading of the output options, ``answers`` what exit status 0 and 1 mean here.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        output_title: str = OUTPUT_GROUP,
+        answers: tuple[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        self.output_title = output_title
+        self.answers = answers
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), _help_option("-h", "Help on one screen.", _brief)]
+        brief = _help_option("-h", "Help on one screen.", "this; --help for all of it", _brief)
+        return [*super().get_params(ctx), brief]
 
     def get_help_option(self, ctx: click.Context) -> click.Option:
-        return _help_option("--help", "All of the help.", _full)
+        return _help_option("--help", "All of the help.", "all of it", _full)
 
     def get_help(self, ctx: click.Context) -> str:
         return _full(self, ctx)
@@ -88,7 +127,7 @@ def _full(command: click.Command, ctx: click.Context) -> str:
     return full_help(command, ctx)
 
 
-def _help_option(name: str, text: str, write: Callable[[click.Command, click.Context], str]) -> Option:
+def _help_option(name: str, text: str, brief: str, write: Callable[[click.Command, click.Context], str]) -> Option:
     """An option that prints one of the forms and ends."""
 
     def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -104,6 +143,7 @@ def _help_option(name: str, text: str, write: Callable[[click.Command, click.Con
         allow_from_autoenv=False,
         callback=show,
         help=text,
+        brief=brief,
         group=OUTPUT_GROUP,
     )
 
@@ -137,33 +177,9 @@ class Group(_Helpful, click.Group):
         return super().resolve_command(ctx, args)
 
     def _meant(self, ctx: click.Context, name: str) -> str:
-        from difflib import get_close_matches
+        from netprobe.commands.suggestions import meant_command
 
-        known = self._known(ctx.find_root())
-        close = get_close_matches(name.lower(), self.list_commands(ctx), n=1, cutoff=0.5)
-        elsewhere = [path for path in known if path[-1] == name.lower()]
-        if elsewhere:
-            return f"did you mean '{' '.join(elsewhere[0])}'?"
-        if close:
-            return f"did you mean '{ctx.command_path} {close[0]}'?"
-        far = get_close_matches(name.lower(), [path[-1] for path in known], n=1, cutoff=0.6)
-        if far:
-            return f"did you mean '{' '.join(next(path for path in known if path[-1] == far[0]))}'?"
-        if ctx.parent is None and any(c.isdigit() for c in name) and any(c in ".:" for c in name):
-            return f"to ask what it is: netprobe classify {name}"
-        return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} -h'"
-
-    def _known(self, ctx: click.Context) -> list[tuple[str, ...]]:
-        """Every command with its group, as it is typed: people know that there is a ping, and not always where."""
-        root = ctx.command
-        found: list[tuple[str, ...]] = []
-        if isinstance(root, Group):
-            for name in root.list_commands(ctx):
-                found.append((ctx.command_path, name))
-                sub = root.get_command(ctx, name)
-                if isinstance(sub, Group):
-                    found += [(ctx.command_path, name, below) for below in sub.list_commands(ctx)]
-        return found
+        return meant_command(self, ctx, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(dict.fromkeys([*self._lazy, *self.commands]))  # in declared order
@@ -200,17 +216,25 @@ def _output_declarations(**shared: Any) -> list[Callable[[F], F]]:
             "--format",
             type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
             help="Output format: table on a terminal and plain in a pipe, unless given.",
+            metavar="FORM",
             brief="table, plain, json, ndjson or csv",
             **shared,
         ),
-        option("-j", "--json", is_flag=True, help="Same as --format json.", brief="same as --format json", **shared),
-        option("-q", "--quiet", is_flag=True, help="Print only results and errors.", brief="results only", **shared),
+        option("-j", "--json", is_flag=True, help="Same as --format json.", brief="one JSON document", **shared),
+        option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            help="Print only results and errors.",
+            brief="results and errors only",
+            **shared,
+        ),
         option(
             "-v",
             "--verbose",
             count=True,
             help="More detail on stderr; twice for even more.",
-            brief="more on stderr; -vv still more",
+            brief="more detail on stderr; -vv still more",
             **shared,
         ),
         option(
@@ -267,10 +291,10 @@ def _chosen(ctx: click.Context) -> dict[str, Any]:
 
     ``-v`` adds up, wherever it stands.
     """
-    chosen = {name: ctx.params[name] for name in _OUTPUT_NAMES}
+    chosen = {name: ctx.params[name] for name in OUTPUT_NAMES}
     parent = ctx.parent
     while parent is not None:
-        for name in _OUTPUT_NAMES:
+        for name in OUTPUT_NAMES:
             if not _is_typed(parent, name):
                 continue
             if name == "verbose":

@@ -10,11 +10,18 @@ from netprobe.errors import Exit, InvalidInputError
 __all__ = ["help"]
 
 
-@command(examples=[("netprobe help bindtest", "all that there is to say about bindtest")])
+@command(
+    short_help="all that there is to say about a command",
+    examples=[
+        ("netprobe help bindtest", "all that there is to say about bindtest"),
+        ("netprobe help echo ping", "and about a command of a group"),
+    ],
+    answers=("all good", ""),
+)
 @click.argument("path", metavar="[COMMAND...]", nargs=-1)
 @click.pass_context
 def help(ctx: click.Context, path: tuple[str, ...]) -> Exit:
-    """Show everything about a command."""
+    """Show all that there is to say about a command: the same as its --help."""
     context = ctx.find_root()
     for name in path:
         group = context.command

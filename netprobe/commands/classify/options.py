@@ -22,13 +22,15 @@ _TABLES = "Tables"
 
 
 @command(
+    short_help="what an address is: kind, block, network, what hides inside",
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),
         ("netprobe classify 172.20.255.255/24", "and what is it with this prefix?"),
         ("netprobe classify 172.15.0.0-172.32.255.255", "where does private begin and end?"),
         ("netprobe classify --is public 8.8.8.8", "yes or no? (exit status 0 or 1)"),
         ("netprobe classify - --not private < addresses", "which of these are not private?"),
-    ]
+    ],
+    answers=("all valid, or yes", "no"),
 )
 @click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
 @option(
@@ -73,7 +75,15 @@ _TABLES = "Tables"
 )
 @option("--only", multiple=True, metavar="KIND", group=_ASK, help="Print only these kinds.", brief="print only these")
 @option("--not", multiple=True, metavar="KIND", group=_ASK, help="Leave these kinds out.", brief="leave these out")
-@option("--count", is_flag=True, group=_ASK, help="Count addresses by kind.", brief="how many of each kind")
+@option(
+    "--tally",
+    "count",
+    aliases=("--count",),
+    is_flag=True,
+    group=_ASK,
+    help="Count addresses by kind.",
+    brief="how many of each kind",
+)
 @option(
     "--file",
     type=click.Path(dir_okay=False),
@@ -99,12 +109,14 @@ _TABLES = "Tables"
     default_text="white space",
 )
 @option(
-    "--processes",
+    "--workers",
+    "processes",
+    aliases=("--processes",),
     type=click.IntRange(1, 64),
     metavar="N",
     group=_MANY,
-    help="Workers for a stream.",
-    brief="workers",
+    help="Processes that share a stream.",
+    brief="processes",
     default_text="one per core, if large",
 )
 @option(

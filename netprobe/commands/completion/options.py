@@ -11,10 +11,12 @@ __all__ = ["completion"]
 
 
 @command(
+    short_help="shell completion for bash, zsh and fish",
     examples=[
         ('eval "$(netprobe completion bash)"', "completion in the current bash"),
         ("netprobe completion fish > ~/.config/fish/completions/netprobe.fish", "completion in every new fish"),
-    ]
+    ],
+    answers=("all good", ""),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> Exit:
