@@ -28,6 +28,7 @@ from netprobe.version import __version__
 
 __all__ = ["netprobe", "run"]
 
+_LONGEST_COMPLETION_S = 2.0
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -134,9 +135,21 @@ def _make_streams_tolerant() -> None:
 
 
 def _complete() -> int:
+    """Answer the Tab key. Somebody is typing: nothing is said but what fits, and nothing after two seconds."""
+    import signal
+
     from click.shell_completion import shell_complete
 
-    return shell_complete(netprobe, {}, "netprobe", "_NETPROBE_COMPLETE", os.environ["_NETPROBE_COMPLETE"])
+    from netprobe.commands.completion.shells import register
+
+    if hasattr(signal, "setitimer"):  # a file on a network that is gone cannot be given a time-out otherwise
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(Exit.OK))
+        signal.setitimer(signal.ITIMER_REAL, _LONGEST_COMPLETION_S)
+    register()
+    try:
+        return shell_complete(netprobe, {}, "netprobe", "_NETPROBE_COMPLETE", os.environ["_NETPROBE_COMPLETE"])
+    except Exception:
+        return Exit.CANNOT_RUN
 
 
 def _flushed(status: int) -> int:

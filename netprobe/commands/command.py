@@ -26,6 +26,7 @@ __all__ = [
     "Group",
     "Option",
     "command",
+    "completes",
     "detail_netifaces",
     "early_output_options",
     "option",
@@ -207,6 +208,15 @@ def command(*args: Any, **kwargs: Any) -> Callable[[Callable[..., Any]], Command
 def option(*args: Any, **kwargs: Any) -> Callable[[F], F]:
     """click.option as an :class:`Option`; its environment variable is ``NETPROBE_<COMMAND>_<OPTION>``."""
     return click.option(*args, **{"cls": Option, **kwargs})
+
+
+def completes(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """What ``shell_complete`` of a parameter takes: the function ``kind`` of completion.values, loaded on Tab only."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        return getattr(import_module("netprobe.commands.completion.values"), kind)(ctx, param, incomplete)
+
+    return complete
 
 
 def _output_declarations(**shared: Any) -> list[Callable[[F], F]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -34,9 +34,10 @@ _VERSION = "IPv4 or IPv6 only"
     output_title=_REPORT,
     answers=("as expected", "a cell differs"),
 )
-@click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
+@click.argument("addresses", shell_complete=completes("addresses"), metavar="[ADDRESS...]", nargs=-1)
 @option(
     "--addr",
+    shell_complete=completes("addresses"),
     multiple=True,
     metavar="ADDRESS",
     group=_BIND,
@@ -66,6 +67,7 @@ _VERSION = "IPv4 or IPv6 only"
 )
 @option(
     "--device",
+    shell_complete=completes("interfaces"),
     metavar="IFACE",
     group=_BIND,
     help="Bind listeners to an interface (SO_BINDTODEVICE).",
@@ -87,6 +89,7 @@ _VERSION = "IPv4 or IPv6 only"
 )
 @option(
     "--from",
+    shell_complete=completes("vantages"),
     multiple=True,
     metavar="[NAME=]WHERE",
     group=_ASK,
@@ -105,14 +108,30 @@ _VERSION = "IPv4 or IPv6 only"
 )
 @option(
     "--python",
+    shell_complete=completes("pythons"),
     multiple=True,
     metavar="[NAME=]PATH",
     group=_ASK,
     help="The Python to run at every vantage, or at one.",
     brief="Python there  [python3]",
 )
-@option("--to", multiple=True, metavar="HOST", group=_ASK, help="One more destination.", brief="one more destination")
-@option("--source", metavar="ADDRESS", group=_ASK, help="Source address of the probes.", brief="ask from this address")
+@option(
+    "--to",
+    shell_complete=completes("destinations"),
+    multiple=True,
+    metavar="HOST",
+    group=_ASK,
+    help="One more destination.",
+    brief="one more destination",
+)
+@option(
+    "--source",
+    shell_complete=completes("addresses"),
+    metavar="ADDRESS",
+    group=_ASK,
+    help="Source address of the probes.",
+    brief="ask from this address",
+)
 @option(
     "--payload",
     type=click.IntRange(0, 64 << 20),
@@ -149,6 +168,7 @@ _VERSION = "IPv4 or IPv6 only"
 )
 @option(
     "--connect",
+    shell_complete=completes("destinations"),
     multiple=True,
     metavar="HOST:PORT",
     group=_BY_HAND,

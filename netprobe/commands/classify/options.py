@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import command, option, output_options
+from netprobe.commands.command import command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -32,7 +32,7 @@ _TABLES = "Tables"
     ],
     answers=("all valid, or yes", "no"),
 )
-@click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
+@click.argument("addresses", shell_complete=completes("addresses"), metavar="[ADDRESS...]", nargs=-1)
 @option(
     "--prefix",
     type=click.IntRange(0, 128),
@@ -68,13 +68,30 @@ _TABLES = "Tables"
 )
 @option(
     "--is",
+    shell_complete=completes("kinds"),
     metavar="KIND",
     group=_ASK,
     help="Exit status 0 if all are of this kind, 1 if any is not.",
     brief="are all of this kind? exit status 0 or 1",
 )
-@option("--only", multiple=True, metavar="KIND", group=_ASK, help="Print only these kinds.", brief="print only these")
-@option("--not", multiple=True, metavar="KIND", group=_ASK, help="Leave these kinds out.", brief="leave these out")
+@option(
+    "--only",
+    shell_complete=completes("kinds"),
+    multiple=True,
+    metavar="KIND",
+    group=_ASK,
+    help="Print only these kinds.",
+    brief="print only these",
+)
+@option(
+    "--not",
+    shell_complete=completes("kinds"),
+    multiple=True,
+    metavar="KIND",
+    group=_ASK,
+    help="Leave these kinds out.",
+    brief="leave these out",
+)
 @option(
     "--tally",
     "count",

@@ -23,6 +23,9 @@ def completion(shell: str) -> Exit:
     """Print the completion script for SHELL."""
     from click.shell_completion import get_completion_class
 
+    from netprobe.commands.completion.shells import register
+
+    register()
     kind = get_completion_class(shell)
     if kind is None:
         raise InvalidInputError(shell, "no completion for this shell")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from netprobe.commands.command import command, option, output_options
+from netprobe.commands.command import command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -27,7 +27,7 @@ _VERSION = "IPv4 or IPv6 addresses only"
     ],
     answers=("all good", ""),
 )
-@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.argument("names", shell_complete=completes("interfaces"), metavar="[NAME...]", nargs=-1)
 @option("-4", "--ipv4", is_flag=True, group=_WHICH, help="IPv4 only (both by default).", brief=_VERSION)
 @option("-6", "--ipv6", is_flag=True, group=_WHICH, help="IPv6 only (both by default).", brief=_VERSION)
 @output_options

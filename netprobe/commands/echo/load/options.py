@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -29,9 +29,10 @@ _LONG = "How long"
     ],
     answers=("all came back", "something is missing"),
 )
-@click.argument("destination", metavar="[HOST[:PORT]]", required=False)
+@click.argument("destination", shell_complete=completes("destinations"), metavar="[HOST[:PORT]]", required=False)
 @option(
     "--to",
+    shell_complete=completes("destinations"),
     metavar="HOST[:PORT]",
     group=_WHERE,
     help="The server, the same as the argument.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import OUTPUT_GROUP, FiniteRange, command, option, output_options
+from netprobe.commands.command import OUTPUT_GROUP, FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -29,9 +29,10 @@ _WHEN = "How many, how often"
     ],
     answers=("it echoes", "something is missing"),
 )
-@click.argument("destination", metavar="[HOST[:PORT]]", required=False)
+@click.argument("destination", shell_complete=completes("destinations"), metavar="[HOST[:PORT]]", required=False)
 @option(
     "--to",
+    shell_complete=completes("destinations"),
     metavar="HOST[:PORT]",
     group=_WHERE,
     help="The server, the same as the argument.",
@@ -48,7 +49,14 @@ _WHEN = "How many, how often"
 )
 @option("-4", "--ipv4", is_flag=True, group=_WHERE, help="IPv4 only (both by default).", brief=_VERSION)
 @option("-6", "--ipv6", is_flag=True, group=_WHERE, help="IPv6 only (both by default).", brief=_VERSION)
-@option("--source", metavar="ADDRESS", group=_WHERE, help="Send from this address of this host.", brief="send from it")
+@option(
+    "--source",
+    shell_complete=completes("addresses"),
+    metavar="ADDRESS",
+    group=_WHERE,
+    help="Send from this address of this host.",
+    brief="send from it",
+)
 @option("--tcp", is_flag=True, group=_WHAT, help="Over one TCP connection (the default).", brief="one connection")
 @option("--udp", is_flag=True, group=_WHAT, help="One datagram per message.", brief="one datagram each")
 @option(

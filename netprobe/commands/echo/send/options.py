@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -32,6 +32,7 @@ _BACK = "What to do with the answer"
 @click.argument("text", required=False, metavar="[TEXT|-]")
 @option(
     "--to",
+    shell_complete=completes("destinations"),
     metavar="HOST[:PORT]",
     group=_WHERE,
     help="The echo server.  [default: 127.0.0.1:65432]",
@@ -50,7 +51,12 @@ _BACK = "What to do with the answer"
 @option("-4", "--ipv4", is_flag=True, group=_WHERE, help="IPv4 only (both by default).", brief=_VERSION)
 @option("-6", "--ipv6", is_flag=True, group=_WHERE, help="IPv6 only (both by default).", brief=_VERSION)
 @option(
-    "--source", metavar="ADDRESS", group=_WHERE, help="Connect from this address of this host.", brief="connect from it"
+    "--source",
+    shell_complete=completes("addresses"),
+    metavar="ADDRESS",
+    group=_WHERE,
+    help="Connect from this address of this host.",
+    brief="connect from it",
 )
 @option(
     "--timeout",

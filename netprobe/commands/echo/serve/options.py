@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 from netprobe.errors import Exit
 
 if TYPE_CHECKING:
@@ -50,9 +50,10 @@ _VERSION = "IPv4 or IPv6 only"
     ],
     answers=("ended by a signal", ""),
 )
-@click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
+@click.argument("addresses", shell_complete=completes("addresses"), metavar="[ADDRESS...]", nargs=-1)
 @option(
     "--addr",
+    shell_complete=completes("addresses"),
     aliases=("--host",),
     multiple=True,
     metavar="ADDRESS",
