@@ -51,7 +51,7 @@ def brief_help(command: click.Command, context: click.Context) -> str:
         titled[title] = [*titled.pop(title, []), ("-j, --json", _FORMATS)]
     margin = _margin(entry for entries in titled.values() for entry in entries)
     for title, entries in titled.items():
-        lines += ["", f"{title}:", *_packed(entries, width, margin, pairs=title != _BEFORE_OR_AFTER)]
+        lines += ["", *_wrapped(f"{title}:", width, ""), *_packed(entries, width, margin, pairs=title != _BEFORE_OR_AFTER)]
     lines.append("")
     for sentence in (*_also(command, context), _variables(command, context), _statuses(command)):
         lines += _wrapped(sentence, width, "")
@@ -63,7 +63,7 @@ def full_help(command: click.Command, context: click.Context) -> str:
     width = _width(context)
     lines = list(_head(command, context, width, examples=None))
     for title, options in option_groups(command, context).items():
-        lines += ["", f"{title}:"]
+        lines += ["", *_wrapped(f"{title}:", width, "")]
         for option in options:
             lines += _full_entry(option, context, width)
     page = context.command_path.replace(" ", "-")
