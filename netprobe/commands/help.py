@@ -51,7 +51,8 @@ def brief_help(command: click.Command, context: click.Context) -> str:
         titled[title] = [*titled.pop(title, []), ("-j, --json", _FORMATS)]
     margin = _margin(entry for entries in titled.values() for entry in entries)
     for title, entries in titled.items():
-        lines += ["", *_wrapped(f"{title}:", width, ""), *_packed(entries, width, margin, pairs=title != _BEFORE_OR_AFTER)]
+        lines += ["", *_wrapped(f"{title}:", width, "")]
+        lines += _packed(entries, width, margin, pairs=title != _BEFORE_OR_AFTER)
     lines.append("")
     for sentence in (*_also(command, context), _variables(command, context), _statuses(command)):
         lines += _wrapped(sentence, width, "")

@@ -200,11 +200,11 @@ def test_no_help_shows_an_old_spelling(page: Page, netprobe: Run) -> None:
 
 
 def test_old_spellings_of_classify_still_work(netprobe: Run) -> None:
-    new = netprobe("classify", "--tally", "10.0.0.1", "--workers", "1")
+    new = netprobe("classify", "--tally", "-", "--workers", "1", stdin="10.0.0.1\n")
     assert new.status == 0
-    assert new == netprobe("classify", "--count", "10.0.0.1", "--processes", "1")
-    old = netprobe("classify", "10.0.0.1", env={"NETPROBE_CLASSIFY_COUNT": "1"})
-    assert old.stdout == netprobe("classify", "10.0.0.1", env={"NETPROBE_CLASSIFY_TALLY": "1"}).stdout == new.stdout
+    assert new == netprobe("classify", "--count", "-", "--processes", "1", stdin="10.0.0.1\n")
+    for variable in ("NETPROBE_CLASSIFY_COUNT", "NETPROBE_CLASSIFY_TALLY"):
+        assert netprobe("classify", "-", stdin="10.0.0.1\n", env={variable: "1"}).stdout == new.stdout
 
 
 @pytest.mark.parametrize("words", [["--host", "127.0.0.2"], ["--addr", "127.0.0.2"], ["127.0.0.2"], ["127.0.0.2:0"]])
