@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from netprobe.commands.command import OUTPUT_GROUP, OUTPUT_NAMES, Example, Option
+from netprobe.commands.option import OUTPUT_GROUP, OUTPUT_NAMES, Example, Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -160,7 +160,7 @@ def test_an_option_is_what_its_word_means_everywhere(option: click.Option) -> No
     assert len(long) == 1, "one word for one thing; an old one is an alias"
     word = WORDS[long[0]]
     assert [name for name in option.opts if name not in long] == ([] if word.letter is None else [word.letter])
-    sort = "switch" if option.is_flag else "count" if option.count else _sort(option.type)
+    sort = "switch" if option.is_flag else "count" if option.count else _sort(option)
     assert sort == word.sort
     if option.is_flag or option.count:
         return
@@ -168,7 +168,8 @@ def test_an_option_is_what_its_word_means_everywhere(option: click.Option) -> No
     assert option.metavar in (word.value, (word.value or "").removesuffix("[:PORT]"))
 
 
-def _sort(kind: click.ParamType) -> str:
+def _sort(option: click.Option) -> str:
+    kind = option.type
     if kind.name == "size":
         return "size"
     return next((name for type_, name in SORTS if isinstance(kind, type_)), "text")

@@ -227,7 +227,7 @@ _VERSION = "IPv4 or IPv6 only"
 @option("--wide", is_flag=True, group=_REPORT, help="Words instead of symbols.", brief="words for marks")
 @output_options
 @click.pass_context
-def bindtest(ctx: click.Context, output: Output, addresses: tuple[str, ...], port: int, **given: Any) -> Exit:
+def bindtest(ctx: click.Context, /, output: Output, addresses: tuple[str, ...], port: int, **given: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
     from netprobe.commands.bindtest.run import BindtestOptions, run
     from netprobe.commands.endpoints import bound_addresses, check_version, chosen_version

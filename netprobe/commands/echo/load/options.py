@@ -125,7 +125,7 @@ _LONG = "How long"
 @output_options
 @click.pass_context
 def load(
-    ctx: click.Context, output: Output, destination: str | None, to: str | None, port: int | None, **given: Any
+    ctx: click.Context, /, output: Output, destination: str | None, to: str | None, port: int | None, **given: Any
 ) -> Exit:
     """Load an echo server: messages, connections or bytes a second, every byte checked."""
     from netprobe.commands.echo.load.run import LoadOptions, run_load

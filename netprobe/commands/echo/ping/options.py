@@ -122,7 +122,7 @@ _WHEN = "How many, how often"
 @output_options
 @click.pass_context
 def ping(
-    ctx: click.Context, output: Output, destination: str | None, to: str | None, port: int | None, **given: Any
+    ctx: click.Context, /, output: Output, destination: str | None, to: str | None, port: int | None, **given: Any
 ) -> Exit:
     """Send messages to an echo server and time each round trip."""
     from netprobe.commands.echo.ping.run import PingOptions, run_ping

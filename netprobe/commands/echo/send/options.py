@@ -110,7 +110,7 @@ _BACK = "What to do with the answer"
 )
 @output_options
 @click.pass_context
-def send(ctx: click.Context, output: Output, to: str | None, port: int | None, **given: Any) -> Exit:
+def send(ctx: click.Context, /, output: Output, to: str | None, port: int | None, **given: Any) -> Exit:
     """Send bytes to an echo server, half-close, and print everything that comes back."""
     from netprobe.commands.echo.send.run import SendOptions, run_send
     from netprobe.commands.endpoints import chosen_version, peer

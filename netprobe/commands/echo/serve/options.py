@@ -197,7 +197,7 @@ _VERSION = "IPv4 or IPv6 only"
 )
 @output_options
 @click.pass_context
-def serve(ctx: click.Context, output: Output, addresses: tuple[str, ...], port: int, **given: Any) -> Exit:
+def serve(ctx: click.Context, /, output: Output, addresses: tuple[str, ...], port: int, **given: Any) -> Exit:
     """Send everything back to its sender, over TCP, UDP and unix sockets, until SIGINT or SIGTERM."""
     from netprobe.commands.echo.serve.run import ServeOptions, run
     from netprobe.commands.endpoints import bound_addresses, check_version, chosen_version
