@@ -124,7 +124,8 @@ class Group(_Helpful, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+        typed = args and not args[0].startswith("-") and not ctx.resilient_parsing  # not on Tab
+        if typed and self.get_command(ctx, args[0]) is None:
             raise InvalidInputError(args[0], "no such command", self._meant(ctx, args[0]))
         return super().resolve_command(ctx, args)
 
