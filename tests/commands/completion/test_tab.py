@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -79,20 +79,26 @@ class Terminal:
 
     def see(self, *texts: str, only_line: bool = False) -> str:
         """Wait until all of ``texts`` are on the screen, or with ``only_line`` are all that is on it."""
+        if only_line:
+            return self._wait(lambda shown: shown.strip() == texts[0], f"{texts} is not all")
+        return self._wait(lambda shown: all(text in shown for text in texts), f"{texts} not on the screen")
+
+    def _wait(self, is_there: Callable[[str], bool], complaint: str) -> str:
         end = time.monotonic() + DEADLINE_S
         while time.monotonic() < end:
             shown = self.screen()
-            if only_line:
-                if shown.strip() == texts[0]:
-                    return shown
-            elif all(text in shown for text in texts):
+            if is_there(shown):
                 return shown
             time.sleep(0.05)
-        pytest.fail(f"{texts} not on the screen after {DEADLINE_S:g} s:\n{self.screen()}")
+        pytest.fail(f"{complaint} after {DEADLINE_S:g} s:\n{self.screen()}")
 
     def clear(self) -> None:
-        """Give up the line, and begin with an empty screen."""
-        self._tmux("send-keys", "C-c")
+        """Rub the line out, and begin with an empty screen.
+
+        Not by Ctrl-C: a shell that is still drawing takes it for that, and what is typed next is added to the line.
+        """
+        self._tmux("send-keys", "C-e", "C-u")
+        self._wait(lambda shown: shown.strip().splitlines()[-1:] == [PROMPT], "the line is not empty")
         self.type("clear", "Enter")
         self.see(PROMPT, only_line=True)
 
