@@ -22,12 +22,13 @@ from typing import Any
 
 import click
 
-from netprobe.commands.command import DEBUG, Group, early_output_options
+from netprobe.commands.command import DEBUG, Group, Option, early_output_options
 from netprobe.errors import Exit, NetprobeError, Terminated
 from netprobe.version import __version__
 
 __all__ = ["netprobe", "run"]
 
+_LONGEST_COMPLETION_S = 2.0
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
 
 
@@ -43,8 +44,8 @@ ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
     },
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),
-        ("netprobe bindtest --addr 0.0.0.0", "who can reach what I bind?"),
-        ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),
+        ("netprobe bindtest 0.0.0.0 --from ssh:web1", "who can reach what I bind?"),
+        ("netprobe echo ping server.example", "does it echo, and how fast?"),
     ],
     context_settings={
         "auto_envvar_prefix": "NETPROBE",
@@ -52,9 +53,17 @@ ENDING_SIGNALS = ("SIGTERM", "SIGHUP")
     },
 )
 @early_output_options
-@click.version_option(__version__, "-V", "--version", message="netprobe %(version)s")
+@click.version_option(
+    __version__,
+    "-V",
+    "--version",
+    message="netprobe %(version)s",
+    cls=Option,
+    help="Show the version.",
+    brief="show the version",
+)
 def netprobe(**_: object) -> None:
-    """Say what an address is, who can reach what you bind, and whether a peer echoes."""
+    """What is this address? Who can reach what I bind? Does it echo, and how fast?"""
 
 
 def run(argv: Sequence[str]) -> int:
@@ -126,9 +135,21 @@ def _make_streams_tolerant() -> None:
 
 
 def _complete() -> int:
+    """Answer the Tab key. Somebody is typing: nothing is said but what fits, and nothing after two seconds."""
+    import signal
+
     from click.shell_completion import shell_complete
 
-    return shell_complete(netprobe, {}, "netprobe", "_NETPROBE_COMPLETE", os.environ["_NETPROBE_COMPLETE"])
+    from netprobe.commands.completion.shells import register
+
+    if hasattr(signal, "setitimer"):  # a file on a network that is gone cannot be given a time-out otherwise
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(Exit.OK))
+        signal.setitimer(signal.ITIMER_REAL, _LONGEST_COMPLETION_S)
+    register()
+    try:
+        return shell_complete(netprobe, {}, "netprobe", "_NETPROBE_COMPLETE", os.environ["_NETPROBE_COMPLETE"])
+    except Exception:
+        return Exit.CANNOT_RUN
 
 
 def _flushed(status: int) -> int:
@@ -226,7 +247,12 @@ def _usage_lines(error: click.ClickException) -> str:
     what = path.removeprefix("netprobe").strip()
     why = " ".join(error.format_message().split()).rstrip(".")
     why = why[:1].lower() + why[1:]
-    return _lines(f"{what}: {why}" if what else why, f"see '{path} --help'")
+    hint = None
+    if isinstance(error, click.NoSuchOption) and context is not None:
+        from netprobe.commands.suggestions import meant_option
+
+        hint = meant_option(error.option_name, context)
+    return _lines(f"{what}: {why}" if what else why, hint or f"see '{path} --help'")
 
 
 def _os_error_lines(error: OSError) -> str:

@@ -199,7 +199,7 @@ def _end(pid: int) -> None:
 
 
 def _killed() -> CannotRunError:
-    return CannotRunError("a worker process", "was killed", "--processes 1 works without any")
+    return CannotRunError("a worker process", "was killed", "--workers 1 works without any")
 
 
 class _Worker:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from netprobe.commands.option import OUTPUT_GROUP, OUTPUT_NAMES, Example, Option
 from netprobe.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -18,12 +19,14 @@ if TYPE_CHECKING:
 __all__ = [
     "DEBUG",
     "OUTPUT_GROUP",
+    "OUTPUT_NAMES",
     "Command",
     "Example",
     "FiniteRange",
     "Group",
     "Option",
     "command",
+    "completes",
     "detail_netifaces",
     "early_output_options",
     "option",
@@ -32,45 +35,33 @@ __all__ = [
 
 DEBUG = "netprobe.debug"  # the key of click's context under which the error boundary finds --debug
 F = TypeVar("F", bound=Callable[..., Any])
-Example = tuple[str, str]  # a command line, and the question it answers
-
-OUTPUT_GROUP = "Output"  # the heading of the options that every command has
-_OUTPUT_NAMES = ("format", "json", "quiet", "verbose", "color", "debug")
 
 
-class Option(click.Option):
-    """An option with what the brief help says of it.
+class _Helpful(click.Command):
+    """Two forms of help, ``-h`` and ``--help``, and examples in both (:mod:`netprobe.commands.help`).
 
-    ``group`` is the heading it stands under, ``brief`` its line there (without it: the whole text), ``default_text``
-    its default in words, where the value does not speak for itself.
+    ``output_title`` is the heading of the output options, ``answers`` what exit status 0 and 1 mean here.
     """
 
     def __init__(
         self,
         *args: Any,
-        group: str | None = None,
-        brief: str | None = None,
-        default_text: str | None = None,
+        examples: Sequence[Example] = (),
+        output_title: str = OUTPUT_GROUP,
+        answers: tuple[str, str] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.group = group
-        self.brief = brief
-        self.default_text = default_text
-
-
-class _Helpful(click.Command):
-    """Two forms of help, ``-h`` and ``--help``, and examples in both (:mod:`netprobe.commands.help`)."""
-
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
         self.examples = tuple(examples)
+        self.output_title = output_title
+        self.answers = answers
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        return [*super().get_params(ctx), _help_option("-h", "Help on one screen.", _brief)]
+        brief = _help_option("-h", "Help on one screen.", "this; --help for all of it", _brief)
+        return [*super().get_params(ctx), brief]
 
     def get_help_option(self, ctx: click.Context) -> click.Option:
-        return _help_option("--help", "All of the help.", _full)
+        return _help_option("--help", "All of the help.", "all of it", _full)
 
     def get_help(self, ctx: click.Context) -> str:
         return _full(self, ctx)
@@ -88,7 +79,7 @@ def _full(command: click.Command, ctx: click.Context) -> str:
     return full_help(command, ctx)
 
 
-def _help_option(name: str, text: str, write: Callable[[click.Command, click.Context], str]) -> Option:
+def _help_option(name: str, text: str, brief: str, write: Callable[[click.Command, click.Context], str]) -> Option:
     """An option that prints one of the forms and ends."""
 
     def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -104,6 +95,7 @@ def _help_option(name: str, text: str, write: Callable[[click.Command, click.Con
         allow_from_autoenv=False,
         callback=show,
         help=text,
+        brief=brief,
         group=OUTPUT_GROUP,
     )
 
@@ -132,38 +124,15 @@ class Group(_Helpful, click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+        typed = args and not args[0].startswith("-") and not ctx.resilient_parsing  # not on Tab
+        if typed and self.get_command(ctx, args[0]) is None:
             raise InvalidInputError(args[0], "no such command", self._meant(ctx, args[0]))
         return super().resolve_command(ctx, args)
 
     def _meant(self, ctx: click.Context, name: str) -> str:
-        from difflib import get_close_matches
+        from netprobe.commands.suggestions import meant_command
 
-        known = self._known(ctx.find_root())
-        close = get_close_matches(name.lower(), self.list_commands(ctx), n=1, cutoff=0.5)
-        elsewhere = [path for path in known if path[-1] == name.lower()]
-        if elsewhere:
-            return f"did you mean '{' '.join(elsewhere[0])}'?"
-        if close:
-            return f"did you mean '{ctx.command_path} {close[0]}'?"
-        far = get_close_matches(name.lower(), [path[-1] for path in known], n=1, cutoff=0.6)
-        if far:
-            return f"did you mean '{' '.join(next(path for path in known if path[-1] == far[0]))}'?"
-        if ctx.parent is None and any(c.isdigit() for c in name) and any(c in ".:" for c in name):
-            return f"to ask what it is: netprobe classify {name}"
-        return f"the commands are {', '.join(self.list_commands(ctx))}; see '{ctx.command_path} -h'"
-
-    def _known(self, ctx: click.Context) -> list[tuple[str, ...]]:
-        """Every command with its group, as it is typed: people know that there is a ping, and not always where."""
-        root = ctx.command
-        found: list[tuple[str, ...]] = []
-        if isinstance(root, Group):
-            for name in root.list_commands(ctx):
-                found.append((ctx.command_path, name))
-                sub = root.get_command(ctx, name)
-                if isinstance(sub, Group):
-                    found += [(ctx.command_path, name, below) for below in sub.list_commands(ctx)]
-        return found
+        return meant_command(self, ctx, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(dict.fromkeys([*self._lazy, *self.commands]))  # in declared order
@@ -193,6 +162,15 @@ def option(*args: Any, **kwargs: Any) -> Callable[[F], F]:
     return click.option(*args, **{"cls": Option, **kwargs})
 
 
+def completes(kind: str) -> Callable[[click.Context, click.Parameter, str], Any]:
+    """What ``shell_complete`` of a parameter takes: the function ``kind`` of completion.values, loaded on Tab only."""
+
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> Any:
+        return getattr(import_module("netprobe.commands.completion.values"), kind)(ctx, param, incomplete)
+
+    return complete
+
+
 def _output_declarations(**shared: Any) -> list[Callable[[F], F]]:
     """The output options, as decorators in the order of the help."""
     return [
@@ -200,17 +178,25 @@ def _output_declarations(**shared: Any) -> list[Callable[[F], F]]:
             "--format",
             type=click.Choice(["table", "plain", "json", "ndjson", "csv"]),
             help="Output format: table on a terminal and plain in a pipe, unless given.",
+            metavar="FORM",
             brief="table, plain, json, ndjson or csv",
             **shared,
         ),
-        option("-j", "--json", is_flag=True, help="Same as --format json.", brief="same as --format json", **shared),
-        option("-q", "--quiet", is_flag=True, help="Print only results and errors.", brief="results only", **shared),
+        option("-j", "--json", is_flag=True, help="Same as --format json.", brief="one JSON document", **shared),
+        option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            help="Print only results and errors.",
+            brief="results and errors only",
+            **shared,
+        ),
         option(
             "-v",
             "--verbose",
             count=True,
             help="More detail on stderr; twice for even more.",
-            brief="more on stderr; -vv still more",
+            brief="more detail on stderr; -vv still more",
             **shared,
         ),
         option(
@@ -267,10 +253,10 @@ def _chosen(ctx: click.Context) -> dict[str, Any]:
 
     ``-v`` adds up, wherever it stands.
     """
-    chosen = {name: ctx.params[name] for name in _OUTPUT_NAMES}
+    chosen = {name: ctx.params[name] for name in OUTPUT_NAMES}
     parent = ctx.parent
     while parent is not None:
-        for name in _OUTPUT_NAMES:
+        for name in OUTPUT_NAMES:
             if not _is_typed(parent, name):
                 continue
             if name == "verbose":

@@ -14,36 +14,48 @@ Nothing is cut with an ellipsis at any width: what does not fit is wrapped betwe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from textwrap import wrap
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from netprobe.commands.command import OUTPUT_GROUP, Example
+from netprobe.commands.option import OUTPUT_GROUP, OUTPUT_NAMES, Example, Option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["brief_help", "full_help"]
+__all__ = ["brief_help", "full_help", "option_groups"]
 
 _OTHER_GROUP: Final = "Options"
+_BEFORE_OR_AFTER: Final = "Options, before or after the command"
 _INDENT: Final = "  "
-_MARGIN: Final = 21  # where the text of an option begins
-_PAIR: Final = 46  # where the second option of a line begins
+_LONGEST_NAMES: Final = 20  # what is longer has its text on the next line, and does not widen the column of the others
+_PAIR: Final = 48  # where the second option of a line begins
 _WIDEST: Final = 80  # help does not get wider with the terminal: long lines are hard to read
-_EXIT_STATUS: Final = "Exit status: 0 all good, 1 the answer is no, 2 wrong usage, 3 could not run."
+_FORMATS: Final = "--format table|plain|json|ndjson|csv"
+_COMMON: Final = "-q -v --color --debug"
+_ANSWERS: Final = ("all good", "the answer is no")
 
 
 def brief_help(command: click.Command, context: click.Context) -> str:
     """One screen."""
     width = _width(context)
-    lines = list(_head(command, context, width, examples=3))
-    for title, options in _groups(command, context).items():
-        lines += ["", f"{title}:"]
-        lines += _packed([_brief_entry(option) for option in options], width)
-    lines += ["", *_wrapped(f"{_variables(context)} {context.command_path} --help has all of it.", width, "")]
-    lines += _wrapped(_EXIT_STATUS, width, "")
+    lines = list(_head(command, context, width, examples=4 if isinstance(command, click.Group) else 3))
+    titled = {title: _entries(options) for title, options in _specific(command, context).items()}
+    if isinstance(command, click.Group):
+        titled[_BEFORE_OR_AFTER] = list(_group_entries(titled.pop(_OTHER_GROUP, []), context))
+    elif _has_output(command):
+        title = getattr(command, "output_title", OUTPUT_GROUP)
+        titled[title] = [*titled.pop(title, []), ("-j, --json", _FORMATS)]
+    margin = _margin(entry for entries in titled.values() for entry in entries)
+    for title, entries in titled.items():
+        lines += ["", *_wrapped(f"{title}:", width, "")]
+        lines += _packed(entries, width, margin, pairs=title != _BEFORE_OR_AFTER)
+    lines.append("")
+    for sentence in (*_also(command, context), _variables(command, context), _statuses(command)):
+        lines += _wrapped(sentence, width, "")
     return "\n".join(lines)
 
 
@@ -51,14 +63,49 @@ def full_help(command: click.Command, context: click.Context) -> str:
     """Everything that there is to say."""
     width = _width(context)
     lines = list(_head(command, context, width, examples=None))
-    for title, options in _groups(command, context).items():
-        lines += ["", f"{title}:"]
+    for title, options in option_groups(command, context).items():
+        lines += ["", *_wrapped(f"{title}:", width, "")]
         for option in options:
             lines += _full_entry(option, context, width)
-    lines += ["", *_wrapped(_variables(context), width, ""), *_wrapped(_EXIT_STATUS, width, "")]
     page = context.command_path.replace(" ", "-")
-    lines += _wrapped(f"More: man {page}", width, "")
+    lines.append("")
+    for sentence in (_variables(command, context), _statuses(command), f"More: man {page}"):
+        lines += _wrapped(sentence, width, "")
     return "\n".join(lines)
+
+
+def option_groups(command: click.Command, context: click.Context) -> Mapping[str, list[click.Option]]:
+    """The options by the groups that they were declared in; what all commands have comes last."""
+    found: dict[str, list[click.Option]] = {}
+    last = _BEFORE_OR_AFTER if isinstance(command, click.Group) else getattr(command, "output_title", OUTPUT_GROUP)
+    for option in _options(command, context):
+        title = getattr(option, "group", None) or _OTHER_GROUP
+        found.setdefault(last if title == OUTPUT_GROUP else title, []).append(option)
+    found[last] = found.pop(last, [])
+    return {title: options for title, options in found.items() if options}
+
+
+def _specific(command: click.Command, context: click.Context) -> Mapping[str, list[click.Option]]:
+    """The options that not every command has."""
+    groups = {
+        title: [option for option in options if not _is_common(option)]
+        for title, options in option_groups(command, context).items()
+    }
+    return {title: options for title, options in groups.items() if options}
+
+
+def _options(command: click.Command, context: click.Context) -> Iterator[click.Option]:
+    for parameter in command.get_params(context):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
+            yield parameter
+
+
+def _is_common(option: click.Option) -> bool:
+    return option.name in OUTPUT_NAMES or option.name in ("help_h", "help_help")
+
+
+def _has_output(command: click.Command) -> bool:
+    return any(parameter.name == "format" for parameter in command.params)
 
 
 def _width(context: click.Context) -> int:
@@ -69,32 +116,34 @@ def _width(context: click.Context) -> int:
 
 
 def _head(command: click.Command, context: click.Context, width: int, *, examples: int | None) -> Iterator[str]:
-    """Usage, what it does, examples."""
-    pieces = " ".join(command.collect_usage_pieces(context))
-    yield from _wrapped(f"Usage: {context.command_path} {pieces}", width, _INDENT)
-    yield ""
-    for number, paragraph in enumerate((command.help or "").split("\n\n")):
-        if examples is None or number == 0:
-            yield from _wrapped(" ".join(paragraph.split()), width, "")
-            if examples is None:
-                yield ""
+    """Usage, what it does, examples, and the commands of a group."""
+    yield from _wrapped(f"Usage: {context.command_path} {_usage(command, context)}", width, _INDENT)
+    for paragraph in (command.help or "").split("\n\n")[: None if examples is None else 1]:
+        yield from ("", *_wrapped(" ".join(paragraph.split()), width, ""))
     shown: Sequence[Example] = getattr(command, "examples", ())[:examples]
-    if shown and examples is not None:
-        yield ""
-    yield from _examples(shown, width)
+    if shown:
+        yield from ("", *_examples(shown, width))
     if isinstance(command, click.Group):
         yield from ("", "Commands:")
         commands = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
         margin = max(len(name) for name, _ in commands) + 4
         for name, sub in commands:
-            summary = "" if sub is None else _summary(sub)
-            yield from _entry(_INDENT + name, summary, width, margin)
+            yield from _entry(_INDENT + name, "" if sub is None else _summary(sub), width, margin)
+
+
+def _usage(command: click.Command, context: click.Context) -> str:
+    """What is typed behind the command, in the order in which people type it: what it is about, then how."""
+    if isinstance(command, click.Group):
+        return "COMMAND [OPTIONS]"
+    arguments = [
+        parameter.make_metavar(context) for parameter in command.params if isinstance(parameter, click.Argument)
+    ]
+    return " ".join([*arguments, "[OPTIONS]"])
 
 
 def _summary(command: click.Command) -> str:
     """The first sentence of its help, whole."""
-    text = command.short_help or " ".join((command.help or "").split("\n\n")[0].split())
-    return text.rstrip(".")
+    return command.short_help or " ".join((command.help or "").split("\n\n")[0].split()).rstrip(".")
 
 
 def _examples(examples: Sequence[Example], width: int) -> Iterator[str]:
@@ -111,22 +160,14 @@ def _examples(examples: Sequence[Example], width: int) -> Iterator[str]:
         yield from (_INDENT * 2 + part for part in _wrapped(question, width - 2 * len(_INDENT), ""))
 
 
-def _groups(command: click.Command, context: click.Context) -> Mapping[str, list[click.Option]]:
-    """The options by the groups that they were declared in; the output options come last."""
-    found: dict[str, list[click.Option]] = {}
-    for parameter in command.get_params(context):
-        if isinstance(parameter, click.Option) and not parameter.hidden:
-            found.setdefault(getattr(parameter, "group", None) or _OTHER_GROUP, []).append(parameter)
-    if OUTPUT_GROUP in found:
-        found[OUTPUT_GROUP] = found.pop(OUTPUT_GROUP)
-    return found
-
-
 def _names(option: click.Option) -> str:
     """``-c, --count N``; a switch with two positions as ``--v6only, --dual-stack``."""
     names = sorted([*option.opts, *option.secondary_opts], key=lambda name: name.startswith("--"))
-    text = ", ".join(names)
-    return text if option.is_flag or option.count else f"{text} {_metavar(option)}"
+    return f"{', '.join(names)} {_metavar_of(option)}".rstrip()
+
+
+def _metavar_of(option: click.Option) -> str:
+    return "" if option.is_flag or option.count else _metavar(option)
 
 
 def _metavar(option: click.Option) -> str:
@@ -138,11 +179,45 @@ def _metavar(option: click.Option) -> str:
     return "N" if isinstance(option.type, click.types.IntParamType) else option.type.name.upper()
 
 
-def _brief_entry(option: click.Option) -> tuple[str, str]:
-    """The names, and the text in its short form with the default in brackets."""
-    text = (getattr(option, "brief", None) or option.help or "").rstrip(".")
+def _entries(options: Sequence[click.Option]) -> list[tuple[str, str]]:
+    """The names of each option, and its text in the short form with the default in brackets.
+
+    Neighbours of which the same is said, ``--tcp`` and ``--udp``, are one entry.
+    """
+    found = []
+    for (text, _), alike in groupby(options, lambda option: (_brief(option), _metavar_of(option))):
+        same = list(alike)
+        names = _names(same[0])
+        if len(same) > 1:
+            shortest = [min(option.opts, key=len) for option in same]
+            names = f"{', '.join(shortest)} {_metavar_of(same[0])}".rstrip()
+        found.append((names, text))
+    return found
+
+
+def _brief(option: click.Option) -> str:
+    brief = getattr(option, "brief", None)
+    text = (option.help or "").rstrip(".") if brief is None else str(brief)
     default = _default(option)
-    return _names(option), f"{text}  [{default}]" if default else text
+    return f"{text}  [{default}]".lstrip() if default else text
+
+
+def _group_entries(own: Sequence[tuple[str, str]], context: click.Context) -> Iterator[tuple[str, str]]:
+    """What stands before or after a command; the long names in one column, whether or not there is a short one."""
+    yield "-j, --json", "one JSON document (--format: table plain json ndjson csv)"
+    yield "-q, --quiet", "results and errors only"
+    yield "-v, --verbose", "more detail on stderr; -vv still more"
+    yield "    --color WHEN", "auto, always, never"
+    yield "    --debug", "show tracebacks"
+    yield from own
+    yield "-h, --help", f"this, all of it; {context.command_path} COMMAND -h for a command"
+
+
+def _also(command: click.Command, context: click.Context) -> Iterator[str]:
+    """Where the rest is."""
+    if not isinstance(command, click.Group):
+        also = f"Also: {_COMMON} (netprobe -h). " if _has_output(command) else ""
+        yield f"{also}All of it: {context.command_path} --help"
 
 
 def _default(option: click.Option) -> str:
@@ -156,24 +231,26 @@ def _default(option: click.Option) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _packed(entries: Sequence[tuple[str, str]], width: int) -> Iterator[str]:
-    """A line each; two in a line where both are short enough."""
+def _margin(entries: Iterable[tuple[str, str]]) -> int:
+    """Where the texts begin: beside the longest names that are not too long."""
+    lengths = [len(names) for names, _ in entries if len(names) <= _LONGEST_NAMES]
+    return len(_INDENT) + max(lengths, default=0) + len(_INDENT)
+
+
+def _packed(entries: Sequence[tuple[str, str]], width: int, margin: int, *, pairs: bool) -> Iterator[str]:
+    """A line each; with ``pairs``, two in a line where both are short enough."""
     position = 0
     while position < len(entries):
         names, text = entries[position]
         position += 1
-        line = _one_line(names, text)
-        if width >= _WIDEST and len(line) <= _PAIR - 2 and position < len(entries):
+        line = f"{_INDENT}{names}  ".ljust(margin) + text
+        if pairs and width >= _WIDEST and len(line) <= _PAIR - 2 and position < len(entries):
             second = "  ".join(entries[position])
             if _PAIR + len(second) <= width:
                 position += 1
                 yield line.ljust(_PAIR) + second
                 continue
-        yield from _entry(_INDENT + names, text, width, _MARGIN)
-
-
-def _one_line(names: str, text: str) -> str:
-    return f"{_INDENT}{names}  ".ljust(_MARGIN) + text
+        yield from _entry(_INDENT + names, text, width, margin)
 
 
 def _entry(head: str, text: str, width: int, margin: int) -> Iterator[str]:
@@ -222,17 +299,29 @@ def _full_entry(option: click.Option, context: click.Context, width: int) -> Ite
 
 def _variable(option: click.Option, context: click.Context) -> str | None:
     """The environment variable that stands for it."""
-    if option.envvar:
-        return option.envvar if isinstance(option.envvar, str) else option.envvar[0]
-    if not option.allow_from_autoenv or not context.auto_envvar_prefix or option.name is None:
-        return None
-    return f"{context.auto_envvar_prefix}_{option.name.upper()}"
+    names = option.variables(context) if isinstance(option, Option) else []
+    return names[0] if names else None
 
 
-def _variables(context: click.Context) -> str:
-    """One sentence for all of them."""
-    prefix = context.command_path.upper().replace(" ", "_")
-    return f"Each long option can be a variable: {prefix}_ and its name in capitals."
+def _variables(command: click.Command, context: click.Context) -> str:
+    """One sentence for all of them, with one as the example: --timeout where there is one."""
+    if isinstance(command, click.Group):
+        path = context.command_path.upper().replace(" ", "_")
+        example = "BINDTEST_TIMEOUT" if context.parent is None else "PING_TIMEOUT"
+        return f"Each option can be a variable: {path}_{example}=5 is --timeout 5."
+    takers = [option for option in _options(command, context) if _metavar_of(option) and _variable(option, context)]
+    for option in sorted(takers, key=lambda option: option.name != "timeout"):
+        value = "5" if option.name == "timeout" else _metavar(option)
+        name = max(option.opts, key=len)
+        return f"Each option can be a variable: {_variable(option, context)}={value} is {name} {value}."
+    return ""
+
+
+def _statuses(command: click.Command) -> str:
+    """What the exit status says, in the words of this command."""
+    good, no = getattr(command, "answers", None) or _ANSWERS
+    answers = f"0 {good}, 1 {no}" if no else f"0 {good}"
+    return f"Exit status: {answers}, 2 wrong usage, 3 could not run."
 
 
 def _wrapped(text: str, width: int, indent: str) -> list[str]:

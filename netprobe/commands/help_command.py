@@ -10,11 +10,31 @@ from netprobe.errors import Exit, InvalidInputError
 __all__ = ["help"]
 
 
-@command(examples=[("netprobe help bindtest", "all that there is to say about bindtest")])
-@click.argument("path", metavar="[COMMAND...]", nargs=-1)
+def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """The commands below those that are typed already, for the Tab key."""
+    context = ctx.find_root()
+    for name in ctx.params.get("path") or ():
+        sub = context.command.get_command(context, name) if isinstance(context.command, click.Group) else None
+        if sub is None:
+            return []
+        context = click.Context(sub, info_name=name, parent=context)
+    group = context.command
+    names = group.list_commands(context) if isinstance(group, click.Group) else []
+    return [name for name in names if name.startswith(incomplete)]
+
+
+@command(
+    short_help="all that there is to say about a command",
+    examples=[
+        ("netprobe help bindtest", "all that there is to say about bindtest"),
+        ("netprobe help echo ping", "and about a command of a group"),
+    ],
+    answers=("all good", ""),
+)
+@click.argument("path", metavar="[COMMAND...]", nargs=-1, shell_complete=_commands)
 @click.pass_context
 def help(ctx: click.Context, path: tuple[str, ...]) -> Exit:
-    """Show everything about a command."""
+    """Show all that there is to say about a command: the same as its --help."""
     context = ctx.find_root()
     for name in path:
         group = context.command

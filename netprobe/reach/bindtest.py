@@ -66,7 +66,7 @@ class Bindtest:
     def __enter__(self) -> Self:
         """Open the listeners."""
         try:
-            binds = self.settings.binds or default_binds(self.host)
+            binds = self.settings.binds or default_binds(self.host, self.settings.version)
             descriptors_for(2 * len(binds) * len(self.settings.protocols))
             self.listening = self._responder.open(binds, self.settings.protocols, self.settings.options)
             if self.settings.binds:
@@ -74,7 +74,9 @@ class Bindtest:
                 self.errors += listener_errors(failed, self.settings.options, self.host)
             self._responder.start()
             names = [session.name for session in self.sessions]
-            self.questions = list(questions_of(self.listening, names, self.host, self.settings.to))
+            self.questions = list(
+                questions_of(self.listening, names, self.host, self.settings.to, self.settings.version)
+            )
             self._responder.visitors.expect(len(self.questions))
         except BaseException:
             self._responder.close()

@@ -264,15 +264,15 @@ def select_vantages(
     return with_pythons(found, pythons)
 
 
-def read_inventory(path: Path) -> Inventory:
-    """Read ``path``, by Ansible where it is installed."""
+def read_inventory(path: Path, *, by_ansible: bool = True) -> Inventory:
+    """Read ``path``, by Ansible where it is installed, unless no program may be started for it."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         raise InvalidInputError(str(path), "no such inventory") from None
     except (OSError, ValueError) as error:
         raise InvalidInputError(str(path), getattr(error, "strerror", None) or "not a file's name") from None
-    program = shutil.which("ansible-inventory")
+    program = shutil.which("ansible-inventory") if by_ansible else None
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         return _read_plain(path)
     if stat.S_ISDIR(mode) or mode & 0o111:

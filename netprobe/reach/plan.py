@@ -36,12 +36,13 @@ class Question:
     vantage: str
 
 
-def default_binds(host: HostFacts) -> tuple[ScopedAddress, ...]:
-    """Every local address and both wildcards; IPv4 first."""
+def default_binds(host: HostFacts, version: int | None = None) -> tuple[ScopedAddress, ...]:
+    """Every local address and both wildcards; IPv4 first. With a ``version``, its own only."""
     own = [entry.address for entry in host.addresses]
     four = [address for address in own if address.version == 4]
     six = [address for address in own if address.version == 6]
-    return _in_order([*four, _ANY4, *six, *([_ANY6] if host.ipv6 else [])])
+    found = _in_order([*four, _ANY4, *six, *([_ANY6] if host.ipv6 else [])])
+    return tuple(address for address in found if version in (None, address.version))
 
 
 def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddress] = ()) -> tuple[ScopedAddress, ...]:
@@ -60,13 +61,22 @@ def destinations_of(listener: Listener, host: HostFacts, to: Sequence[ScopedAddr
 
 
 def questions_of(
-    listeners: Sequence[Listener], vantages: Sequence[str], host: HostFacts, to: Sequence[ScopedAddress] = ()
+    listeners: Sequence[Listener],
+    vantages: Sequence[str],
+    host: HostFacts,
+    to: Sequence[ScopedAddress] = (),
+    version: int | None = None,
 ) -> Iterator[Question]:
-    """Every cell, in display order; more than anybody could read are refused."""
+    """Every cell, in display order; more than anybody could read are refused.
+
+    With a ``version``, its destinations only: what is bound to ``::`` can be reached over both.
+    """
     numbers = count()
     for vantage in vantages:
         for listener in listeners:
             for destination in destinations_of(listener, host, to):
+                if version not in (None, destination.version):
+                    continue
                 number = next(numbers)
                 if number >= _MOST_CELLS:
                     raise InvalidInputError(

@@ -18,7 +18,7 @@ class Settings:
 
     ``timeout`` is the longest wait for one cell. ``patience`` is how long silent cells of a host that limits its ICMP
     errors are asked again, in all. ``payload_size`` is how many bytes go through and back once a probe is answered.
-    No ``nonce``: the run makes its own.
+    No ``nonce``: the run makes its own. ``version``: 4 or 6 where the other family is not asked about.
     """
 
     binds: tuple[ScopedAddress, ...] = ()
@@ -30,6 +30,7 @@ class Settings:
     payload_size: int = 0
     options: ListenerOptions = field(default_factory=ListenerOptions)
     nonce: str | None = None
+    version: int | None = None
 
 
 def parse_settings(

@@ -3,55 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
-from netprobe.cli import netprobe as root
 from netprobe.version import __version__
 from tests.conftest import NETPROBE, Run, clean_environment, run_in_terminal, run_process
-
-
-def _walk(path: tuple[str, ...], command: click.Command) -> list[tuple[tuple[str, ...], click.Command]]:
-    found = [(path, command)]
-    if isinstance(command, click.Group):
-        context = click.Context(command)
-        for name in command.list_commands(context):  # loaded lazily
-            sub = command.get_command(context, name)
-            assert sub is not None
-            found += _walk((*path, name), sub)
-    return found
-
-
-COMMANDS = _walk((), root)
-IDS = ["-".join(path) or "netprobe" for path, _ in COMMANDS]
-
-
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=IDS)
-def test_help_starts_with_an_example_and_is_the_same_for_both_spellings(
-    path: tuple[str, ...], command: click.Command, netprobe: Run
-) -> None:
-    short, long = netprobe(*path, "-h"), netprobe(*path, "--help")
-    assert short == long
-    assert (short.status, short.stderr) == (0, "")
-    assert short.stdout.startswith("Example")
-    assert max(map(len, short.stdout.splitlines())) <= 80
-
-
-@pytest.mark.parametrize(("path", "command"), COMMANDS, ids=IDS)
-def test_every_option_has_an_environment_variable_that_the_help_shows(
-    path: tuple[str, ...], command: click.Command, netprobe: Run
-) -> None:
-    text = "".join(netprobe(*path, "--help").stdout.split())
-    for parameter in command.params:
-        if isinstance(parameter, click.Option) and not parameter.is_eager and not parameter.hidden:
-            assert parameter.name is not None
-            variable = "_".join(("NETPROBE", *path, parameter.opts[-1].lstrip("-"))).upper().replace("-", "_")
-            assert re.search(rf"envvar:{variable}[];]", text), variable
 
 
 def test_a_variable_decides_and_a_flag_wins(netprobe: Run) -> None:
@@ -68,7 +27,7 @@ def test_version_is_one_line(netprobe: Run) -> None:
 def test_no_command_shows_the_help_and_is_wrong_usage(netprobe: Run) -> None:
     ran = netprobe()
     assert (ran.status, ran.stdout) == (2, "")
-    assert ran.stderr.startswith("Examples:")
+    assert ran.stderr.startswith("Usage: netprobe COMMAND [OPTIONS]\n\nWhat is this address?")
 
 
 def test_a_mistyped_command_suggests_the_right_one(netprobe: Run) -> None:
@@ -182,7 +141,7 @@ def test_completion_prints_a_script_for_each_shell(shell: str, netprobe: Run) ->
 
 
 def test_completion_completes_commands(netprobe: Run) -> None:
-    env = {"_NETPROBE_COMPLETE": "bash_complete", "COMP_WORDS": "netprobe comp", "COMP_CWORD": "1"}
+    env = {"_NETPROBE_COMPLETE": "bash_complete", "COMP_LINE": "netprobe comp", "COMP_WORD": "comp"}
     assert netprobe(env=env).stdout == "plain,completion\n"
 
 

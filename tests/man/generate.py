@@ -1,5 +1,6 @@
 """Writes the OPTIONS section of each man page from the command itself: ``python -m tests.man.generate``.
 
+The groups of options that the help shows are its subsections.
 Everything between the two markers of a page is made here; the rest of the page is written by hand.
 """
 
@@ -7,38 +8,44 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
-from typing import Any
+from typing import NamedTuple
 
 import click
 
 from netprobe.address.kinds import KINDS
 from netprobe.cli import netprobe
+from netprobe.commands.command import Option
+from netprobe.commands.help import option_groups
 
 MAN = Path(__file__).parents[2] / "man"
 BEGIN = '.\\" Options: made from the command by tests/man/generate.py, not by hand.'
 END = '.\\" End of options.'
 
 
-def pages() -> dict[Path, Mapping[str, Any]]:
-    """Each man page with the description (click's ``to_info_dict``) of the command that it is about."""
+class Page(NamedTuple):
+    """A command and the context that it has when it is run."""
+
+    path: tuple[str, ...]
+    command: click.Command
+    context: click.Context
+
+
+def pages() -> dict[Path, Page]:
+    """Each man page with the command that it is about."""
     context = click.Context(netprobe, info_name="netprobe", **netprobe.context_settings)
-    return {MAN / f"{'-'.join(path)}.1": info for path, info in _commands(("netprobe",), netprobe, context)}
+    return {MAN / f"{'-'.join(page.path)}.1": page for page in _commands(Page(("netprobe",), netprobe, context))}
 
 
-def _commands(
-    path: tuple[str, ...], command: click.Command, context: click.Context
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    info = command.to_info_dict(context)
-    metavars = {parameter.name: parameter.metavar for parameter in command.params}
-    yield path, {**info, "params": [{**entry, "metavar": metavars.get(entry["name"])} for entry in info["params"]]}
-    if isinstance(command, click.Group):
-        for name in command.list_commands(context):
-            sub = command.get_command(context, name)
+def _commands(page: Page) -> Iterator[Page]:
+    yield page
+    if isinstance(page.command, click.Group):
+        for name in page.command.list_commands(page.context):
+            sub = page.command.get_command(page.context, name)
             assert sub is not None
-            yield from _commands((*path, name), sub, click.Context(sub, info_name=name, parent=context))
+            yield from _commands(Page((*page.path, name), sub, click.Context(sub, info_name=name, parent=page.context)))
 
 
 KINDS_BEGIN = '.\\" Kinds: made from the table in the code by tests/man/generate.py.'
@@ -56,44 +63,44 @@ def with_kinds(page: str) -> str:
     return f"{before}{begin}\n{rows}{KINDS_END}{rest.partition(KINDS_END)[2]}"
 
 
-def with_options(page: str, path: tuple[str, ...], info: Mapping[str, Any]) -> str:
-    """``page`` with a fresh OPTIONS section between its markers."""
-    before, begin, rest = with_kinds(page).partition(BEGIN)
+def with_options(text: str, page: Page) -> str:
+    """``text`` with a fresh OPTIONS section between its markers."""
+    before, begin, rest = with_kinds(text).partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{'-'.join(path)}.1 lacks the lines {BEGIN!r} and {END!r}")
-    return f"{before}{BEGIN}\n{options_section(path, info)}{END}{after}"
+        raise ValueError(f"{'-'.join(page.path)}.1 lacks the lines {BEGIN!r} and {END!r}")
+    return f"{before}{BEGIN}\n{options_section(page)}{END}{after}"
 
 
-def options_section(path: tuple[str, ...], info: Mapping[str, Any]) -> str:
-    """The section in mdoc(7)."""
-    lines = [".Sh OPTIONS", ".Bl -tag -width Ds"]
-    for parameter in info["params"]:
-        if parameter["param_type_name"] == "option" and not parameter["hidden"]:
-            lines += _option(path, parameter)
-    return "\n".join([*lines, ".El", ""])
+def options_section(page: Page) -> str:
+    """The section in mdoc(7), a subsection for each group."""
+    lines = [".Sh OPTIONS"]
+    for title, options in option_groups(page.command, page.context).items():
+        lines += [f".Ss {_escaped(title)}", ".Bl -tag -width Ds"]
+        for option in options:
+            lines += _option(option, page.context)
+        lines.append(".El")
+    return "\n".join([*lines, ""])
 
 
-def _option(path: tuple[str, ...], parameter: Mapping[str, Any]) -> Iterator[str]:
-    names = sorted([*parameter["opts"], *parameter["secondary_opts"]], key=lambda name: name.startswith("--"))
-    argument = "" if parameter["is_flag"] or parameter["count"] else f" Ar {_metavar(parameter)}"
+def _option(option: click.Option, context: click.Context) -> Iterator[str]:
+    names = sorted([*option.opts, *option.secondary_opts], key=lambda name: name.startswith("--"))
+    argument = "" if option.is_flag or option.count else f" Ar {_metavar(option)}"
     yield f".It {' , '.join(f'Fl {name[1:]}{argument}' for name in names)}"
-    yield from _sentences(parameter["help"] or "")
-    if parameter["multiple"]:
+    yield from _sentences(option.help or "")
+    if option.multiple:
         yield "May be given several times."
-    default = parameter["default"]
-    if isinstance(default, (str, int, float)) and not isinstance(default, bool) and not parameter["count"]:
+    default = option.default
+    if isinstance(default, (str, int, float)) and not isinstance(default, bool) and not option.count:
         yield f"Default: {_escaped(str(default))}."
-    if not {"--help", "--version"} & set(parameter["opts"]):
-        named = "_".join([*path, parameter["name"].rstrip("_")]).upper().replace("-", "_")
-        yield f".Pq Ev {parameter['envvar'] or named}"
+    if isinstance(option, Option) and (variables := option.variables(context)):
+        yield f".Pq Ev {variables[0]}"
 
 
-def _metavar(parameter: Mapping[str, Any]) -> str:
-    if parameter.get("metavar"):
-        return _escaped(str(parameter["metavar"]).lower())
-    choices = parameter["type"].get("choices")
-    return " | ".join(choices) if choices else str(parameter["name"]).rstrip("_")
+def _metavar(option: click.Option) -> str:
+    if isinstance(option.type, click.Choice):
+        return " | ".join(str(choice) for choice in option.type.choices)
+    return _escaped((option.metavar or str(option.name)).lower())
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -110,16 +117,16 @@ def _escaped(text: str) -> str:
 def main() -> int:
     """Rewrite the pages that differ; exit status 1 when one is missing."""
     missing = 0
-    for page, info in pages().items():
-        if not page.exists():
-            print(f"missing: {page.name}", file=sys.stderr)
+    for file, page in pages().items():
+        if not file.exists():
+            print(f"missing: {file.name}", file=sys.stderr)
             missing = 1
             continue
-        old = page.read_text("utf-8")
-        new = with_options(old, tuple(page.stem.split("-")), info)
+        old = file.read_text("utf-8")
+        new = with_options(old, page)
         if new != old:
-            page.write_text(new, "utf-8")
-            print(f"rewritten: {page.name}")
+            file.write_text(new, "utf-8")
+            print(f"rewritten: {file.name}")
     return missing
 
 

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from netprobe.commands.help import option_groups
 from tests.conftest import needs
 from tests.man.generate import MAN, pages, with_options
 
 PAGES = pages()
 
 
-@pytest.mark.parametrize(("page", "info"), PAGES.items(), ids=lambda v: v.stem if isinstance(v, Path) else "")
-def test_the_options_of_a_page_are_those_of_the_command(page: Path, info: Mapping[str, Any]) -> None:
-    text = page.read_text("utf-8")
-    assert text == with_options(text, tuple(page.stem.split("-")), info), "run: python -m tests.man.generate"
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.stem)
+def test_the_options_of_a_page_are_those_of_the_command(file: Path) -> None:
+    text = file.read_text("utf-8")
+    assert text == with_options(text, PAGES[file]), "run: python -m tests.man.generate"
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.stem)
+def test_the_groups_of_the_help_are_subsections_of_the_options(file: Path) -> None:
+    page = PAGES[file]
+    options = file.read_text("utf-8").partition(".Sh OPTIONS")[2].partition(".Sh ")[0]
+    assert re.findall(r"^\.Ss (.+)$", options, re.MULTILINE) == list(option_groups(page.command, page.context))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

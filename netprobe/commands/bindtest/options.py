@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -14,75 +14,226 @@ if TYPE_CHECKING:
 
 __all__ = ["bindtest"]
 
+_BIND = "What to bind (default: every local address and both wildcards)"
+_ASK = "Whom to ask, and what"
+_BY_HAND = "By hand, where no ssh or container reaches"
+_REPORT = "Compare and report"
+_ONE_OF_THEM = "one of them  [both]"
+_VERSION = "IPv4 or IPv6 only"
+
 
 @command(
+    short_help="bind, connect, and compare: expected, observed, why",
     examples=[
-        ("netprobe bindtest --addr 0.0.0.0", "who on this host can reach what is bound to 0.0.0.0?"),
-        ("netprobe bindtest --explain", "every local address and both wildcards, with the rules behind the verdicts"),
-        (
-            "netprobe bindtest --addr 0.0.0.0 --from local --from ssh:web1",
-            "and who can from web1? (nothing is installed there)",
-        ),
-        ("netprobe bindtest --addr 0.0.0.0 --listen-only", "prints the command to run on another machine"),
-    ]
+        ("netprobe bindtest 0.0.0.0", "who on this host?"),
+        ("netprobe bindtest 0.0.0.0 --from ssh:web1", "and who from web1?"),
+        ("netprobe bindtest 0.0.0.0 --save before.toml", "then change a rule, and --expect"),
+        ("netprobe bindtest --explain", "every local address, and the rules behind the verdicts"),
+        ("netprobe bindtest 0.0.0.0 --listen-only", "prints the command to run on another machine"),
+    ],
+    output_title=_REPORT,
+    answers=("as expected", "a cell differs"),
 )
-@option("--addr", multiple=True, metavar="ADDRESS", help="Bind address.  [default: every local one, both wildcards]")
-@option("--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on; 0: any free one.")
-@option("--tcp", is_flag=True, help="TCP only (both by default).")
-@option("--udp", is_flag=True, help="UDP only (both by default).")
-@option("--to", multiple=True, metavar="ADDRESS", help="One more destination.")
+@click.argument("addresses", shell_complete=completes("addresses"), metavar="[ADDRESS...]", nargs=-1)
+@option(
+    "--addr",
+    shell_complete=completes("addresses"),
+    multiple=True,
+    metavar="ADDRESS",
+    group=_BIND,
+    help="Bind address, the same as the argument.  [default: every local one, both wildcards]",
+    brief="same as the argument",
+)
+@option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    metavar="N",
+    group=_BIND,
+    help="Port to listen on; 0: any free one. ADDRESS:PORT says the same.",
+    brief="",
+    default_text="any free one",
+)
+@option("--tcp", is_flag=True, group=_BIND, help="TCP only (both by default).", brief=_ONE_OF_THEM)
+@option("--udp", is_flag=True, group=_BIND, help="UDP only (both by default).", brief=_ONE_OF_THEM)
+@option("-4", "--ipv4", is_flag=True, group=_BIND, help="IPv4 only (both by default).", brief=_VERSION)
+@option("-6", "--ipv6", is_flag=True, group=_BIND, help="IPv6 only (both by default).", brief=_VERSION)
+@option(
+    "--v6only/--dual-stack",
+    default=None,
+    group=_BIND,
+    help="IPv6 sockets take IPv6 alone, or IPv4 as well (IPV6_V6ONLY on or off).  [default: the system's]",
+    brief="IPv6 alone, or IPv4 through it as well",
+)
+@option(
+    "--device",
+    shell_complete=completes("interfaces"),
+    metavar="IFACE",
+    group=_BIND,
+    help="Bind listeners to an interface (SO_BINDTODEVICE).",
+    brief="on one interface",
+)
+@option(
+    "--reuse-port",
+    is_flag=True,
+    group=_BIND,
+    help="Let listeners share a port (SO_REUSEPORT).",
+    brief="share the port",
+)
+@option(
+    "--freebind",
+    is_flag=True,
+    group=_BIND,
+    help="Bind addresses that no interface has (IP_FREEBIND).",
+    brief="addresses that no interface has yet",
+)
 @option(
     "--from",
+    shell_complete=completes("vantages"),
     multiple=True,
-    metavar="[NAME=]VANTAGE",
-    help="Test from local, netns:NAME, ssh:[user@]host[:port], docker:C, podman:C, "
-    "kubectl:[namespace/]pod[:container], exec:COMMAND or group:NAME.  [default: local]",
+    metavar="[NAME=]WHERE",
+    group=_ASK,
+    help="Test from local, netns:NAME, ssh:[USER@]HOST[:PORT], docker:NAME, podman:NAME, "
+    "kubectl:[NAMESPACE/]POD[:CONTAINER], exec:COMMAND or group:NAME.  [default: local]",
+    brief="local, netns:NAME, ssh:[USER@]HOST[:PORT], docker:NAME, podman:NAME, kubectl:[NS/]POD[:CONTAINER], "
+    "exec:COMMAND, group:NAME  [local]",
 )
-@option("--python", multiple=True, metavar="[NAME=]PATH", help="The Python to run at every vantage, or at one.")
-@option("--inventory", metavar="FILE", help="Ansible inventory with the groups of --from group:NAME.")
-@option("--save", metavar="FILE", help="Write the matrix as an expectation (TOML; JSON where FILE ends in .json).")
-@option("--expect", metavar="FILE", help="Compare with an expectation: changed cells are shown, with exit status 1.")
-@option("--source", metavar="ADDRESS", help="Source address of the probes.")
-@option("--timeout", type=FiniteRange(0.05, 3600), default=2.0, metavar="SECONDS", help="Longest wait for a cell.")
 @option(
-    "--patience",
-    type=FiniteRange(0, 3600),
-    default=5.0,
-    metavar="SECONDS",
-    help="How long to retry silent cells of a host that limits its ICMP errors, one per second.",
+    "--inventory",
+    type=click.Path(),
+    metavar="FILE",
+    group=_ASK,
+    help="Ansible inventory with the groups of --from group:NAME.",
+    brief="where group:NAME comes from (Ansible)",
+)
+@option(
+    "--python",
+    shell_complete=completes("pythons"),
+    multiple=True,
+    metavar="[NAME=]PATH",
+    group=_ASK,
+    help="The Python to run at every vantage, or at one.",
+    brief="Python there  [python3]",
+)
+@option(
+    "--to",
+    shell_complete=completes("destinations"),
+    multiple=True,
+    metavar="HOST",
+    group=_ASK,
+    help="One more destination.",
+    brief="one more destination",
+)
+@option(
+    "--source",
+    shell_complete=completes("addresses"),
+    metavar="ADDRESS",
+    group=_ASK,
+    help="Source address of the probes.",
+    brief="ask from this address",
 )
 @option(
     "--payload",
     type=click.IntRange(0, 64 << 20),
     default=0,
     metavar="BYTES",
+    group=_ASK,
     help="Also echo this many bytes (UDP: one datagram of at most 60000).",
+    brief="also echo this many bytes",
 )
-@option("--v6only/--dual-stack", default=None, help="IPV6_V6ONLY on or off.  [default: the system's]")
-@option("--device", metavar="IFACE", help="Bind listeners to an interface (SO_BINDTODEVICE).")
-@option("--reuse-port", is_flag=True, help="Let listeners share a port (SO_REUSEPORT).")
-@option("--freebind", is_flag=True, help="Bind addresses that no interface has (IP_FREEBIND).")
+@option(
+    "--timeout",
+    type=FiniteRange(0.05, 3600),
+    default=2.0,
+    metavar="S",
+    group=_ASK,
+    help="Longest wait for a cell, in seconds.",
+    brief="wait per cell",
+)
+@option(
+    "--patience",
+    type=FiniteRange(0, 3600),
+    default=5.0,
+    metavar="S",
+    group=_ASK,
+    help="How long to retry silent cells of a host that limits its ICMP errors, one per second.",
+    brief="ask again",
+)
+@option(
+    "--listen-only",
+    is_flag=True,
+    group=_BY_HAND,
+    help="Only listen (600 s, or --keep) and print the command for the other side.",
+    brief="listen, and print the command for the other side",
+)
+@option(
+    "--connect",
+    shell_complete=completes("destinations"),
+    multiple=True,
+    metavar="HOST:PORT",
+    group=_BY_HAND,
+    help="Only connect, to what --listen-only printed.",
+    brief="that other side (its secret: NETPROBE_BINDTEST_NONCE)",
+)
+@option(
+    "--nonce",
+    metavar="SECRET",
+    group=_BY_HAND,
+    help="The secret of the run to connect to; better by environment, as --listen-only prints it, since arguments "
+    "are no secret (ps).",
+    brief="that secret, for every user here to see",
+)
 @option(
     "--keep",
     type=FiniteRange(0, 86400),
-    metavar="SECONDS",
-    help="Keep the listeners open this long after the test, and report who comes.",
+    metavar="S",
+    group=_BY_HAND,
+    help="Keep the listeners open this many seconds after the test, and report who comes.",
+    brief="stay open after the test, and report who comes",
 )
-@option("--listen-only", is_flag=True, help="Only listen (600 s, or --keep) and print the command for the other side.")
-@option("--connect", multiple=True, metavar="HOST:PORT", help="Only connect, to what --listen-only printed.")
 @option(
-    "--nonce",
-    metavar="N",
-    help="The secret of the run to connect to; better by environment, as --listen-only prints it, since arguments "
-    "are no secret (ps).",
+    "--save",
+    type=click.Path(),
+    metavar="FILE",
+    group=_REPORT,
+    help="Write the matrix as an expectation (TOML; JSON where FILE ends in .json).",
+    brief="write the matrix as the expectation (TOML or JSON)",
 )
-@option("--wide", is_flag=True, help="Words instead of symbols.")
-@option("--explain", is_flag=True, help="Print the rules that applied.")
-@option("--svg", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as SVG.")
-@option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as HTML.")
+@option(
+    "--expect",
+    type=click.Path(),
+    metavar="FILE",
+    group=_REPORT,
+    help="Compare with an expectation: changed cells are shown, with exit status 1.",
+    brief="compare with it: status 1 if a cell changed",
+)
+@option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    group=_REPORT,
+    help="Also write the matrix as HTML.",
+    brief="also write the matrix as a page or a picture",
+)
+@option(
+    "--svg",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    group=_REPORT,
+    help="Also write the matrix as SVG.",
+    brief="also write the matrix as a page or a picture",
+)
+@option("--explain", is_flag=True, group=_REPORT, help="Print the rules that applied.", brief="the rules that applied")
+@option("--wide", is_flag=True, group=_REPORT, help="Words instead of symbols.", brief="words for marks")
 @output_options
-def bindtest(output: Output, **given: Any) -> Exit:
+@click.pass_context
+def bindtest(ctx: click.Context, /, output: Output, addresses: tuple[str, ...], port: int, **given: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
     from netprobe.commands.bindtest.run import BindtestOptions, run
+    from netprobe.commands.endpoints import bound_addresses, check_version, chosen_version
 
+    given["addr"], given["port"] = bound_addresses(ctx, addresses, port)
+    given["version"] = chosen_version(given.pop("ipv4"), given.pop("ipv6"))
+    source = given["source"]
+    check_version([*given["addr"], *given["to"], *([] if source is None else [source])], given["version"])
     return run(output, BindtestOptions(vantages=given.pop("from"), **given))

@@ -84,6 +84,7 @@ class BindtestOptions:
     explain: bool
     svg: str | None
     html: str | None
+    version: int | None  # 4 or 6 where only one is wanted
 
     def __post_init__(self) -> None:
         if self.connect and not self.nonce:
@@ -184,6 +185,7 @@ def _settings(options: BindtestOptions) -> Settings:
         patience=options.patience,
         payload_size=options.payload,
         nonce=options.nonce,
+        version=options.version,
         options=ListenerOptions(
             port=options.port,
             v6only=options.v6only,

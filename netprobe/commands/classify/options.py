@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import command, option, output_options
+from netprobe.commands.command import command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -22,15 +22,17 @@ _TABLES = "Tables"
 
 
 @command(
+    short_help="what an address is: kind, block, network, what hides inside",
     examples=[
         ("netprobe classify 172.20.1.5", "what is this address?"),
         ("netprobe classify 172.20.255.255/24", "and what is it with this prefix?"),
         ("netprobe classify 172.15.0.0-172.32.255.255", "where does private begin and end?"),
         ("netprobe classify --is public 8.8.8.8", "yes or no? (exit status 0 or 1)"),
         ("netprobe classify - --not private < addresses", "which of these are not private?"),
-    ]
+    ],
+    answers=("all valid, or yes", "no"),
 )
-@click.argument("addresses", metavar="[ADDRESS...]", nargs=-1)
+@click.argument("addresses", shell_complete=completes("addresses"), metavar="[ADDRESS...]", nargs=-1)
 @option(
     "--prefix",
     type=click.IntRange(0, 128),
@@ -66,14 +68,39 @@ _TABLES = "Tables"
 )
 @option(
     "--is",
+    shell_complete=completes("kinds"),
     metavar="KIND",
     group=_ASK,
     help="Exit status 0 if all are of this kind, 1 if any is not.",
     brief="are all of this kind? exit status 0 or 1",
 )
-@option("--only", multiple=True, metavar="KIND", group=_ASK, help="Print only these kinds.", brief="print only these")
-@option("--not", multiple=True, metavar="KIND", group=_ASK, help="Leave these kinds out.", brief="leave these out")
-@option("--count", is_flag=True, group=_ASK, help="Count addresses by kind.", brief="how many of each kind")
+@option(
+    "--only",
+    shell_complete=completes("kinds"),
+    multiple=True,
+    metavar="KIND",
+    group=_ASK,
+    help="Print only these kinds.",
+    brief="print only these",
+)
+@option(
+    "--not",
+    shell_complete=completes("kinds"),
+    multiple=True,
+    metavar="KIND",
+    group=_ASK,
+    help="Leave these kinds out.",
+    brief="leave these out",
+)
+@option(
+    "--tally",
+    "count",
+    aliases=("--count",),
+    is_flag=True,
+    group=_ASK,
+    help="Count addresses by kind.",
+    brief="how many of each kind",
+)
 @option(
     "--file",
     type=click.Path(dir_okay=False),
@@ -99,12 +126,14 @@ _TABLES = "Tables"
     default_text="white space",
 )
 @option(
-    "--processes",
+    "--workers",
+    "processes",
+    aliases=("--processes",),
     type=click.IntRange(1, 64),
     metavar="N",
     group=_MANY,
-    help="Workers for a stream.",
-    brief="workers",
+    help="Processes that share a stream.",
+    brief="processes",
     default_text="one per core, if large",
 )
 @option(

@@ -79,7 +79,7 @@ def _arguments(output: Output, options: ClassifyOptions) -> Exit:
     with output.document("classify", Classification, view) as document:
         found = list(_classified(options, document))
         if options.count:
-            raise InvalidInputError("--count", "counts a stream", "use it with - or --file")
+            raise InvalidInputError("--tally", "counts a stream", "use it with - or --file")
         for record in _filtered(found, options) if not only_answers else ():
             document.add(locate(record) if locate else record)
         if options.asked is not None:

@@ -11,16 +11,21 @@ __all__ = ["completion"]
 
 
 @command(
+    short_help="shell completion for bash, zsh and fish",
     examples=[
         ('eval "$(netprobe completion bash)"', "completion in the current bash"),
         ("netprobe completion fish > ~/.config/fish/completions/netprobe.fish", "completion in every new fish"),
-    ]
+    ],
+    answers=("all good", ""),
 )
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> Exit:
     """Print the completion script for SHELL."""
     from click.shell_completion import get_completion_class
 
+    from netprobe.commands.completion.shells import register
+
+    register()
     kind = get_completion_class(shell)
     if kind is None:
         raise InvalidInputError(shell, "no completion for this shell")

@@ -4,6 +4,10 @@ A completion has to be there before the next key press, and must never say anyth
 or one that does not answer within a second means fewer suggestions, not a message in the middle of somebody's command
 line. Nothing is asked over a network; kubectl, which would, is left to its own completion.
 
+What a name stands for is not known: a container, a namespace or a host of ssh may be called ``$(reboot)``, and what
+Tab has written, Enter runs. Quoting differs from shell to shell and from place to place in a line, so a name that would
+need it is not suggested; it can still be typed. Files are left to the shell, which quotes them itself.
+
 Each function has click's signature for ``shell_complete``; what it returns need not start with ``incomplete``,
 :func:`_matching` sees to that.
 """
@@ -20,11 +24,12 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem
 
-__all__ = ["addresses", "destinations", "interfaces", "kinds", "vantages"]
+__all__ = ["addresses", "destinations", "interfaces", "kinds", "pythons", "vantages"]
 
 _NAMESPACES: Final = Path("/run/netns")  # ip-netns(8)
 _PROGRAM_S: Final = 1.0
 _MOST_BYTES: Final = 1 << 20
+_PLAIN: Final = re.compile(r"[\w.:/@%+=-]+")  # means itself in bash, zsh and fish, wherever it stands in a word
 _HASHED: Final = "|1|"  # sshd(8), SSH_KNOWN_HOSTS FILE FORMAT
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
@@ -52,9 +57,14 @@ def interfaces(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
 def kinds(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """The kinds of addresses, and the other predicates of ``--is``."""
-    from netprobe.address.kinds import KINDS
+    from netprobe.address.predicates import words
 
-    return _matching(((str(kind), text) for kind, text in KINDS.items()), incomplete)
+    return _matching(((word.word, word.meaning) for word in words()), incomplete)
+
+
+def pythons(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Files, as far as they are here."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 def vantages(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -76,7 +86,8 @@ def vantages(ctx: click.Context, param: click.Parameter, incomplete: str) -> lis
         ]
         found: Iterable[tuple[str, str]] = forms
     else:
-        found = ((f"{kind}:{value}", "") for value in _VALUES.get(kind, _nothing)(ctx))
+        values = _VALUES.get(kind, _nothing)(ctx)
+        found = ((f"{kind}:{value}", "") for value in values if not value.startswith("-"))
     return _matching(((name + separator + value, text) for value, text in found), incomplete)
 
 
@@ -88,7 +99,7 @@ def _matching(values: Iterable[tuple[str, str]], incomplete: str) -> list[Comple
     return [
         CompletionItem(value, help=text or None)
         for value, text in dict(values).items()
-        if value.startswith(incomplete) and value.isprintable()
+        if value.startswith(incomplete) and value[0] != "-" and _PLAIN.fullmatch(value)
     ]
 
 
@@ -100,7 +111,8 @@ def _own_addresses(*, wildcards: bool = True) -> Iterator[tuple[str, str]]:
     try:
         for interface in api.local_interfaces():
             for address in interface.addresses:
-                yield address.address, interface.name
+                zone = f"%{interface.name}" if address.kind == "link-local" and ":" in address.address else ""
+                yield address.address + zone, interface.name
     except (NetprobeError, OSError):
         pass
     if wildcards:
@@ -158,7 +170,7 @@ def _containers(program: str) -> Callable[[click.Context], Iterator[str]]:
             )
         except (OSError, subprocess.SubprocessError):
             return
-        yield from ended.stdout.decode("utf-8", "replace").split()
+        yield from ended.stdout.decode("utf-8", "replace").splitlines()
 
     return running
 
@@ -172,7 +184,7 @@ def _groups(ctx: click.Context) -> Iterator[str]:
     if not file:
         return
     try:
-        yield from sorted(read_inventory(Path(file)).all_members())
+        yield from sorted(read_inventory(Path(file), by_ansible=False).all_members())
     except NetprobeError:
         return
 

@@ -11,10 +11,13 @@ __all__ = ["echo"]
 
 @click.group(
     cls=Group,
+    short_help="an echo server, and clients that time and verify it",
     lazy={name: f"netprobe.commands.echo.{name}.options" for name in ("serve", "send", "ping", "load")},
     examples=[
         ("netprobe echo serve", "a server on 127.0.0.1:65432, TCP and UDP"),
         ("netprobe echo ping 127.0.0.1:65432", "does it echo, and how fast?"),
+        ('netprobe echo send "Hello, world"', "what comes back?"),
+        ("netprobe echo load 127.0.0.1:65432", "how much does it echo?"),
     ],
 )
 @early_output_options

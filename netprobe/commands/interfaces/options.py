@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netprobe.commands.command import command, detail_netifaces, output_options
+import click
+
+from netprobe.commands.command import command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -13,17 +15,25 @@ if TYPE_CHECKING:
 __all__ = ["interfaces"]
 
 
-@command(examples=[("netprobe interfaces", "which addresses does this host have?")])
-@output_options
-def interfaces(output: Output) -> Exit:
-    """List this host's interfaces, each address with its prefix and kind."""
-    from netprobe import api
-    from netprobe.interfaces import Interface
-    from netprobe.render.interfaces import plain_lines, print_interfaces
-    from netprobe.render.view import View
+_WHICH = "Which"
+_VERSION = "IPv4 or IPv6 addresses only"
 
-    with output.document("interfaces", Interface, View(plain=plain_lines, table=print_interfaces)) as document:
-        for interface in api.local_interfaces(refused=lambda why: output.detail(f"netlink: {why}; using netifaces")):
-            document.add(interface)
-        detail_netifaces(output)
-    return document.status
+
+@command(
+    short_help="this host's interfaces and their addresses",
+    examples=[
+        ("netprobe interfaces", "which addresses does this host have?"),
+        ("netprobe interfaces lo", "and which on this one?"),
+    ],
+    answers=("all good", ""),
+)
+@click.argument("names", shell_complete=completes("interfaces"), metavar="[NAME...]", nargs=-1)
+@option("-4", "--ipv4", is_flag=True, group=_WHICH, help="IPv4 only (both by default).", brief=_VERSION)
+@option("-6", "--ipv6", is_flag=True, group=_WHICH, help="IPv6 only (both by default).", brief=_VERSION)
+@output_options
+def interfaces(output: Output, names: tuple[str, ...], ipv4: bool, ipv6: bool) -> Exit:
+    """List this host's interfaces, or those named, each address with its prefix and kind."""
+    from netprobe.commands.endpoints import chosen_version
+    from netprobe.commands.interfaces.run import InterfacesOptions, run
+
+    return run(output, InterfacesOptions(names, chosen_version(ipv4, ipv6)))

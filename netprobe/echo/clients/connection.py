@@ -55,13 +55,14 @@ def connect(
     *,
     source: str | None = None,
     silence: Silence | None = None,
+    version: int | None = None,
 ) -> socket.socket:
     """A TCP socket whose calls time out after ``timeout_s`` seconds, bound to ``source`` if given.
 
     Every address of ``host`` is tried in the resolver's order. Raises PeerError with the last one's reason, and
     CannotRunError when ``source`` is not an address of this host.
     """
-    *others, last = resolve(host, port, source=source)
+    *others, last = resolve(host, port, source=source, version=version)
     for peer in others:
         with suppress(PeerError):
             return connect_to(peer, host, timeout_s, source=source, silence=silence)[0]
@@ -130,21 +131,29 @@ def self_connected(sock: socket.socket, port: int) -> bool:
 
 
 def resolve(
-    host: str, port: int, kind: socket.SocketKind = socket.SOCK_STREAM, source: str | None = None
+    host: str,
+    port: int,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    source: str | None = None,
+    version: int | None = None,
 ) -> list[PeerAddress]:
-    """The addresses of ``host``, only those of the source address' family if there is one.
+    """The addresses of ``host``, only those of the source address' family if there is one, or of ``version`` (4, 6).
 
     Raises PeerError if there is none, InvalidInputError for an address that cannot work.
     """
-    family = socket.AF_UNSPEC
+    wanting = None if version is None else f"-{version}"
     if source is not None:
-        family = socket.AF_INET6 if ":" in source else socket.AF_INET
+        own = 6 if ":" in source else 4
+        if version not in (None, own):
+            raise InvalidInputError(f"-{version} and --source {source}", "not the same family", "leave one of them out")
+        version, wanting = own, f"--source {source}"
+    family = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}[version]
     try:
         found = socket.getaddrinfo(host, port, family, kind)
     except (socket.gaierror, UnicodeError) as error:
-        _check_address(host, source)
+        _check_address(host, version, wanting)
         why = error.strerror if isinstance(error, OSError) and error.strerror else "not a valid name"
-        wanted = "" if source is None else f" to an {_version(source)} address, which --source {source} needs"
+        wanted = "" if wanting is None else f" to an IPv{version} address, which {wanting} needs"
         raise PeerError(host, Verdict.UNREACHABLE, f"the name does not resolve{wanted} ({why})") from error
     return [  # not empty: getaddrinfo(3) fails where it finds none
         PeerAddress(family, kind, protocol, str(sockaddr[0]), port, sockaddr)
@@ -152,16 +161,17 @@ def resolve(
     ]
 
 
-def _check_address(host: str, source: str | None) -> None:
-    """Raises InvalidInputError where ``host`` is an address, but not of the source's family, or of a wrong zone."""
+def _check_address(host: str, version: int | None, wanting: str | None) -> None:
+    """Raises InvalidInputError where ``host`` is an address, but not of the wanted family, or of a wrong zone."""
     address, _, zone = host.partition("%")
     try:
         packed = socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
     except (OSError, ValueError):
         return
-    if source is not None and (":" in source) != (":" in address):
-        why = f"{_version(source)}, but {host} is {_version(host)}"
-        raise InvalidInputError(f"--source {source}", why, "source and destination must be of the same family")
+    if wanting is not None and (version == 6) != (":" in address):
+        why = f"IPv{version}, but {host} is {_version(host)}"
+        hint = "source and destination must be of the same family" if "source" in wanting else "leave it out"
+        raise InvalidInputError(wanting, why, hint)
     if zone and packed[0] == 0xFE and packed[1] & 0xC0 == 0x80:  # fe80::/10, RFC 4291 section 2.5.6
         raise InvalidInputError(host, f"this host has no interface {zone}", "see 'netprobe interfaces'")
     if zone:

@@ -39,7 +39,10 @@ HANDSHAKES: Final = 256  # at once: about what a backlog holds
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What to do. ``rate`` in messages a second over all connections, ``duration_s`` and ``timeout_s`` in seconds."""
+    """What to do. ``rate`` in messages a second over all connections, ``duration_s`` and ``timeout_s`` in seconds.
+
+    ``version``: 4 or 6, where the name's other addresses are not wanted.
+    """
 
     connections: int = 10
     size: int = 64
@@ -50,6 +53,7 @@ class LoadPlan:
     timeout_s: float = 5.0
     churn: bool = False
     stream: bool = False
+    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Load:
 
     def run(self) -> Iterator[None]:
         """Connect, send, let what is in flight come back. Raises PeerError when no connection can be made at all."""
-        self._peers = resolve(self.host, self.port)
+        self._peers = resolve(self.host, self.port, version=self.plan.version)
         with selectors.DefaultSelector() as self._selector:
             try:
                 yield from self._choose_address()

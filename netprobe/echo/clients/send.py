@@ -59,19 +59,21 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to send: ``timeout_s`` is the time without progress; ``source`` an own address to connect from."""
+    """Where to send: ``timeout_s`` is the time without progress; ``source`` an own address to connect from;
+    ``version`` 4 or 6, where the name's other addresses are not wanted."""
 
     host: str
     port: int
     timeout_s: float
     source: str | None = None
+    version: int | None = None
 
     def __str__(self) -> str:
         return format_endpoint(self.host, self.port)
 
     def connect(self) -> socket.socket:
         """A non-blocking connection. Raises PeerError and CannotRunError."""
-        sock = connect(self.host, self.port, self.timeout_s, source=self.source)
+        sock = connect(self.host, self.port, self.timeout_s, source=self.source, version=self.version)
         sock.setblocking(False)
         return sock
 

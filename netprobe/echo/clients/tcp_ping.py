@@ -28,9 +28,18 @@ class TcpProber:
 
     protocol = "tcp"
 
-    def __init__(self, host: str, port: int, *, size: int, timeout_s: float, source: str | None = None) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        size: int,
+        timeout_s: float,
+        source: str | None = None,
+        version: int | None = None,
+    ) -> None:
         self.host, self.port = host, port
-        self.size, self.timeout_s, self.source = size, timeout_s, source
+        self.size, self.timeout_s, self.source, self.version = size, timeout_s, source, version
         self._sock: socket.socket | None = None
         self._kernel: TcpInfo | None = None
         self._silence = Silence()
@@ -40,7 +49,14 @@ class TcpProber:
         """One message there and back, over a new connection if there is none."""
         message = self.prepared(sequence)
         if self._sock is None:
-            self._sock = connect(self.host, self.port, self.timeout_s, source=self.source, silence=self._silence)
+            self._sock = connect(
+                self.host,
+                self.port,
+                self.timeout_s,
+                source=self.source,
+                silence=self._silence,
+                version=self.version,
+            )
             self._echoed = 0
             self.begin()
         start_ns = time.perf_counter_ns()
@@ -146,15 +162,17 @@ class HandshakeProber:
 
     protocol = "tcp"
 
-    def __init__(self, host: str, port: int, *, timeout_s: float, source: str | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, *, timeout_s: float, source: str | None = None, version: int | None = None
+    ) -> None:
         self.host, self.port = host, port
-        self.timeout_s, self.source = timeout_s, source
+        self.timeout_s, self.source, self.version = timeout_s, source, version
         self._silence = Silence()
         self._peers: list[PeerAddress] = []  # resolved once; then only the address that answered
 
     def round_trip(self, sequence: int) -> RoundTrip:
         """One handshake, from connect(2) to its return."""
-        self._peers = self._peers or resolve(self.host, self.port, source=self.source)
+        self._peers = self._peers or resolve(self.host, self.port, source=self.source, version=self.version)
         *others, last = self._peers
         for peer in others:
             with suppress(PeerError):

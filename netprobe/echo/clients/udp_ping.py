@@ -54,10 +54,18 @@ class UdpProber:
     protocol = "udp"
 
     def __init__(
-        self, host: str, port: int, *, size: int, timeout_s: float, source: str | None = None, stamp_every: int = 1
+        self,
+        host: str,
+        port: int,
+        *,
+        size: int,
+        timeout_s: float,
+        source: str | None = None,
+        stamp_every: int = 1,
+        version: int | None = None,
     ) -> None:
         self.host, self.port = host, port
-        self.size, self.timeout_s, self.source = size, timeout_s, source
+        self.size, self.timeout_s, self.source, self.version = size, timeout_s, source, version
         self._sock: socket.socket | None = None
         self._silence = Silence()
         self._peers: list[PeerAddress] = []
@@ -93,7 +101,7 @@ class UdpProber:
 
     def _first_round_trip(self, sequence: int, message: bytes) -> RoundTrip:
         """Try one address after the other until one does not refuse. Raises PeerError, the last one's."""
-        self._peers = self._peers or resolve(self.host, self.port, socket.SOCK_DGRAM, self.source)
+        self._peers = self._peers or resolve(self.host, self.port, socket.SOCK_DGRAM, self.source, self.version)
         *others, last = self._peers
         for peer in others:
             try:

@@ -60,6 +60,7 @@ class BindSettings:
     paths: Sequence[str] = ()
     backlog: int = 4096
     workers: int = 1
+    version: int | None = None  # 4 or 6: of a name, the other addresses are left alone
 
 
 def open_sockets(settings: BindSettings) -> list[list[socket.socket]]:
@@ -199,11 +200,12 @@ def _open_first(settings: BindSettings, undo: ExitStack) -> list[socket.socket]:
 
 def _bindings(settings: BindSettings) -> Iterator[_Binding]:
     kinds = [k for k, on in ((socket.SOCK_STREAM, settings.tcp), (socket.SOCK_DGRAM, settings.udp)) if on]
+    wanted = {None: socket.AF_UNSPEC, 4: socket.AF_INET, 6: socket.AF_INET6}[settings.version]
     for host in settings.hosts:
         if not host:
-            raise InvalidInputError("--host", "is empty", "0.0.0.0 is every IPv4 address, :: every IPv6 address")
+            raise InvalidInputError("--addr", "is empty", "0.0.0.0 is every IPv4 address, :: every IPv6 address")
         try:
-            found = socket.getaddrinfo(host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+            found = socket.getaddrinfo(host, settings.port, wanted, socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except (socket.gaierror, UnicodeError) as error:
             why = error.strerror if isinstance(error, socket.gaierror) else str(error)
             raise CannotRunError(host, f"does not resolve to an address: {why}") from None
@@ -216,7 +218,7 @@ def _refuse_overlap(host: str, opened: Sequence[socket.socket]) -> None:
     for sock in opened:
         other = sock.getsockname()[0]
         if {host, other} & {"0.0.0.0", "::"}:
-            raise InvalidInputError(f"--host {host}", f"shares addresses with --host {other}", "drop one of them")
+            raise InvalidInputError(f"--addr {host}", f"shares addresses with --addr {other}", "drop one of them")
 
 
 class _Taken(Exception):
@@ -293,9 +295,9 @@ def _einval_hint(error: OSError, address: _SockAddr) -> str | None:
         return None
     host = IPv6Address(address[0].partition("%")[0])
     if host.ipv4_mapped is not None:
-        return f"IPv4 addresses are bound as such: --host {host.ipv4_mapped}"
+        return f"IPv4 addresses are bound as such: --addr {host.ipv4_mapped}"
     if host.is_link_local and not address[3]:
-        return f"a link-local address needs its interface: --host {host}%eth0; see: netprobe interfaces"
+        return f"a link-local address needs its interface: --addr {host}%eth0; see: netprobe interfaces"
     return None
 
 

@@ -3,7 +3,7 @@
 Source addresses can be forged, so a UDP echo server is a weapon unless it refuses to be one. Never answered: what was
 sent to a broadcast or multicast address (RFC 1122 section 4.1.3.6 lets no reply carry such a source), what comes from
 no address (to reply to ``::`` is to send to this host) or from the port of a service that itself replies (two of them
-would never stop: CVE-1999-0103), what exceeds ``--rate``, and what would go on with a loop between two echo servers
+would never stop: CVE-1999-0103), what exceeds ``--max-rate``, and what would go on with a loop between two echo servers
 (see echo_loops). A reply is the datagram itself, so never more bytes go out than came in.
 """
 

@@ -20,7 +20,7 @@ any state, but not one with an inetd, and it shortens the reach of every reply t
 bytes alone would cut an honest load to 50 datagrams a second. Refusing one in 64 instead of all for a moment took too
 long where the machine was busy: a hundred loops at 2,500 datagrams a second lived for minutes. A second datagram that
 asks the peer whether it echoes would confuse clients. A server that answers with ever new bytes cannot be told from a
-client at all, which is what the list of ports and ``--rate`` are for.
+client at all, which is what the list of ports and ``--max-rate`` are for.
 
 Looking at every datagram would cost a twentieth of the time of a small one. So a run of datagrams is looked at,
 one after the other, then none until a twentieth of a second after the run began, and each stands for those between:

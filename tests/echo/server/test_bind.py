@@ -387,9 +387,9 @@ def test_no_socket_stays_open_when_one_cannot_be_opened() -> None:
     [
         (("--host", ""), 2, "is empty"),
         (("--unix", ""), 2, "is empty"),
-        (("--port", "0", "--host", "0.0.0.0", "--host", "127.0.0.1"), 2, "shares addresses with --host 0.0.0.0"),
-        (("--port", "0", "--host", "127.0.0.1", "--host", "0.0.0.0"), 2, "shares addresses with --host 127.0.0.1"),
-        (("--port", "0", "--host", "::ffff:127.0.0.1"), 3, "--host 127.0.0.1"),
+        (("--port", "0", "--host", "0.0.0.0", "--host", "127.0.0.1"), 2, "shares addresses with --addr 0.0.0.0"),
+        (("--port", "0", "--host", "127.0.0.1", "--host", "0.0.0.0"), 2, "shares addresses with --addr 127.0.0.1"),
+        (("--port", "0", "--host", "::ffff:127.0.0.1"), 3, "--addr 127.0.0.1"),
         (("--port", "0", "--host", "fe80::1"), 3, "fe80::1%eth0"),
         (("--drain-timeout", "inf"), 2, "not a finite number"),
         (("--idle-timeout", "nan"), 2, "not a finite number"),

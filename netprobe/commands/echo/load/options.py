@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -14,18 +14,41 @@ if TYPE_CHECKING:
 
 __all__ = ["load"]
 
+_WHERE = "Where to"
+_VERSION = "IPv4 or IPv6 only"
 _HOW = "How"
 _LONG = "How long"
 
 
 @command(
+    short_help="put a load on it: messages, connections, bytes a second",
     examples=[
         ("netprobe echo load 127.0.0.1:65432 --connections 50", "how many messages a second?"),
         ("netprobe echo load --rate 1000 server.example", "how long do messages take at a steady rate?"),
         ("netprobe echo load --stream --connections 1 server.example", "how many bytes a second?"),
-    ]
+    ],
+    answers=("all came back", "something is missing"),
 )
-@click.argument("destination", metavar="[HOST[:PORT]]", default="127.0.0.1:65432")
+@click.argument("destination", shell_complete=completes("destinations"), metavar="[HOST[:PORT]]", required=False)
+@option(
+    "--to",
+    shell_complete=completes("destinations"),
+    metavar="HOST[:PORT]",
+    group=_WHERE,
+    help="The server, the same as the argument.",
+    brief="same as the argument",
+)
+@option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    group=_WHERE,
+    help="Its port, where HOST has none.",
+    brief="",
+    default_text="65432",
+)
+@option("-4", "--ipv4", is_flag=True, group=_WHERE, help="IPv4 only (both by default).", brief=_VERSION)
+@option("-6", "--ipv6", is_flag=True, group=_WHERE, help="IPv6 only (both by default).", brief=_VERSION)
 @option(
     "--connections",
     type=click.IntRange(1, 100_000),
@@ -100,8 +123,13 @@ _LONG = "How long"
     brief="give up without progress",
 )
 @output_options
-def load(output: Output, **given: Any) -> Exit:
+@click.pass_context
+def load(
+    ctx: click.Context, /, output: Output, destination: str | None, to: str | None, port: int | None, **given: Any
+) -> Exit:
     """Load an echo server: messages, connections or bytes a second, every byte checked."""
     from netprobe.commands.echo.load.run import LoadOptions, run_load
+    from netprobe.commands.endpoints import chosen_version, peer
 
-    return run_load(output, LoadOptions(**given))
+    version = chosen_version(given.pop("ipv4"), given.pop("ipv6"))
+    return run_load(output, LoadOptions(peer(ctx, destination, to, port), version=version, **given))

@@ -36,6 +36,7 @@ class LoadOptions:
     churn: bool
     stream: bool
     timeout: float
+    version: int | None  # 4 or 6 where only one is wanted
 
 
 def run_load(output: Output, options: LoadOptions) -> Exit:
@@ -89,4 +90,5 @@ def _plan(options: LoadOptions) -> LoadPlan:
         timeout_s=options.timeout,
         churn=options.churn,
         stream=options.stream,
+        version=options.version,
     )

@@ -40,6 +40,7 @@ class PingOptions:
     timeout: float
     source: str | None
     live: bool
+    version: int | None  # 4 or 6 where only one is wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +114,11 @@ def _check(options: PingOptions) -> None:
 
 
 def _prober(host: str, port: int, options: PingOptions) -> Prober:
-    size, timeout_s, source = options.size, options.timeout, options.source
+    size, timeout_s, source, version = options.size, options.timeout, options.source, options.version
     if options.connect_only:
-        return HandshakeProber(host, port, timeout_s=timeout_s, source=source)
+        return HandshakeProber(host, port, timeout_s=timeout_s, source=source, version=version)
     if options.udp:
         every = 1 if options.interval >= _SHORT_INTERVAL_S else _STAMP_EVERY
-        return UdpProber(host, port, size=size, timeout_s=timeout_s, source=source, stamp_every=every)
+        return UdpProber(host, port, size=size, timeout_s=timeout_s, source=source, stamp_every=every, version=version)
     prober = FramedProber if options.framed else TcpProber
-    return prober(host, port, size=size, timeout_s=timeout_s, source=source)
+    return prober(host, port, size=size, timeout_s=timeout_s, source=source, version=version)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from netprobe.commands.command import FiniteRange, command, option, output_options
+from netprobe.commands.command import FiniteRange, command, completes, option, output_options
 
 if TYPE_CHECKING:
     from netprobe.errors import Exit
@@ -14,24 +14,49 @@ if TYPE_CHECKING:
 
 __all__ = ["send"]
 
-_WHERE = "Where"
+_WHERE = "Where to"
+_VERSION = "IPv4 or IPv6 only"
 _WHAT = "What to send (TEXT, - for standard input, or)"
 _BACK = "What to do with the answer"
 
 
 @command(
+    short_help="send bytes, and print or compare what comes back",
     examples=[
         ('netprobe echo send "Hello, world"', "does it come back?"),
         ("netprobe echo send --verify --file big.iso --to server.example", "does every byte come back?"),
         ("""netprobe echo send --framed '{"action": "search"}'""", "what does the application protocol answer?"),
-    ]
+    ],
+    answers=("it came back", "it differs"),
 )
 @click.argument("text", required=False, metavar="[TEXT|-]")
 @option(
-    "--to", metavar="HOST[:PORT]", default="127.0.0.1:65432", group=_WHERE, help="The echo server.", brief="the server"
+    "--to",
+    shell_complete=completes("destinations"),
+    metavar="HOST[:PORT]",
+    group=_WHERE,
+    help="The echo server.  [default: 127.0.0.1:65432]",
+    brief="the server",
+    default_text="127.0.0.1",
 )
 @option(
-    "--source", metavar="ADDRESS", group=_WHERE, help="Connect from this address of this host.", brief="connect from it"
+    "--port",
+    type=click.IntRange(1, 65535),
+    metavar="N",
+    group=_WHERE,
+    help="Its port, where HOST has none.",
+    brief="",
+    default_text="65432",
+)
+@option("-4", "--ipv4", is_flag=True, group=_WHERE, help="IPv4 only (both by default).", brief=_VERSION)
+@option("-6", "--ipv6", is_flag=True, group=_WHERE, help="IPv6 only (both by default).", brief=_VERSION)
+@option(
+    "--source",
+    shell_complete=completes("addresses"),
+    metavar="ADDRESS",
+    group=_WHERE,
+    help="Connect from this address of this host.",
+    brief="connect from it",
 )
 @option(
     "--timeout",
@@ -42,7 +67,14 @@ _BACK = "What to do with the answer"
     help="Give up after this many seconds without progress.",
     brief="without progress",
 )
-@option("--file", metavar="FILE", group=_WHAT, help="Send the contents of FILE.", brief="what is in FILE")
+@option(
+    "--file",
+    type=click.Path(),
+    metavar="FILE",
+    group=_WHAT,
+    help="Send the contents of FILE.",
+    brief="what is in FILE",
+)
 @option("--hex", metavar="DIGITS", group=_WHAT, help="Send these bytes: 48 65 6c 6c 6f.", brief="bytes: 48 65 6c 6c 6f")
 @option(
     "--framed",
@@ -54,7 +86,6 @@ _BACK = "What to do with the answer"
 @option(
     "--type",
     "content_type",
-    envvar="NETPROBE_ECHO_SEND_TYPE",
     metavar="TYPE",
     group=_WHAT,
     help="Content type of the message (text/json for JSON).",
@@ -64,7 +95,7 @@ _BACK = "What to do with the answer"
     "-o",
     "--output",
     "output_file",
-    envvar="NETPROBE_ECHO_SEND_OUTPUT",
+    type=click.Path(),
     metavar="FILE",
     group=_BACK,
     help="Write what comes back to FILE instead of standard output.",
@@ -78,8 +109,11 @@ _BACK = "What to do with the answer"
     brief="only whether every byte came back unchanged",
 )
 @output_options
-def send(output: Output, **given: Any) -> Exit:
+@click.pass_context
+def send(ctx: click.Context, /, output: Output, to: str | None, port: int | None, **given: Any) -> Exit:
     """Send bytes to an echo server, half-close, and print everything that comes back."""
     from netprobe.commands.echo.send.run import SendOptions, run_send
+    from netprobe.commands.endpoints import chosen_version, peer
 
-    return run_send(output, SendOptions(**given))
+    version = chosen_version(given.pop("ipv4"), given.pop("ipv6"))
+    return run_send(output, SendOptions(to=peer(ctx, None, to, port), version=version, **given))

@@ -40,6 +40,7 @@ class SendOptions:
     content_type: str | None
     source: str | None
     timeout: float
+    version: int | None  # 4 or 6 where only one is wanted
 
     @property
     def is_text(self) -> bool:
@@ -59,7 +60,7 @@ def run_send(output: Output, options: SendOptions) -> Exit:
         raise InvalidInputError("--type", "is for --framed")
     if options.framed and options.verify:
         raise InvalidInputError("--framed and --verify", "do not go together", "the reply's content is always compared")
-    destination = Destination(host, port, options.timeout, options.source)
+    destination = Destination(host, port, options.timeout, options.source, options.version)
     send, line = (_send_message, header_line) if options.framed else (_send_stream, sent_line)
     with (
         output.document("echo send", Sent, View(plain=line, streams=True)) as document,

@@ -53,6 +53,7 @@ class ServeOptions:
     log: bool
     memory: int | None
     frame_timeout: float
+    version: int | None  # 4 or 6 where only one is wanted
 
 
 def run(output: Output, options: ServeOptions) -> Exit:
@@ -112,6 +113,7 @@ def _bind_settings(options: ServeOptions) -> BindSettings:
         paths=options.unix,
         backlog=options.backlog,
         workers=options.workers,
+        version=options.version,
     )
 
 
