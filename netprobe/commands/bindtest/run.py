@@ -157,6 +157,10 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
             raise
         progress.clear()
         _report_vantages(output, document, test)
+        for remark in test.name_remarks(report.cells):
+            document.remark(str(remark))
+        for detail in test.name_details():
+            document.detail(str(detail))
         groups = inventory.all_members() if inventory else {}
         report.finish(expectations.changes(report.cells, groups) if expectations else None)
         report.save()
