@@ -16,7 +16,6 @@ from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober.sockets import descriptors_for
-from netprobe.reach.bind_names import bind_addresses, resolver_words
 from netprobe.reach.cells import (
     Cell,
     build_cell,
@@ -31,6 +30,7 @@ from netprobe.reach.host import host_facts
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request, Resolved
 from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
+from netprobe.reach.own_resolver import bind_addresses, resolver_words
 from netprobe.reach.plan import NamedQuestion, Plan, Question, default_binds
 from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.proof import UNPROVEN, Sighting, challenge_of, weigh

@@ -1,6 +1,6 @@
 """A host's name, to bind or to connect to, and what may be one. Pure.
 
-Names are not resolved here: what is bound is resolved on this host (:mod:`netprobe.reach.bind_names`), a destination
+Names are not resolved here: what is bound is resolved on this host (:mod:`netprobe.reach.own_resolver`), a destination
 where the client runs (:mod:`netprobe.prober.names`).
 
 What ends in a number is no name, although getaddrinfo(3) would take it: ``127.1``, ``010.0.0.1`` and ``2130706433`` are

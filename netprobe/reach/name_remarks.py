@@ -21,19 +21,20 @@ from netprobe.verdicts import Verdict
 
 __all__ = ["NameRemark", "name_details", "name_remarks"]
 
+_HERE: Final = "this host"
 _MOST_NAMES: Final = 4  # vantages that are named, more are counted
 
 
 @dataclass(frozen=True, slots=True)
 class NameRemark:
-    """What holds for ``name`` at ``vantages``."""
+    """What holds for ``name`` at ``vantages``, by the words that a sentence has for them."""
 
     name: str
     vantages: tuple[str, ...]
     text: str
 
     def __str__(self) -> str:
-        return f"{self.name} at {_listed([_call(vantage) for vantage in self.vantages])} {self.text}"
+        return f"{self.name} at {_listed(self.vantages)} {self.text}"
 
 
 def name_remarks(
@@ -41,8 +42,11 @@ def name_remarks(
     resolved: Mapping[str, Sequence[Resolved]],
     cells: Iterable[Cell],
     listeners: Sequence[Listener],
+    here: str = _HERE,
 ) -> tuple[NameRemark, ...]:
-    """What is worth telling, once for all vantages of which it is true. ``resolved`` is by vantage."""
+    """What is worth telling, once for all vantages of which it is true. ``resolved`` is by vantage, ``here`` is what
+    ``local`` is called.
+    """
     reached: dict[tuple[str, str], set[str]] = {}
     elsewhere: set[str] = set()  # vantages whose loopback is not this host's
     for cell in cells:
@@ -61,7 +65,7 @@ def name_remarks(
             name = texts[answer.name]
             there = reached.get((vantage, name), set())
             for text in _about(answer, there, list(binds), is_elsewhere=vantage in elsewhere):
-                found.setdefault((name, text), []).append(vantage)
+                found.setdefault((name, text), []).append(here if vantage == LOCAL else vantage)
     return tuple(NameRemark(name, tuple(vantages), text) for (name, text), vantages in found.items())
 
 
@@ -72,7 +76,8 @@ def name_details(names: Sequence[HostName], resolved: Mapping[str, Sequence[Reso
     for vantage, answers in resolved.items():
         for answer in answers:
             if answer.addresses:
-                found.setdefault((texts[answer.name], f"is {_in_order(answer.addresses)}"), []).append(vantage)
+                same = found.setdefault((texts[answer.name], f"is {_in_order(answer.addresses)}"), [])
+                same.append(_HERE if vantage == LOCAL else vantage)
     return tuple(NameRemark(name, tuple(vantages), text) for (name, text), vantages in found.items())
 
 
@@ -101,10 +106,6 @@ def _in_order(addresses: Sequence[ScopedAddress]) -> str:
     """``::1 first, then 127.0.0.1``."""
     first, *others = (str(address) for address in addresses)
     return f"{first} first, then {_listed(others)}" if others else first
-
-
-def _call(vantage: str) -> str:
-    return "this host" if vantage == LOCAL else vantage
 
 
 def _listed(words: Sequence[str]) -> str:

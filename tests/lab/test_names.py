@@ -162,6 +162,23 @@ def test_a_resolver_that_says_nothing_is_given_up_and_the_vantage_goes_on(lab: B
     assert follows == [tuple(told)]
 
 
+def test_connect_tries_every_address_of_a_name_and_says_which_answered(lab: BuildLab, tmp_path: Path) -> None:
+    network = lab("pc1-pc2")
+    words = entering(tmp_path, "192.168.0.1 web.internal\n10.10.152.8 web.internal\n")
+    secret = {**os.environ, "NETPROBE_BINDTEST_NONCE": "5d41"}
+    listens = ("bindtest", "--listen-only", "--addr", "192.168.0.1", "--port", "41234", "--tcp")
+    network.start("pc1", str(NETPROBE), *listens, ready="listening", env=secret)
+    connects = (str(NETPROBE), "bindtest", "--tcp", "--json", "--connect", "web.internal:41234")
+    ran = network["pc2"].run(*words, *connects, env=secret, check=False)
+    assert ran.returncode == 0, ran.stderr
+    cells = json.loads(ran.stdout)["results"]
+    found = {(x["destination"], x["destination_name"], x["bind"], x["expected"], x["observed"]) for x in cells}
+    assert found == {
+        ("192.168.0.1", "web.internal", "192.168.0.1", "reachable", "reachable"),
+        ("10.10.152.8", "web.internal", None, None, "refused"),
+    }
+
+
 # A named namespace.
 
 

@@ -10,12 +10,12 @@ import pytest
 
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.prober import engine, facts
-from netprobe.reach import bind_names
-from netprobe.reach.bind_names import bind_addresses
+from netprobe.reach import own_resolver
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
 from netprobe.reach.host_name import HostName
 from netprobe.reach.messages import Request, Resolved
+from netprobe.reach.own_resolver import bind_addresses
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.settings import Settings, parse_settings
@@ -153,7 +153,7 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
                 found({"name": name, "addresses": [] if failed else known, "error": known if failed else None})
             return True
 
-        monkeypatch.setattr(bind_names, "look_up", look_up)
+        monkeypatch.setattr(own_resolver, "look_up", look_up)
 
     return knows
 

@@ -25,7 +25,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
-from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, offers, parse_target
+from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, connect_remarks, offers, parse_targets
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
@@ -331,8 +331,10 @@ def _connect(output: Output, options: BindtestOptions) -> Exit:
     report = _Report(output, options)
     with report.document as document, output.progress() as progress:
         progress.show("connecting")
-        targets = [parse_target(text) for text in options.connect]
+        targets = parse_targets(options.connect, options.port or None)
         for cell in connect(targets, options.nonce or "", _settings(options)):
             report.add(cell)
+        for remark in connect_remarks(targets, report.cells):
+            document.remark(str(remark))
         report.finish()
     return document.status

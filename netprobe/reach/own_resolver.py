@@ -1,4 +1,4 @@
-"""Names to bind, resolved on this host: a listener for each address, in the order that its resolver gives.
+"""Names that are resolved on this host: those to bind, and those that ``--connect`` connects to.
 
 The resolver is asked as a prober asks it at a vantage, in a thread: nothing else ends a wait for getaddrinfo(3), Ctrl-C
 neither.
