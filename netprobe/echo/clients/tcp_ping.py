@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
 
 from netprobe.echo.clients.connection import PeerAddress, connect, connect_to, resolve, set_timeout, time_left
 from netprobe.echo.clients.peer_error import Attempt, ExchangeError, PeerError, Silence, peer_error
 from netprobe.echo.clients.ping import RoundTrip, Stray
+from netprobe.echo.clients.trials import Trials
 from netprobe.endpoints import format_endpoint
 from netprobe.kernel.tcp_info import TcpInfo, tcp_info
 from netprobe.verdicts import Verdict
@@ -34,13 +34,16 @@ class TcpProber:
         self._sock: socket.socket | None = None
         self._kernel: TcpInfo | None = None
         self._silence = Silence()
+        self.trials = Trials()
         self._echoed = 0  # messages that came back on this connection
 
     def round_trip(self, sequence: int) -> RoundTrip:
         """One message there and back, over a new connection if there is none."""
         message = self.prepared(sequence)
         if self._sock is None:
-            self._sock = connect(self.host, self.port, self.timeout_s, source=self.source, silence=self._silence)
+            self._sock = connect(
+                self.host, self.port, self.timeout_s, source=self.source, silence=self._silence, trials=self.trials
+            )
             self._echoed = 0
             self.begin()
         start_ns = time.perf_counter_ns()
@@ -150,16 +153,13 @@ class HandshakeProber:
         self.host, self.port = host, port
         self.timeout_s, self.source = timeout_s, source
         self._silence = Silence()
+        self.trials = Trials()
         self._peers: list[PeerAddress] = []  # resolved once; then only the address that answered
 
     def round_trip(self, sequence: int) -> RoundTrip:
         """One handshake, from connect(2) to its return."""
         self._peers = self._peers or resolve(self.host, self.port, source=self.source)
-        *others, last = self._peers
-        for peer in others:
-            with suppress(PeerError):
-                return self._handshake(peer)
-        return self._handshake(last)
+        return self.trials.first(self._peers, self._handshake)
 
     def _handshake(self, peer: PeerAddress) -> RoundTrip:
         sock, elapsed_ns = connect_to(peer, self.host, self.timeout_s, source=self.source, silence=self._silence)
