@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from netprobe.reach.own_resolver import bind_addresses
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.settings import Settings, parse_settings
+from tests.reach.mutated_vantage import mutated
 
 Line = dict[str, Any]
 
@@ -136,6 +138,52 @@ def test_two_vantages_that_say_the_same_have_one_remark() -> None:
     (remark,) = remarks
     assert remark.startswith("web.internal at v0, v1, v2, v3 and 3 more is 127.0.0.2 first")
     assert remark.endswith("reached at 127.0.0.1 only")
+
+
+class Odd(There):
+    """A vantage whose answer on names is mutated; it then refuses whatever it is asked, and sends nothing anywhere."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__("odd", {"web.internal": ["127.0.0.3", "fe80::1%e0"], "b.internal": "EAI_NONAME"})
+        self._dice = random.Random(seed)
+
+    def run(self, request: Request, emit: Emit) -> None:
+        receiver = Receiver(self.name, emit)
+        receiver.expect(request)
+        told = [{"hello": facts.hello([])}, *(self._answer(name) for name in request.names), {"done": True}]
+        receiver.feed(mutated(told, self._dice))
+        asked = receiver.follow_up()
+        if asked is None:
+            raise CannotRunError(self.name, "it ended early")
+        receiver.expect(asked)
+        receiver.take({"hello": facts.hello([])})
+        for cell in asked.cells:
+            receiver.take({"cell": cell.id, "result": "error", "stage": "connect", "errno": "ECONNREFUSED"})
+        receiver.take({"done": True})
+
+
+def test_whatever_a_vantage_says_of_names_each_of_its_cells_is_there_and_is_one_that_was_asked() -> None:
+    survived = 0
+    for seed in range(150):
+        settings = replace(parse_settings(["127.0.0.1"], ["web.internal", "b.internal"], udp=False), timeout=20.0)
+        with Bindtest(settings, [Odd(seed)]) as test:
+            found = list(test.cells())
+            assert not any("internal error" in str(error) for error in test.errors), seed
+            survived += "odd" not in {error.what for error in test.errors}
+            remarks = [*test.name_remarks(found), *test.name_details()]
+        assert all(str(remark).isprintable() for remark in remarks), seed
+        keys = [(cell.bind, cell.destination, cell.protocol) for cell in found]
+        assert len(set(keys)) == len(keys), seed
+        for name in ("web.internal", "b.internal"):
+            cells = [cell for cell in found if cell.destination_name == name]
+            assert len(cells) <= 16, seed
+            for cell in cells:
+                if cell.destination == name:
+                    assert cell.observed == "not-tested", seed
+                else:
+                    assert str(ScopedAddress.parse(cell.destination)) == cell.destination, seed
+        assert {cell.destination_name for cell in found} >= {"web.internal"}, seed
+    assert survived
 
 
 # Names to bind.

@@ -158,9 +158,9 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         progress.clear()
         _report_vantages(output, document, test)
         for remark in test.name_remarks(report.cells):
-            document.remark(str(remark))
+            output.say(str(remark))
         for detail in test.name_details():
-            document.detail(str(detail))
+            output.detail(str(detail))
         groups = inventory.all_members() if inventory else {}
         report.finish(expectations.changes(report.cells, groups) if expectations else None)
         report.save()
@@ -335,6 +335,6 @@ def _connect(output: Output, options: BindtestOptions) -> Exit:
         for cell in connect(targets, options.nonce or "", _settings(options)):
             report.add(cell)
         for remark in connect_remarks(targets, report.cells):
-            document.remark(str(remark))
+            output.say(str(remark))
         report.finish()
     return document.status
