@@ -103,7 +103,9 @@ class Plan:
     @cached_property
     def most_cells(self) -> int:
         """How many cells a vantage has at most; more in all than anybody could read are refused."""
-        total, at_most = 0, _MOST_CELLS // max(1, len(self.vantages))
+        if not self.vantages:  # --listen-only asks nothing
+            return 0
+        total, at_most = 0, _MOST_CELLS // len(self.vantages)
         for listener in self.listeners:
             total += len(destinations_of(listener, self.host, self._addresses)) + MOST_ADDRESSES * len(self.names)
             if total > at_most:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -43,6 +44,7 @@ sock.bind(("127.0.0.1", 53))
 print("up", flush=True)
 while True:
     data, peer = sock.recvfrom(512)
+    print("asked", flush=True)
     if sys.argv[1] != "silent":
         sock.sendto(data[:2] + bytes([0x81, 0x80 | int(sys.argv[1])]) + data[4:], peer)
 """
@@ -160,6 +162,23 @@ def test_a_resolver_that_says_nothing_is_given_up_and_the_vantage_goes_on(lab: B
         ("no.invalid", False, None),
     ]
     assert follows == [tuple(told)]
+
+
+@pytest.mark.parametrize("option", ["--addr", "--to"])
+def test_ctrl_c_does_not_wait_for_a_resolver(lab: BuildLab, tmp_path: Path, option: str) -> None:
+    network = lab("pc1-pc2")
+    server = network.start("pc1", sys.executable, "-u", "-c", NAME_SERVER, "silent", ready="up")
+    words = entering(tmp_path, resolv="nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
+    command = (*words, str(NETPROBE), "bindtest", "--tcp", "--json", option, "no.invalid")
+    with network["pc1"].start(*command, stderr=subprocess.PIPE) as running:
+        assert server.stdout is not None
+        assert server.stdout.readline() == "asked\n"
+        os.killpg(running.pid, signal.SIGINT)
+        out, _ = running.communicate(timeout=30)
+    assert running.returncode == 130
+    document = json.loads(out)
+    named = [(cell["observed"], cell["cause"]) for cell in document["results"] if cell["destination_name"]]
+    assert set(named) == ({("not-tested", "interrupted by Ctrl-C")} if option == "--to" else set())
 
 
 def test_connect_tries_every_address_of_a_name_and_says_which_answered(lab: BuildLab, tmp_path: Path) -> None:

@@ -113,3 +113,8 @@ def test_a_name_counts_as_all_the_addresses_that_it_may_have(monkeypatch: pytest
     monkeypatch.setattr(plan, "_MOST_CELLS", 18)
     with pytest.raises(InvalidInputError, match="more than 18 cells"):
         list(Plan([listener("127.0.0.1")], ["local"], HOST, [NAME]).questions("local"))
+
+
+def test_a_run_that_asks_nothing_may_have_any_number_of_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "_MOST_CELLS", 5)
+    assert Plan([listener("::")], [], HOST).most_cells == 0
