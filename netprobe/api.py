@@ -27,14 +27,17 @@ def bindtest(
 ) -> tuple[Cell, ...]:
     """Who can reach what is bound to ``addresses`` (none: every local one and both wildcards)?
 
+    A name among ``addresses`` is resolved here, one in ``to`` at each vantage by its own resolver.
+
     ``vantages`` are what ``netprobe bindtest --from`` takes, except ``group:``: ``"local"``,
     ``"web=ssh:ann@web1:2222"``, ``"netns:blue"``, ``"docker:api"``, ``"exec:COMMAND"`` … ``port`` is 0 (any free one)
     to 65535, ``timeout`` the longest wait for a cell in seconds.
 
     Listeners are open only while this function runs. A listener that was asked for and cannot be opened raises
     :class:`netprobe.CannotRunError`, and so does a run of which no vantage could be used; the cells of a vantage that
-    fails beside others are ``not-tested`` with the cause. What is not an address raises
-    :class:`netprobe.AddressError`; what is not a vantage, or two of one name, :class:`netprobe.InvalidInputError`.
+    fails beside others are ``not-tested`` with the cause, and so is a name that has no address there. What is neither
+    an address nor a name, or no vantage, or two vantages of one name, raises :class:`netprobe.InvalidInputError`; a
+    mistyped address is its :class:`netprobe.AddressError`.
     """
     from dataclasses import replace
 

@@ -40,6 +40,7 @@ MODULES = (
     "netprobe.kernel.rtnetlink",
     "netprobe.prober.wire",
     "netprobe.prober.sockets",
+    "netprobe.prober.names",
     "netprobe.prober.facts",
     "netprobe.prober.loop",
     "netprobe.prober.probe",

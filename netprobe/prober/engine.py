@@ -8,7 +8,7 @@ cells beyond that wait for the first to end, which costs time and never an answe
 import collections
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from netprobe.prober import facts
+from netprobe.prober import facts, names
 from netprobe.prober.loop import Loop
 from netprobe.prober.pacing import PATIENCE_S, Pacing
 from netprobe.prober.probe import Context, Probe
@@ -28,10 +28,15 @@ Emit = Callable[[Dict[str, Any]], None]
 def run(request: Dict[str, Any], emit: Emit, stopped: Optional[Callable[[], bool]] = None) -> None:
     """Probe all cells of ``request``: a hello, a report for each cell, and ``done`` go to ``emit`` as they come.
 
+    Names of the request are resolved before that, each with a report of its own; cells are asked for with addresses.
+
     ``stopped`` is asked several times a second; once it says True, the run ends without the cells that are left, and
     without ``done``, which says that there are none.
     """
     emit({"hello": facts.hello(request["cells"])})
+    asked = request.get("names")
+    if asked and not names.look_up(asked, float(request["resolve"]), emit, stopped):
+        return
     if Engine(request, emit, stopped).run():
         emit({"done": True})
 

@@ -1,8 +1,9 @@
 """The far side of a session: one JSON object a line each way, questions through stdin, answers through stdout.
 
-There is one kind of question, ``{"probe": {...}}``. It is answered with ``hello``, a ``cell`` for each of its cells,
-``alive`` now and then, and ``done``; or with ``crash`` and the traceback, after which the prober ends. After ``done``
-the next question may come, so what is asked next can depend on what was answered.
+There is one kind of question, ``{"probe": {...}}``. It is answered with ``hello``, a ``name`` for each of its names, a
+``cell`` for each of its cells, ``alive`` now and then, and ``done``; or with ``crash`` and the traceback, after which
+the prober ends. After ``done`` the next question may come, so what is asked next can depend on what was answered: what
+a name stands for here, to begin with.
 
 Nothing may stay behind at a vantage. So the end of stdin ends the prober at once, in the middle of anything: whatever
 carries the session (ssh, docker, kubectl, a pipe) closes it when netprobe ends, killed or not. Should a carrier keep it

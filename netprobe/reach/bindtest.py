@@ -5,9 +5,10 @@ from __future__ import annotations
 import queue
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -15,16 +16,26 @@ from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober.sockets import descriptors_for
-from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request, is_different
+from netprobe.reach.cells import (
+    Cell,
+    build_cell,
+    build_evidence,
+    build_request,
+    build_resolving_request,
+    is_different,
+)
 from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
 from netprobe.reach.listener import Listener
-from netprobe.reach.messages import Answer, Crash, Hello, Message, Request
-from netprobe.reach.plan import Question, default_binds, questions_of
+from netprobe.reach.messages import Answer, Crash, Hello, Message, Request, Resolved
+from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
+from netprobe.reach.own_resolver import bind_addresses, resolver_words
+from netprobe.reach.plan import NamedQuestion, Plan, Question, default_binds
 from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.proof import UNPROVEN, Sighting, challenge_of, weigh
 from netprobe.reach.responder import Responder, listener_error, listener_errors
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
@@ -41,7 +52,8 @@ class Bindtest:
     """``with Bindtest(settings) as test: for cell in test.cells(): …``; the listeners live inside the ``with``.
 
     ``errors`` are the listeners that were asked for and could not be opened, and the vantages that could not be used.
-    ``hellos`` are the facts of the vantages that could, ``crashes`` the tracebacks of those whose prober failed.
+    ``hellos`` are the facts of the vantages that could, ``crashes`` the tracebacks of those whose prober failed,
+    ``resolved`` is what the resolver at each vantage made of the names among the destinations.
     """
 
     def __init__(self, settings: Settings, sessions: Sequence[Session] | None = None) -> None:
@@ -53,9 +65,10 @@ class Bindtest:
         self._read_at: float | None = None  # when the facts were last read
         self.errors: list[NetprobeError] = []
         self.listening: list[Listener] = []
-        self.questions: list[Question] = []
+        self.questions: list[Question | NamedQuestion] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
+        self.resolved: dict[str, list[Resolved]] = {session.name: [] for session in self.sessions}
         self._responder = Responder(self.nonce)
         self._answers: dict[int, Answer] = {}
         self._failures: dict[str, NetprobeError] = {}
@@ -66,18 +79,21 @@ class Bindtest:
     def __enter__(self) -> Self:
         """Open the listeners."""
         try:
-            binds = self.settings.binds or default_binds(self.host, self.settings.version)
+            version = self.settings.version
+            names = bind_addresses(self.settings.binds, version)
+            binds = tuple(names) or default_binds(self.host, version)
             descriptors_for(2 * len(binds) * len(self.settings.protocols))
-            self.listening = self._responder.open(binds, self.settings.protocols, self.settings.options)
+            opened = self._responder.open(binds, self.settings.protocols, self.settings.options)
+            self.listening = [replace(listener, name=names.get(listener.bind)) for listener in opened]
             if self.settings.binds:
                 failed = [x for x in self.listening if not x.is_open]
                 self.errors += listener_errors(failed, self.settings.options, self.host)
             self._responder.start()
-            names = [session.name for session in self.sessions]
-            self.questions = list(
-                questions_of(self.listening, names, self.host, self.settings.to, self.settings.version)
-            )
-            self._responder.visitors.expect(len(self.questions))
+            vantages = [session.name for session in self.sessions]
+            self._plan = Plan(self.listening, vantages, self.host, self.settings.to, version)
+            self._responder.visitors.expect(self._plan.most_cells * len(vantages))
+            self._questions = {vantage: list(self._plan.questions(vantage)) for vantage in vantages}
+            self.questions = list(chain.from_iterable(self._questions.values()))
         except BaseException:
             self._responder.close()
             raise
@@ -126,20 +142,34 @@ class Bindtest:
         if interrupted is not None:
             raise interrupted
 
+    def name_remarks(self, cells: Sequence[Cell]) -> tuple[NameRemark, ...]:
+        """What of the names among the destinations decides who is reached."""
+        return name_remarks(self._plan.names, self.resolved, cells, self.listening)
+
+    def name_details(self) -> tuple[NameRemark, ...]:
+        """What each of these names stands for at each vantage."""
+        return name_details(self._plan.names, self.resolved)
+
     def interrupt(self, how: KeyboardInterrupt) -> None:
         """End :meth:`cells` as if ``how`` were raised, where no record is half written. For signal handlers."""
         self._events.put(Interrupted(how))
 
     def _requests(self) -> list[tuple[Session, Request]]:
         """What each session is asked: only listeners that are open."""
-        asked: dict[str, list[Question]] = {session.name: [] for session in self.sessions}
-        for question in self.questions:
-            if question.listener.is_open:
-                asked[question.vantage].append(question)
-        return [
-            (session, build_request(asked[session.name], self.nonce, self.settings, self.host, self._secret))
-            for session in self.sessions
-        ]
+        return [(session, self._request(session.name)) for session in self.sessions]
+
+    def _request(self, vantage: str) -> Request:
+        """The names first, where there are some: the cells follow, with the addresses that these have there."""
+        plan, settings = self._plan, self.settings
+
+        def cells(resolved: tuple[Resolved, ...] = ()) -> Request:  # runs in the session's thread, and changes nothing
+            found = plan.questions(vantage, _addresses(x.of_version(plan.version) for x in resolved))
+            asked = [x for x in found if isinstance(x, Question) and x.listener.is_open]
+            return build_request(asked, self.nonce, settings, self.host, self._secret)
+
+        if not plan.names:
+            return cells()
+        return build_resolving_request(plan.names, self.nonce, settings, plan.most_cells, cells)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -157,11 +187,25 @@ class Bindtest:
             case Answer():
                 self._answers[message.id] = message
                 self._heard.add(name)
+            case Resolved():
+                self._take_resolved(name, message)
             case Hello():
                 self.hellos[name] = message.facts
             case Crash():
                 self.crashes[name] = message.traceback
                 self._fail(name, CannotRunError(name, f"the prober crashed: {message.summary}"))
+
+    def _take_resolved(self, name: str, resolved: Resolved) -> None:
+        """Plan anew what is asked there. None of these cells has been given yet: the answers come after all names."""
+        known = self.resolved[name]
+        resolved = resolved.of_version(self._plan.version)
+        known.append(resolved)
+        self._questions[name] = list(self._plan.questions(name, _addresses(known)))
+        self.questions = list(chain.from_iterable(self._questions.values()))
+        if not resolved.addresses:
+            text = next(x.text for x in self._plan.names if x.ascii == resolved.name)
+            what = f"{text} at {'this host' if name == LOCAL else name}"
+            self.errors.append(CannotRunError(what, resolver_words(resolved), f"there: getent ahosts {resolved.name}"))
 
     def _fail(self, name: str, error: NetprobeError) -> None:
         """A vantage that failed before its first answer could not be used: nothing is made of its facts either."""
@@ -170,11 +214,17 @@ class Bindtest:
         self._failures[name] = error
         self.errors.append(error)
 
-    def _is_known(self, question: Question) -> bool:
-        return question.id in self._answers or question.vantage in self._ended
+    def _is_known(self, question: Question | NamedQuestion) -> bool:
+        if question.vantage in self._ended:
+            return True
+        if isinstance(question, NamedQuestion):
+            return len(self.resolved[question.vantage]) == len(self._plan.names)
+        return question.id in self._answers
 
-    def _cell(self, question: Question, reason: str | None = None) -> Cell:
+    def _cell(self, question: Question | NamedQuestion, reason: str | None = None) -> Cell:
         """Prediction, observation, and what there is to say about the two; ``reason`` is why there is no answer."""
+        if isinstance(question, NamedQuestion):
+            return self._unresolved_cell(question, reason)
         answer = self._answers.pop(question.id, None)
         situation = self._situation(question)
         prediction = self._predict(question, situation)
@@ -192,6 +242,16 @@ class Bindtest:
         route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
         return build_cell(question, prediction, outcome, answer, difference=explanation, source=source)
+
+    def _unresolved_cell(self, question: NamedQuestion, reason: str | None) -> Cell:
+        """Of a name without an address at its vantage. What would be to expect of one is not known."""
+        prediction = Prediction(None, "no address of the name is known")
+        outcome = self._not_asked(question, reason)
+        said = next((x for x in self.resolved[question.vantage] if x.name == question.destination.ascii), None)
+        if said is None or outcome.verdict != Verdict.NOT_TESTED:
+            return build_cell(question, prediction, outcome, None)
+        outcome = replace(outcome, cause=resolver_words(said))
+        return build_cell(question, prediction, outcome, None, errno=said.error)
 
     def _facts_now(self) -> HostFacts:
         """This host's facts; read at most five times a second, since a vantage may have every cell differ."""
@@ -230,17 +290,21 @@ class Bindtest:
         )
 
     def _observe(self, situation: Situation, question: Question, answer: Answer | None, reason: str | None) -> Outcome:
-        if not question.listener.is_open:
-            error = listener_error(question.listener, self.settings.options, self.host)
-            return Outcome(Verdict.NOT_BINDABLE, error.why, Verdict.NOT_BINDABLE)
-        if answer is None:
-            failure = self._failures.get(question.vantage)
-            cause = reason or (failure.why if failure else "no answer from the vantage")
-            return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
+        if answer is None or not question.listener.is_open:
+            return self._not_asked(question, reason)
         outcome = diagnose(build_evidence(question, answer, situation.vantage, self.host))
         if not answer.names_a_listener:
             return outcome
         return weigh(question, answer, outcome, self.listening, self._sighting(question, answer), self.host)
+
+    def _not_asked(self, question: Question | NamedQuestion, reason: str | None) -> Outcome:
+        """Nothing came back: there is no listener, or the vantage did not say."""
+        if not question.listener.is_open:
+            error = listener_error(question.listener, self.settings.options, self.host)
+            return Outcome(Verdict.NOT_BINDABLE, error.why, Verdict.NOT_BINDABLE)
+        failure = self._failures.get(question.vantage)
+        cause = reason or (failure.why if failure else "no answer from the vantage")
+        return Outcome(Verdict.NOT_TESTED, cause, Verdict.NOT_TESTED)
 
     def _sighting(self, question: Question, answer: Answer) -> Sighting:
         """What this side knows of an answer that names a listener."""
@@ -255,3 +319,8 @@ class Bindtest:
         )
         is_receipt = self._responder.has_seen(challenge, claimed, answer.receipt or "")
         return Sighting(challenge_of(self._secret, question.id), is_receipt, self.arrivals.get(challenge))
+
+
+def _addresses(resolved: Iterable[Resolved]) -> dict[str, Sequence[ScopedAddress]]:
+    """The addresses of each name that has some, by what the resolver was asked for."""
+    return {x.name: x.addresses for x in resolved if x.addresses}

@@ -8,15 +8,16 @@ leaves out, not another copy. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from netprobe.outcome.evidence import Evidence, Icmp
 from netprobe.outcome.failures import Outcome
 from netprobe.prober.facts import ANY_ZONE
 from netprobe.reach.facts import HostFacts
-from netprobe.reach.messages import Answer, CellRequest, Request
-from netprobe.reach.plan import Question
+from netprobe.reach.host_name import HostName
+from netprobe.reach.messages import Answer, CellRequest, Request, Resolved
+from netprobe.reach.plan import NamedQuestion, Question
 from netprobe.reach.predict import Prediction
 from netprobe.reach.proof import challenge_of
 from netprobe.reach.scoped_address import ScopedAddress
@@ -24,7 +25,7 @@ from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
 
-__all__ = ["Cell", "build_cell", "build_evidence", "build_request", "is_different"]
+__all__ = ["Cell", "build_cell", "build_evidence", "build_request", "build_resolving_request", "is_different"]
 
 _NOTHING_KNOWN = HostFacts()
 
@@ -34,7 +35,9 @@ class Cell:
     """What came of one (bind address, destination, vantage, protocol).
 
     Keys up to ``rtt_ms`` are those of schema netprobe/bindtest/1; later ones are only ever added behind them.
-    ``expected`` is null where no rule knows (an address that neither side has).
+    ``expected`` is null where no rule knows (an address that neither side has). ``bind_name`` and ``destination_name``
+    are the names that led to the two addresses; the second one was resolved at the vantage, and where it has no address
+    there, ``destination`` is that name, too.
     """
 
     bind: str | None
@@ -56,6 +59,8 @@ class Cell:
     observed_source: str | None
     payload_bytes: int | None
     rules: tuple[str, ...]
+    bind_name: str | None = None
+    destination_name: str | None = None
 
 
 def build_request(
@@ -75,11 +80,29 @@ def build_request(
     )
 
 
+def build_resolving_request(
+    names: Sequence[HostName],
+    nonce: str,
+    settings: Settings,
+    most_cells: int,
+    follow_up: Callable[[tuple[Resolved, ...]], Request],
+) -> Request:
+    """What a vantage is asked first where destinations are named: ``follow_up`` asks for the cells, then."""
+    return Request(
+        nonce=nonce,
+        timeout=settings.timeout,
+        patience=settings.patience,
+        names=tuple(name.ascii for name in names),
+        cells_to_follow=most_cells,
+        follow_up=follow_up,
+    )
+
+
 def _cell_request(question: Question, source: ScopedAddress | None, host: HostFacts, secret: str | None) -> CellRequest:
     destination = question.destination
     zone = destination.zone
-    if zone is not None and question.vantage != LOCAL:
-        zone = ANY_ZONE  # a zone is a name of this host's: elsewhere every link is tried
+    if zone is not None and question.vantage != LOCAL and question.name is None:
+        zone = ANY_ZONE  # a zone is a name of this host's, unless a name there led to it: elsewhere every link is tried
     if source is not None and source.version != destination.version:
         source = None
     return CellRequest(
@@ -130,15 +153,19 @@ def is_different(prediction: Prediction, outcome: Outcome, answer: Answer | None
 
 
 def build_cell(
-    question: Question,
+    question: Question | NamedQuestion,
     prediction: Prediction,
     outcome: Outcome,
     answer: Answer | None,
     *,
     difference: str | None = None,
     source: str | None = None,
+    errno: str | None = None,
 ) -> Cell:
-    """The record. ``source`` is what the vantage's routing table gives, for a cell whose answer has none."""
+    """The record. ``source`` is what the vantage's routing table gives, for a cell whose answer has none.
+
+    ``errno`` is that of a resolver, which is all that there is of a name without an address.
+    """
     listener = question.listener
     return Cell(
         bind=str(listener.bind),
@@ -150,7 +177,7 @@ def build_cell(
         observed=outcome.verdict,
         because=prediction.because,
         cause=outcome.cause,
-        errno=(answer.errno if answer else None) or listener.errno,
+        errno=(answer.errno if answer else None) or listener.errno or errno,
         source=(answer.source if answer else None) or source,
         replied_from=answer.replied_from if answer else None,
         rtt_ms=answer.rtt_ms if answer else None,
@@ -160,4 +187,6 @@ def build_cell(
         observed_source=answer.observed if answer else None,
         payload_bytes=answer.payload_received if answer else None,
         rules=tuple(rule.id for rule in prediction.rules),
+        bind_name=listener.name,
+        destination_name=question.name,
     )

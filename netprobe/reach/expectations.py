@@ -24,6 +24,10 @@ because of that can tomllib be kept from files that would take it long (see :mod
 been written by hand, and so many rows have not.
 
 A name can hold ``*``: the row that is exactly the cell goes before the patterns, so that a saved matrix expects itself.
+A cell is its addresses: a resolver's order, or another name for the same host, is no change, and a name that moves to
+another address is one. So a saved row has the names (``bind_name``, ``destination_name``) for its reader only. A row
+that is written by hand may have a name for a ``bind`` or a ``destination``, and then applies wherever that leads.
+
 Rows are found by what they say literally: comparing each of 1,500 cells with each of 1,500 rows took 16 s.
 """
 
@@ -48,11 +52,17 @@ Groups = Mapping[str, Sequence[str]]
 _SCHEMA: Final = "netprobe/expect/1"
 _PATTERNS: Final = ("protocol", "bind", "destination", "vantage")
 _KEYS: Final = (*_PATTERNS, "observed")
+_NAMES: Final = ("bind_name", "destination_name")
+_STRING: Final = r'"(?:[^"\\\n]++|\\.)*+"'
 _GROUP: Final = "group:"
 _MOST_PATTERNS: Final = 10_000  # each is compared with every cell, in 2 us
 _VERDICTS: Final[Mapping[str, Verdict]] = {verdict.value: verdict for verdict in Verdict}
 _SAVED_HEAD: Final = re.compile(rf'schema = "{_SCHEMA}"\ncomplete = (true|false)\n')
-_SAVED_ROW: Final = re.compile(r"\n\[\[cell\]\]\n" + "".join(rf'{key} = ("(?:[^"\\\n]++|\\.)*+")\n' for key in _KEYS))
+_SAVED_ROW: Final = re.compile(
+    r"\n\[\[cell\]\]\n"
+    + "".join(rf"{key} = ({_STRING})\n" for key in _KEYS)
+    + "".join(rf"(?:{key} = {_STRING}\n)?" for key in _NAMES)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +112,10 @@ class Expectations:
         found: list[Change] = []
         used: set[int] = set()
         for cell in cells:
-            where = f"{cell.protocol} {cell.bind} at {cell.destination} from {cell.vantage}"
+            where = f"{cell.protocol} {_called(cell.bind, cell.bind_name)} at "
+            where += f"{_called(cell.destination, cell.destination_name)} from {cell.vantage}"
             observed = cell.observed + (f" ({cell.cause})" if cell.cause else "")
-            matching = index.matching(_words_of(cell))
+            matching = index.matching(*_readings_of(cell))
             used.update(matching)
             if not matching:
                 if self.complete:
@@ -130,15 +141,15 @@ class _Index:
             self._literal.setdefault(tuple(map(_literal, patterns)), []).append(number)
         self._shapes = {tuple(word is not None for word in literals) for literals in self._literal}
 
-    def matching(self, cell: tuple[str, ...]) -> list[int]:
-        """The numbers of the rows that match; the one that decides is first."""
-        found: list[int] = []
-        for shape in self._shapes:
-            literals = tuple(word if said else None for word, said in zip(cell, shape, strict=True))
-            found += (x for x in self._literal.get(literals, ()) if self._matches(cell, self._rows[x].patterns))
-        found.sort()
-        exact = self._exact.get(cell)
-        return found if exact is None else [exact, *found]
+    def matching(self, *readings: tuple[str, ...]) -> list[int]:
+        """The numbers of the rows that match a cell in one of its readings; the one that decides is first."""
+        found: set[int] = set()
+        for cell in readings:
+            for shape in self._shapes:
+                literals = tuple(word if said else None for word, said in zip(cell, shape, strict=True))
+                found.update(x for x in self._literal.get(literals, ()) if self._matches(cell, self._rows[x].patterns))
+        exact = next((self._exact[cell] for cell in readings if cell in self._exact), None)
+        return sorted(found) if exact is None else [exact, *sorted(found)]
 
     def _matches(self, cell: tuple[str, ...], patterns: tuple[tuple[str, ...], ...]) -> bool:
         return all(
@@ -169,6 +180,19 @@ class _Words:
 def _words_of(cell: Cell) -> tuple[str, str, str, str]:
     """What rows are compared with, in the order of the keys."""
     return (cell.protocol, cell.bind or "", cell.destination, cell.vantage)
+
+
+def _readings_of(cell: Cell) -> list[tuple[str, ...]]:
+    """What rows are compared with: the addresses, and then each name in the place of its address."""
+    protocol, bind, destination, vantage = _words_of(cell)
+    binds = [bind, *([cell.bind_name] if cell.bind_name else [])]
+    destinations = [destination, *([cell.destination_name] if cell.destination_name else [])]
+    return [(protocol, one, other, vantage) for one in binds for other in destinations]
+
+
+def _called(address: str | None, name: str | None) -> str:
+    """An address, with the name that led to it."""
+    return f"{address} ({name})" if name is not None and name != address else f"{address}"
 
 
 def _literal(words: tuple[str, ...]) -> str | None:
@@ -203,20 +227,31 @@ def _glob(text: str, pattern: str) -> bool:
 
 def dump_expectations(cells: Iterable[Cell], *, as_json: bool = False) -> str:
     """The matrix as a file's text: sorted, without ports, times or causes. It can be read back, whatever the names."""
-    rows = sorted({(*_words_of(cell), cell.observed.value) for cell in cells})
+    rows = sorted({(*_words_of(cell), cell.observed.value, *_names_of(cell)) for cell in cells})
     if as_json or any("\ud800" <= character <= "\udfff" for row in rows for text in row for character in text):
-        entries = [dict(zip(_KEYS, row, strict=True)) for row in rows]
+        entries = [dict(_saved(row)) for row in rows]
         found = json.dumps({"schema": _SCHEMA, "complete": True, "cell": entries}, indent=1) + "\n"
     else:
         lines = [f'schema = "{_SCHEMA}"', "complete = true"]
         for row in rows:
-            lines += ["", "[[cell]]", *(f"{key} = {_toml_string(text)}" for key, text in zip(_KEYS, row, strict=True))]
+            lines += ["", "[[cell]]", *(f"{key} = {_toml_string(text)}" for key, text in _saved(row))]
         found = "\n".join(lines) + "\n"
     if len(found) > LONGEST_FILE or len(found.encode()) > LONGEST_FILE:
         raise CannotRunError(
             "--save", f"the matrix takes more than {LONGEST_FILE >> 20} MiB, which --expect cannot read"
         )
     return found
+
+
+def _names_of(cell: Cell) -> tuple[str, str]:
+    """The names, where they say more than the address; nothing for one that does not."""
+    return (cell.bind_name or "", (cell.destination_name != cell.destination and cell.destination_name) or "")
+
+
+def _saved(row: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The keys of a row with what they say; a name that there is not has none."""
+    pairs = list(zip((*_KEYS, *_NAMES), row, strict=True))
+    return [(key, text) for key, text in pairs if text or key in _KEYS]
 
 
 def _toml_string(text: str) -> str:
@@ -303,9 +338,12 @@ def _expectation(entry: object, known: dict[tuple[str, ...], tuple[str, ...]]) -
     """One entry, checked. What is wrong with it is told with where in the row it is. ``known`` keeps words once."""
     if not isinstance(entry, dict):
         raise InvalidInputError("", "not a table")
-    unknown = min(entry.keys() - _KEYS, default=None)
+    unknown = min(entry.keys() - {*_KEYS, *_NAMES}, default=None)
     if unknown is not None:
-        raise InvalidInputError("", f"unknown key {shown(unknown)}", f"keys: {', '.join(_KEYS)}")
+        raise InvalidInputError("", f"unknown key {shown(unknown)}", f"keys: {', '.join((*_KEYS, *_NAMES))}")
+    for key in _NAMES:
+        if not isinstance(entry.get(key, ""), str):
+            raise InvalidInputError(f": {key}", "must be a string")
     observed = _words(entry, "observed", known)
     wrong = next((word for word in observed if word not in _VERDICTS), None)
     if wrong is not None:

@@ -27,7 +27,7 @@ class ListenerOptions:
 class Listener:
     """A listener: open with its port, or not, with the errno and the reason.
 
-    ``v6only`` is read back from the open socket (None for IPv4).
+    ``v6only`` is read back from the open socket (None for IPv4). ``name`` led to the address, if one did.
     """
 
     id: str
@@ -37,6 +37,7 @@ class Listener:
     errno: str | None = None
     cause: str | None = None
     v6only: bool | None = None
+    name: str | None = None
 
     @property
     def is_open(self) -> bool:

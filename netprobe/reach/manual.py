@@ -1,25 +1,28 @@
 """A manual run, between two machines without any login: one listens, a person carries one command to the other.
 
 The listening half is the responder of any run. The connecting half knows nothing of the other host but what the
-command says, so it expects what the command promises: that every target can be reached.
+command says, so it expects what the command promises: that every target can be reached. A name is promised as a whole:
+it can be reached at one of its addresses, which clients try in turn, and not at all of them.
 """
 
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from netprobe.endpoints import format_endpoint, parse_port
+from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.outcome.failures import diagnose
+from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
+from netprobe.reach.host_name import HostName, parse_host
 from netprobe.reach.listener import Listener
-from netprobe.reach.messages import Answer, Crash, Message
+from netprobe.reach.messages import Answer, Crash, Message, Resolved
+from netprobe.reach.name_remarks import NameRemark, name_remarks
+from netprobe.reach.own_resolver import resolve_here
 from netprobe.reach.plan import Question
 from netprobe.reach.predict import Prediction
 from netprobe.reach.proof import is_translated, remark
@@ -30,7 +33,17 @@ from netprobe.reach.vantages import LOCAL
 from netprobe.reach.visitors import Arrival, LeftOut
 from netprobe.verdicts import Verdict
 
-__all__ = ["NONCE_VARIABLE", "Target", "Visit", "connect", "offers", "parse_target", "visit_of", "visit_of_many"]
+__all__ = [
+    "NONCE_VARIABLE",
+    "Target",
+    "Visit",
+    "connect",
+    "connect_remarks",
+    "offers",
+    "parse_targets",
+    "visit_of",
+    "visit_of_many",
+]
 
 NONCE_VARIABLE: Final = "NETPROBE_BINDTEST_NONCE"  # what click reads --nonce from
 _PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it")
@@ -38,10 +51,11 @@ _PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it")
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where ``--connect`` connects to."""
+    """Where ``--connect`` connects to; ``name`` led to the address, if one did."""
 
     address: ScopedAddress
     port: int
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,21 +78,35 @@ class Visit:
     count: int | None = None
 
 
-def parse_target(text: str) -> Target:
-    """Read ``192.0.2.1:41234``, ``[fe80::1%eth0]:41234`` or ``name:41234``."""
-    host, _, digits = text.rpartition(":")
-    port = parse_port(digits)
-    if not host or port is None:
+def parse_targets(
+    texts: Sequence[str], default_port: int | None = None, version: int | None = None
+) -> tuple[Target, ...]:
+    """Read ``192.0.2.1:41234``, ``[fe80::1%eth0]:41234`` or ``name:41234``: each address of a name is a target.
+
+    ``default_port`` is for those without a port. With a ``version``, 4 or 6, a name's addresses of that family only.
+    Raises InvalidInputError, and CannotRunError for a name that does not resolve here.
+    """
+    wanted = [_host_and_port(text, default_port) for text in texts]
+    names = tuple(dict.fromkeys(host for host, _ in wanted if isinstance(host, HostName)))
+    resolved = resolve_here(names, version)
+    found: dict[tuple[ScopedAddress, int], Target] = {}
+    for host, port in wanted:
+        if isinstance(host, ScopedAddress) and version not in (None, host.version):
+            raise InvalidInputError(
+                str(host), f"is IPv{host.version}, and -{version} asks for IPv{version} only", "leave one of them out"
+            )
+        addresses = resolved[host].addresses if isinstance(host, HostName) else (host,)
+        name = host.text if isinstance(host, HostName) else None
+        for address in addresses:
+            found.setdefault((address, port), Target(address, port, name))
+    return tuple(found.values())
+
+
+def _host_and_port(text: str, default_port: int | None) -> tuple[ScopedAddress | HostName, int]:
+    host, port = parse_endpoint(text, default_port or 0)
+    if not port:
         raise InvalidInputError(text, "not HOST:PORT", "as in 192.0.2.1:41234 or [2001:db8::1]:41234")
-    if host.startswith("[") or host.count(":") > 1 or host.replace(".", "").isdigit():
-        return Target(ScopedAddress.parse(host), port)
-    try:
-        found = socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM)
-    except OSError as error:
-        raise CannotRunError(host, f"the name does not resolve: {error.strerror or error}") from None
-    except UnicodeError:
-        raise InvalidInputError(text, "not a host name", "each part of a name has 1 to 63 characters") from None
-    return Target(ScopedAddress.parse(str(found[0][4][0])), port)
+    return parse_host(host), port
 
 
 def _command(listening: Sequence[Listener], host: HostFacts, nonce: str) -> str:
@@ -145,7 +173,7 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
     wanted = [(target, protocol) for target in targets for protocol in settings.protocols]
     questions = [
         # Where the listener is bound is for its answer to say.
-        Question(number, Listener("", target.address, protocol, target.port), target.address, LOCAL)
+        Question(number, Listener("", target.address, protocol, target.port), target.address, LOCAL, target.name)
         for number, (target, protocol) in enumerate(wanted)
     ]
     messages: list[Message] = []
@@ -155,19 +183,47 @@ def connect(targets: Sequence[Target], nonce: str, settings: Settings) -> Iterat
         raise CannotRunError(LOCAL, f"the prober crashed: {crash.summary}")
     answers = {message.id: message for message in messages if isinstance(message, Answer)}
     here = host_facts()
+    outcomes = {question.id: _observe(question, answers[question.id], here) for question in questions}
+    reached: dict[tuple[str, str, int], ScopedAddress] = {}
     for question in questions:
-        yield _cell(question, answers[question.id], here)
+        if question.name is not None and outcomes[question.id].verdict == Verdict.REACHABLE:
+            reached.setdefault(_as_named(question, question.name), question.destination)
+    for question in questions:
+        outcome = outcomes[question.id]
+        prediction = _PROMISED
+        instead = None if question.name is None else reached.get(_as_named(question, question.name))
+        if instead is not None and outcome.verdict not in (Verdict.REACHABLE, Verdict.WRONG_RESPONDER):
+            prediction = Prediction(None, f"{question.name} is reached at {instead}")
+        yield _cell(question, answers[question.id], prediction, outcome)
 
 
-def _cell(question: Question, answer: Answer, here: HostFacts) -> Cell:
+def connect_remarks(targets: Sequence[Target], cells: Sequence[Cell]) -> tuple[NameRemark, ...]:
+    """Which address of a name answered, where another one did not."""
+    addresses: dict[str, dict[ScopedAddress, None]] = {}
+    for target in targets:
+        if target.name is not None:
+            addresses.setdefault(target.name, {})[target.address] = None
+    resolved = {LOCAL: [Resolved(name, tuple(found)) for name, found in addresses.items()]}
+    return name_remarks([HostName(name, name) for name in addresses], resolved, cells, (), here="this machine")
+
+
+def _as_named(question: Question, name: str) -> tuple[str, str, int]:
+    """What was promised: a name's port."""
+    return (name, question.listener.protocol, question.listener.port)
+
+
+def _observe(question: Question, answer: Answer, here: HostFacts) -> Outcome:
     outcome = diagnose(build_evidence(question, answer, here))
-    unusual = remark(question.destination, answer) if outcome.verdict == Verdict.REACHABLE else None
-    if unusual is not None:
-        outcome = replace(outcome, cause=unusual)
-    elif outcome.verdict == Verdict.REACHABLE and is_translated(answer):
-        cause = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
-        outcome = replace(outcome, cause=cause)
+    if outcome.verdict != Verdict.REACHABLE:
+        return outcome
+    unusual = remark(question.destination, answer)
+    if unusual is None and is_translated(answer):
+        unusual = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
+    return outcome if unusual is None else replace(outcome, cause=unusual)
+
+
+def _cell(question: Question, answer: Answer, prediction: Prediction, outcome: Outcome) -> Cell:
     wrong = outcome.verdict == Verdict.WRONG_RESPONDER
     hint = f"is the nonce ({NONCE_VARIABLE}, --nonce) the one that --listen-only printed?" if wrong else None
-    cell = build_cell(question, _PROMISED, outcome, answer, difference=hint)
+    cell = build_cell(question, prediction, outcome, answer, difference=hint)
     return replace(cell, bind=(answer.listener or "").partition("@")[2] or None)

@@ -19,13 +19,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.prober.facts import REQUEST_VERSION
+from netprobe.prober.names import MOST_ADDRESSES, RESOLVE_S
 from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup, system_name
 from netprobe.reach.listener import Protocol
@@ -41,6 +42,7 @@ __all__ = [
     "MalformedMessageError",
     "Message",
     "Request",
+    "Resolved",
     "parse_facts",
     "parse_message",
 ]
@@ -78,7 +80,10 @@ class CellRequest:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Everything that one vantage is asked. Times are in seconds.
+    """What one vantage is asked at a time. Times are in seconds.
+
+    ``names`` (ASCII) are to be resolved there, within ``resolve`` seconds. What is asked after that depends on it:
+    ``follow_up`` makes that request of what came, and it has at most ``cells_to_follow`` cells.
 
     ``sockets`` limits how many are open at once, ``heartbeat`` is the interval of the prober's signs of life, and
     ``life`` is how long it may run before it ends itself; without them the prober decides, is quiet, and has no end.
@@ -92,6 +97,15 @@ class Request:
     sockets: int | None = None
     heartbeat: float | None = None
     life: float | None = None
+    names: tuple[str, ...] = ()
+    resolve: float = RESOLVE_S
+    cells_to_follow: int = 0
+    follow_up: Callable[[tuple[Resolved, ...]], Request] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def most_cells(self) -> int:
+        """How many cells it has, or may have once names are resolved."""
+        return max(len(self.cells), self.cells_to_follow)
 
     @property
     def longest_s(self) -> float:
@@ -101,6 +115,8 @@ class Request:
         sockets are asked in rounds, and silent ones once more within the patience. How many sockets that are is
         assumed here and never asked: a vantage that may say so could stretch its time. One with fewer is cut short.
         """
+        if self.names:
+            return self.resolve + (replace(self, names=()).longest_s if self.cells else 0.0)
         each = self.timeout * (2 if self.payload_size else 1)
         at_once = min(self.sockets or SOCKETS_ANYWHERE, SOCKETS_ANYWHERE)
         further_rounds = max(0, len(self.cells) - 1) // at_once
@@ -118,6 +134,7 @@ class Request:
             "timeout": self.timeout,
             "patience": self.patience,
             "payload": self.payload_size,
+            **({"names": list(self.names), "resolve": self.resolve} if self.names else {}),
             **_set(sockets=self.sockets, heartbeat=self.heartbeat, life=self.life),
             "cells": [
                 {
@@ -190,6 +207,26 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolved:
+    """What the vantage's own resolver makes of a name: ``addresses`` in its order, and ``left_out``, how many more.
+
+    ``error`` is what it said instead (``EAI_NONAME``: RFC 3493 section 6.1); without either it said nothing in time.
+    """
+
+    name: str
+    addresses: tuple[ScopedAddress, ...] = ()
+    left_out: int = 0
+    error: str | None = None
+
+    def of_version(self, version: int | None) -> Resolved:
+        """As if it had been asked for the addresses of one family only: ``version`` is 4 or 6, None is both."""
+        found = tuple(address for address in self.addresses if version in (None, address.version))
+        if len(found) == len(self.addresses):
+            return self
+        return replace(self, addresses=found, error=None if found else "EAI_ADDRFAMILY")
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The prober lives, and has nothing else to say."""
 
@@ -208,10 +245,10 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every cell of a request has been answered."""
+    """Every name and every cell of a request has been answered."""
 
 
-Message = Hello | Answer | Heartbeat | Crash | Done
+Message = Hello | Resolved | Answer | Heartbeat | Crash | Done
 
 
 class MalformedMessageError(ValueError):
@@ -228,6 +265,8 @@ def parse_message(value: object) -> Message:
         return Hello(_facts(hello), hello.given("error_queue", _boolean, False))
     if "cell" in fields:
         return _answer(_Object(value, "answer"))
+    if "name" in fields:
+        return _resolved(_Object(value, "name"))
     if "crash" in fields:
         return Crash(fields.required("crash", _traceback))
     if "done" in fields:
@@ -246,7 +285,7 @@ def parse_facts(hello: object) -> HostFacts:
 
 # The messages, field by field.
 
-_KINDS = ("hello", "cell", "crash", "done", "alive")
+_KINDS = ("hello", "name", "cell", "crash", "done", "alive")
 RESULTS = frozenset({"proof", "timeout", "closed", "foreign", "corrupt", "self", "error"})
 STAGES = frozenset({"socket", "bind", "connect", "answer", "payload"})
 
@@ -338,6 +377,30 @@ def _answer(fields: _Object) -> Answer:
     return answer
 
 
+def _resolved(fields: _Object) -> Resolved:
+    found = Resolved(
+        name=fields.required("name", _text(255)),
+        addresses=fields.required("addresses", _resolved_addresses),
+        left_out=fields.given("left_out", _integer(0, 1_000_000), 0),
+        error=fields.optional("error", _resolver_error),
+    )
+    is_late = fields.given("late", _boolean, False)
+    if sum((bool(found.addresses), found.error is not None, is_late)) != 1:
+        raise MalformedMessageError("name: not one of addresses, error and late")
+    if found.left_out and len(found.addresses) != MOST_ADDRESSES:
+        raise MalformedMessageError("name: left_out although there is room for more addresses")
+    return found
+
+
+def _resolved_addresses(value: object) -> tuple[ScopedAddress, ...]:
+    if not isinstance(value, list) or len(value) > MOST_ADDRESSES:
+        raise ValueError(f"not a list of at most {MOST_ADDRESSES}")
+    found = tuple(ScopedAddress.parse(_zoned_address(text)) for text in value)
+    if len(set(found)) != len(found):
+        raise ValueError("a list with an address twice")
+    return found
+
+
 def _queued_error(error: _Object) -> QueuedError:
     return QueuedError(
         origin=error.required("origin", _origin),
@@ -394,6 +457,7 @@ class _Object:
 # The checks: each returns what it was given, with its type, or raises ValueError ("is ...").
 
 _ERRNO = re.compile(r"(E|WSA)[A-Z0-9]{1,30}|[0-9]{1,10}", re.ASCII)  # a number: one that the prober's system lacks
+_RESOLVER_ERROR = re.compile(r"EAI_[A-Z]{1,30}|(E|WSA)[A-Z0-9]{1,30}|-?[0-9]{1,10}", re.ASCII)
 _CHALLENGE = re.compile(r"[0-9a-f]{1,64}", re.ASCII)
 _ZONE = re.compile(r"[^\s/%]{1,64}")
 _ORIGIN = re.compile(r"local|icmp|icmp6|[0-9]{1,3}", re.ASCII)  # a number: newer than the prober's table
@@ -497,6 +561,7 @@ def _matching(pattern: re.Pattern[str], what: str) -> Check[str]:
 
 
 _errno = _matching(_ERRNO, "the name of an errno")
+_resolver_error = _matching(_RESOLVER_ERROR, "an error of a resolver")
 _hexadecimal = _matching(_CHALLENGE, "hexadecimal")
 _origin = _matching(_ORIGIN, "the origin of an error")
 

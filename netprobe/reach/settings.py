@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netprobe.prober.pacing import PATIENCE_S
+from netprobe.reach.host_name import HostName, parse_host
 from netprobe.reach.listener import ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
 
@@ -14,16 +15,17 @@ __all__ = ["Settings", "parse_settings"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """No ``binds``: every local address and both wildcards. Times are in seconds.
+    """No ``binds``: every local address and both wildcards. A name among them is resolved here, one in ``to`` at each
+    vantage. Times are in seconds.
 
     ``timeout`` is the longest wait for one cell. ``patience`` is how long silent cells of a host that limits its ICMP
     errors are asked again, in all. ``payload_size`` is how many bytes go through and back once a probe is answered.
     No ``nonce``: the run makes its own. ``version``: 4 or 6 where the other family is not asked about.
     """
 
-    binds: tuple[ScopedAddress, ...] = ()
+    binds: tuple[ScopedAddress | HostName, ...] = ()
     protocols: tuple[Protocol, ...] = ("tcp", "udp")
-    to: tuple[ScopedAddress, ...] = ()
+    to: tuple[ScopedAddress | HostName, ...] = ()
     source: ScopedAddress | None = None
     timeout: float = 2.0
     patience: float = PATIENCE_S
@@ -36,11 +38,11 @@ class Settings:
 def parse_settings(
     addresses: Iterable[str], to: Iterable[str] = (), source: str | None = None, *, tcp: bool = True, udp: bool = True
 ) -> Settings:
-    """Read the settings that are given as text; the rest keep their defaults. Raises AddressError for a bad address."""
+    """Read the settings that are given as text; the rest keep their defaults. Raises InvalidInputError."""
     wanted: tuple[tuple[Protocol, bool], ...] = (("tcp", tcp), ("udp", udp))
     return Settings(
-        binds=tuple(dict.fromkeys(ScopedAddress.parse(text) for text in addresses)),
+        binds=tuple(dict.fromkeys(parse_host(text) for text in addresses)),
         protocols=tuple(protocol for protocol, is_wanted in wanted if is_wanted),
-        to=tuple(ScopedAddress.parse(text) for text in to),
+        to=tuple(parse_host(text) for text in to),
         source=None if source is None else ScopedAddress.parse(source),
     )

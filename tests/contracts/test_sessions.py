@@ -25,7 +25,7 @@ import pytest
 
 from netprobe.prober import engine
 from netprobe.reach.listener import ListenerOptions, Protocol
-from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request
+from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request, Resolved
 from netprobe.reach.responder import Responder
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions import deadline
@@ -233,6 +233,28 @@ def test_the_hello_is_first_each_cell_is_answered_once_done_is_last(place: Place
 
 def test_nothing_asked_is_a_hello_and_done(place: Place) -> None:
     assert [type(message) for message in run(place.session(), Request(NONCE, 1.0))] == [Hello, Done]
+
+
+def test_what_is_asked_second_depends_on_what_a_name_stands_for_there(place: Place, responder: Responder) -> None:
+    listening = responder.open([ScopedAddress.parse("0.0.0.0")], ("tcp",), ListenerOptions())
+    responder.start()
+
+    def cells_there(resolved: tuple[Resolved, ...]) -> Request:
+        (name,) = resolved
+        assert name.name == "localhost"
+        asked = [str(address) for address in name.addresses if address.version == 4]
+        return Request(NONCE, 10.0, tuple(CellRequest(i, "tcp", x, listening[0].port) for i, x in enumerate(asked)))
+
+    emitted = run(place.session(), Request(NONCE, 1.0, names=("localhost",), follow_up=cells_there))
+    assert [type(message) for message in emitted] == [Hello, Resolved, Done, Hello, Answer, Done]
+    (answer,) = (message for message in emitted if isinstance(message, Answer))
+    assert answer.replied_from == "127.0.0.1" if answer.result == "proof" else answer.errno == "ECONNREFUSED"
+
+
+def test_a_vantage_that_tells_of_another_name_fails(place: Place) -> None:
+    said = ({"hello": {"version": 1}}, {"name": "b.internal", "addresses": ["192.0.2.1"]}, {"done": True})
+    with pytest.raises(VantageError, match="resolved a name that was not requested"):
+        run(place.says(*said), Request(NONCE, 1.0, names=("a.internal",)))
 
 
 def test_stop_from_another_thread_ends_it_without_an_error(place: Place, silent: Request) -> None:

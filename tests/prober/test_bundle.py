@@ -65,6 +65,18 @@ def test_it_travels_to_every_python_there_is(python: Path) -> None:
 
 
 @pytest.mark.parametrize("python", OLD_PYTHONS or [Path(sys.executable)], ids=lambda path: str(path).split("/")[-3])
+def test_names_are_resolved_by_every_python_there_is(python: Path) -> None:
+    """``localhost`` is in the hosts file of any system, so that no name leaves this machine."""
+    lines = converse(
+        [str(python), *bundle.ARGUMENTS], {**REQUEST, "cells": [], "names": ["localhost"], "resolve": 20.0}
+    )
+    (told,) = [line for line in lines if "name" in line]
+    assert "127.0.0.1" in told["addresses"]
+    assert (told["name"], told["left_out"], told["error"], told["late"]) == ("localhost", 0, None, False)
+    assert lines[-1] == {"done": True}
+
+
+@pytest.mark.parametrize("python", OLD_PYTHONS or [Path(sys.executable)], ids=lambda path: str(path).split("/")[-3])
 def test_a_crash_s_traceback_names_the_module_and_shows_the_line(python: Path) -> None:
     crash = converse([str(python), *bundle.ARGUMENTS], {"nonce": "secret"})[-1]["crash"]
     assert 'File "netprobe/prober/session.py", line' in crash

@@ -31,7 +31,7 @@ from netprobe.reach.vantage_errors import vantage_error
 from netprobe.reach.vantages import Vantage
 from netprobe.verdicts import Verdict
 
-__all__ = ["Fuzzer"]
+__all__ = ["Fuzzer", "mutated"]
 
 Line = dict[str, Any]
 Dice = random.Random

@@ -201,3 +201,71 @@ def test_a_file_that_is_wrong_is_refused_in_a_line(text: str) -> None:
         parse_expectations(text, "f")
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+# Names: a cell is its addresses.
+
+NAMED = [
+    replace(CELL, destination="192.0.2.1", destination_name="web.internal"),
+    replace(CELL, destination="192.0.2.2", destination_name="web.internal", observed=Verdict.REFUSED),
+    replace(CELL, bind="127.0.0.1", bind_name="localhost"),
+    replace(CELL, destination="gone.internal", destination_name="gone.internal", observed=Verdict.NOT_TESTED),
+]
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_resolvers_order_is_no_change_and_neither_is_another_name(as_json: bool) -> None:
+    text = dump_expectations(NAMED, as_json=as_json)
+    expected = parse_expectations(text, "f")
+    assert expected == parse_expectations(f"{text}\n", "f")  # the long way, as after an edit
+    assert expected.changes(reversed(NAMED)) == ()
+    assert expected.changes([replace(cell, destination_name=None) for cell in NAMED]) == ()
+    assert dump_expectations(reversed(NAMED), as_json=as_json) == text
+
+
+def test_a_saved_row_has_its_names_last_and_only_where_there_are_some() -> None:
+    rows = json.loads(dump_expectations([CELL, *NAMED], as_json=True))["cell"]
+    assert all(list(row)[:5] == ["protocol", "bind", "destination", "vantage", "observed"] for row in rows)
+    assert [{key: row[key] for key in list(row)[5:]} for row in rows] == [
+        {},
+        {"destination_name": "web.internal"},
+        {"destination_name": "web.internal"},
+        {},
+        {"bind_name": "localhost"},
+    ]
+
+
+def test_a_name_that_moves_is_a_change_and_the_change_says_the_name() -> None:
+    expected = parse_expectations(dump_expectations(NAMED[:1]), "f")
+    moved, missing = expected.changes([replace(NAMED[0], destination="192.0.2.9")])
+    assert str(moved) == "+ tcp 0.0.0.0 at 192.0.2.9 (web.internal) from web1: reachable"
+    assert "no cell matches" in str(missing)
+
+
+def test_a_name_that_resolves_again_is_compared_with_its_row() -> None:
+    expected = parse_expectations(dump_expectations(NAMED[3:]), "f")
+    (change,) = expected.changes([replace(NAMED[3], destination="192.0.2.7", observed=Verdict.REACHABLE)])
+    assert (change.expected, change.observed) == ("not-tested", "reachable")
+
+
+def test_a_row_by_hand_may_name_what_it_is_about() -> None:
+    rows = [{"destination": "*.internal", "observed": "reachable"}, {"bind": "localhost", "observed": "refused"}]
+    changed = parse_expectations(json.dumps({"cell": rows}), "f").changes(NAMED[:3])
+    assert [change.where for change in changed] == [
+        "tcp 0.0.0.0 at 192.0.2.2 (web.internal) from web1",
+        "tcp 127.0.0.1 (localhost) at 192.0.2.1 from web1",
+    ]
+
+
+def test_the_row_of_an_address_goes_before_the_row_of_its_name() -> None:
+    keys = {"protocol": "tcp", "bind": "0.0.0.0", "vantage": "web1"}
+    rows = [
+        {**keys, "destination": "web.internal", "observed": "refused"},
+        {**keys, "destination": "192.0.2.1", "observed": "reachable"},
+    ]
+    assert parse_expectations(json.dumps({"cell": rows}), "f").changes(NAMED[:1]) == ()
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="cell 1: bind_name: must be a string"):
+        parse_expectations('[[cell]]\nobserved = "refused"\nbind_name = 5', "f")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from netprobe.errors import CannotRunError
+from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.prober import engine, wire
-from netprobe.reach.manual import Target, connect
+from netprobe.reach import own_resolver
+from netprobe.reach.manual import Target, connect, connect_remarks, parse_targets
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
 
@@ -131,3 +132,105 @@ def test_an_answer_from_another_address_is_said_by_hand_too(prober: Callable[...
     prober({**{key: PROOF[key] for key in PROOF if key != "connect_ms"}, "replied_from": "127.0.0.9"})
     (cell,) = cells(Settings(protocols=("udp",)))
     assert (cell.observed, "answered from 127.0.0.9" in cell.cause) == ("reachable", True)
+
+
+# Targets.
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """This host's resolver: each name's addresses, or its error."""
+
+    def knows(**names: list[str] | str) -> None:
+        def look_up(asked: Sequence[str], seconds: float, found: Callable[[dict[str, Any]], None]) -> bool:
+            for name in asked:
+                known = names[name]
+                failed = isinstance(known, str)
+                found({"name": name, "addresses": [] if failed else known, "error": known if failed else None})
+            return True
+
+        monkeypatch.setattr(own_resolver, "look_up", look_up)
+
+    return knows
+
+
+def test_every_address_of_a_name_is_a_target_once(resolver: Callable[..., None]) -> None:
+    resolver(web=["::1", "127.0.0.1"])
+    targets = parse_targets(["127.0.0.1:9", "web:9", "web:10"])
+    assert [(str(x.address), x.port, x.name) for x in targets] == [
+        ("127.0.0.1", 9, None),
+        ("::1", 9, "web"),
+        ("::1", 10, "web"),
+        ("127.0.0.1", 10, "web"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "address", "port"),
+    [
+        ("web", "::1", 7),
+        ("web:9", "::1", 9),
+        ("192.0.2.1", "192.0.2.1", 7),
+        ("2001:db8::1", "2001:db8::1", 7),
+        ("[2001:db8::1]", "2001:db8::1", 7),
+        ("[2001:db8::1]:9", "2001:db8::1", 9),
+        ("fe80::1%lo", "fe80::1%lo", 7),
+    ],
+)
+def test_the_port_may_be_given_apart(resolver: Callable[..., None], text: str, address: str, port: int) -> None:
+    resolver(web=["::1"])
+    (target,) = parse_targets([text], 7)
+    assert (str(target.address), target.port) == (address, port)
+
+
+@pytest.mark.parametrize("text", ["web", "192.0.2.1", "[::1]", "web:", "web:x", ":9", "", "127.1:9", "-x:9", "a b:9"])
+def test_what_is_no_target_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError):
+        parse_targets([text])
+
+
+def test_a_name_that_does_not_resolve_here_ends_the_run(resolver: Callable[..., None]) -> None:
+    resolver(web="EAI_NONAME")
+    with pytest.raises(CannotRunError, match="web: the name does not resolve"):
+        parse_targets(["web:9"])
+
+
+def named_cells(*addresses: str) -> tuple[list[Any], list[str]]:
+    targets = [Target(ScopedAddress.parse(address), 9, "web") for address in addresses]
+    found = list(connect(targets, NONCE, Settings(protocols=("tcp",))))
+    return found, [str(text) for text in connect_remarks(targets, found)]
+
+
+REFUSED: dict[str, Any] = {
+    "cell": 0, "result": "error", "stage": "connect", "errno": "ECONNREFUSED", "error": "refused", "elapsed_ms": 1.0,
+    "source": "::1",
+}  # fmt: skip
+
+
+def test_a_name_is_reached_when_one_of_its_addresses_is(prober: Callable[..., list[dict[str, Any]]]) -> None:
+    prober(REFUSED, {**PROOF, "cell": 1})
+    found, remarks = named_cells("::1", "127.0.0.1")
+    assert [(x.destination, x.destination_name, x.expected, x.observed, x.differs) for x in found] == [
+        ("::1", "web", None, "refused", False),
+        ("127.0.0.1", "web", "reachable", "reachable", False),
+    ]
+    assert found[0].because == "web is reached at 127.0.0.1"
+    assert found[1].bind == "10.0.0.1"  # as the reply says
+    assert remarks == ["web at this machine is ::1 first, then 127.0.0.1; reached at 127.0.0.1 only"]
+
+
+def test_a_name_none_of_whose_addresses_is_reached_is_not_as_promised(
+    prober: Callable[..., list[dict[str, Any]]],
+) -> None:
+    prober(REFUSED, {**REFUSED, "cell": 1, "source": "127.0.0.1"})
+    found, remarks = named_cells("::1", "127.0.0.1")
+    assert [x.differs for x in found] == [True, True]
+    assert remarks == []
+
+
+def test_another_service_at_an_address_of_the_name_is_not_as_promised(
+    prober: Callable[..., list[dict[str, Any]]],
+) -> None:
+    prober({**REFUSED, "result": "foreign", "stage": "answer", "errno": None, "error": None}, {**PROOF, "cell": 1})
+    found, _ = named_cells("::1", "127.0.0.1")
+    assert [(x.observed, x.differs) for x in found] == [("wrong-responder", True), ("reachable", False)]

@@ -20,6 +20,7 @@ from netprobe.reach.messages import (
     Hello,
     MalformedMessageError,
     Request,
+    Resolved,
     parse_message,
 )
 from netprobe.reach.scoped_address import ScopedAddress
@@ -61,6 +62,24 @@ def test_a_hello_becomes_the_facts_of_its_host() -> None:
     assert facts.links == (Link("eth0", 2, True, False),)
     assert facts.addresses == (HostAddress(ScopedAddress.parse("fe80::1%eth0"), 64, "eth0"),)
     assert facts.routes == {"fe80::2%eth0": RouteLookup("fe80::1", None)}
+
+
+def test_what_a_resolver_says_is_its_addresses_or_its_error_or_nothing_in_time() -> None:
+    addresses = (ScopedAddress.parse("::1"), ScopedAddress.parse("fe80::1%eth0"))
+    assert parse_message(NAMED) == Resolved("web.internal", addresses)
+    nothing: dict[str, Any] = {"name": "a", "addresses": []}
+    assert parse_message({**nothing, "error": "EAI_NONAME"}) == Resolved("a", error="EAI_NONAME")
+    assert parse_message({**nothing, "late": True}) == Resolved("a")
+    assert parse_message({"name": "a", "addresses": MANY[:16], "left_out": 3}) == Resolved(
+        "a", tuple(map(ScopedAddress.parse, MANY[:16])), 3
+    )
+
+
+def test_a_request_for_names_has_them_and_the_time_for_them() -> None:
+    request = Request("n", 2.0, names=("a", "b"), resolve=3.0, cells_to_follow=7)
+    asked = request.to_json()
+    assert (asked["names"], asked["resolve"], asked["cells"]) == (["a", "b"], 3.0, [])
+    assert (request.longest_s, request.most_cells) == (3.0, 7)
 
 
 def test_the_short_messages() -> None:
@@ -174,6 +193,18 @@ WRONG_IN_A_ROUTE: dict[str, Values] = {
 }
 
 
+NAMED: dict[str, Any] = {"name": "web.internal", "addresses": ["::1", "fe80::1%eth0"], "left_out": 0, "error": None}
+MANY = [f"192.0.2.{number}" for number in range(17)]
+WRONG_IN_A_NAME: dict[str, Values] = {
+    "name": (5, None, True, [], {}, "line\nfeed", "\x1b[31m", "x" * 256),
+    "addresses": (
+        *(5, None, True, {}, "::1", [5], [None], ["x"], ["::1", "::1"], ["::1%"], ["192.0.2.1%eth0"], MANY, []),
+        *(["fe80::1%a/b"], ["fe80::1%\x1b[31m"], ["fe80::1%a b"], [f"fe80::1%{'x' * 65}"]),
+    ),
+    "left_out": ("1", None, True, -1, 1.0, 10**9, 1),  # 1: although there is room for more
+    "error": (5, True, [], "EAI_", "eai_noname", "No such name", "EAI_AGAIN"),  # the last one beside addresses
+    "late": (0, None, "true", True),
+}
 WRONG_MESSAGES: dict[str, Values] = {
     "hello": (5, None, True, [], "x", {}),
     "crash": (5, None, True, [], "\x1b", "x" * 100_001),
@@ -202,6 +233,8 @@ def every_wrong_message() -> list[tuple[str, object]]:
         found += [(f"address {name}", hello(addresses=[{**ADDRESS, name: value}])) for value in values]
     for name, values in WRONG_IN_A_ROUTE.items():
         found += [(f"route {name}", hello(routes=[{**ROUTE, name: value}])) for value in values]
+    for name, values in WRONG_IN_A_NAME.items():
+        found += [(f"name {name}", {**NAMED, name: value}) for value in values]
     found += [
         (f"missing {missing}", {key: ANSWER[key] for key in ANSWER if key != missing})
         for missing in ("result", "stage")

@@ -16,6 +16,7 @@ from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
 from netprobe.reach.messages import Request
 from netprobe.reach.responder import Arrival, Responder
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.sessions.session import Session
@@ -166,7 +167,7 @@ def test_a_payload_that_was_lost_behind_a_proof_needs_the_proof() -> None:
 def test_an_overheard_probe_that_somebody_repeats_does_not_unsay_the_first() -> None:
     """A receipt is over what was seen of one probe, so what is seen of the next takes nothing from it."""
     with Responder("secret") as responder:
-        (listening,) = responder.open(parse_settings(["127.0.0.1"]).binds, ("udp",), SETTINGS.options)
+        (listening,) = responder.open([ScopedAddress.parse("127.0.0.1")], ("udp",), SETTINGS.options)
         responder.start()
         known = []
         for source in ("127.0.0.1", "127.0.0.66"):
@@ -222,5 +223,5 @@ def test_a_vantage_that_has_only_said_hello_could_not_be_used() -> None:
 
 def test_a_listener_on_an_odd_interface_has_a_name_that_can_be_said() -> None:
     with Responder("secret") as responder:
-        (listening,) = responder.open(parse_settings(["fe80::1%e\x1b[31m\udcff"]).binds, ("udp",), SETTINGS.options)
+        (listening,) = responder.open([ScopedAddress.parse("fe80::1%e\x1b[31m\udcff")], ("udp",), SETTINGS.options)
     assert listening.id.isprintable()

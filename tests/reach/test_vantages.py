@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from netprobe.errors import InvalidInputError
 from netprobe.prober import bundle
 from netprobe.reach.inventory import select_vantages
+from netprobe.reach.sessions import choice
+from netprobe.reach.sessions.process import ProcessSession
 from netprobe.reach.vantages import parse_vantage
 
 SHELL = " ".join(["python3", *bundle.ARGUMENTS])
@@ -115,3 +118,26 @@ def test_a_python_that_is_none_is_refused(path: str) -> None:
 def test_two_columns_of_one_name_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="two vantages"):
         select_vantages(["ssh:web1", "ssh:web1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "has_files", "prefix"),
+    [
+        ("netns:blue", True, ("ip", "netns", "exec", "blue")),
+        ("netns:/run/netns/blue", True, ("ip", "netns", "exec", "blue")),
+        ("netns:/var/run/netns/blue", True, ("ip", "netns", "exec", "blue")),
+        ("netns:blue", False, ("nsenter", "--net=/run/netns/blue", "--")),
+        ("netns:/proc/1/ns/net", True, ("nsenter", "--net=/proc/1/ns/net", "--")),
+        ("netns:/srv/blue", True, ("nsenter", "--net=/srv/blue", "--")),
+    ],
+)
+def test_a_namespace_with_files_of_its_own_is_entered_with_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, has_files: bool, prefix: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(choice, "_FILES", tmp_path)
+    if has_files:
+        for name in ("blue", "net"):
+            tmp_path.joinpath(name).mkdir()
+    session = choice.session_for(parse_vantage(text))
+    assert isinstance(session, ProcessSession)
+    assert session.vantage.command_prefix == prefix

@@ -41,7 +41,7 @@ _VERSION = "IPv4 or IPv6 only"
     multiple=True,
     metavar="ADDRESS",
     group=_BIND,
-    help="Bind address, the same as the argument.  [default: every local one, both wildcards]",
+    help="Bind address or name, the same as the argument.  [default: every local one, both wildcards]",
     brief="same as the argument",
 )
 @option(
@@ -121,7 +121,7 @@ _VERSION = "IPv4 or IPv6 only"
     multiple=True,
     metavar="HOST",
     group=_ASK,
-    help="One more destination.",
+    help="One more destination; a name is resolved at each vantage.",
     brief="one more destination",
 )
 @option(

@@ -25,7 +25,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
-from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, offers, parse_target
+from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, connect_remarks, offers, parse_targets
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
@@ -158,6 +158,10 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
             raise
         progress.clear()
         _report_vantages(output, document, test)
+        for remark in test.name_remarks(report.cells):
+            output.say(str(remark))
+        for detail in test.name_details():
+            output.detail(str(detail))
         groups = inventory.all_members() if inventory else {}
         report.finish(expectations.changes(report.cells, groups) if expectations else None)
         report.save()
@@ -329,8 +333,10 @@ def _connect(output: Output, options: BindtestOptions) -> Exit:
     report = _Report(output, options)
     with report.document as document, output.progress() as progress:
         progress.show("connecting")
-        targets = [parse_target(text) for text in options.connect]
+        targets = parse_targets(options.connect, options.port or None, options.version)
         for cell in connect(targets, options.nonce or "", _settings(options)):
             report.add(cell)
+        for remark in connect_remarks(targets, report.cells):
+            output.say(str(remark))
         report.finish()
     return document.status

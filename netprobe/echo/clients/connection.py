@@ -15,11 +15,10 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from contextlib import suppress
 from time import perf_counter_ns
-from typing import NamedTuple
 
 from netprobe.echo.clients.peer_error import Attempt, ExchangeError, PeerError, Silence, errno_name, peer_error
+from netprobe.echo.clients.trials import PeerAddress, Trials
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.kernel.error_queue import ask_for_errors
 from netprobe.outcome.evidence import Evidence
@@ -37,17 +36,6 @@ __all__ = [
 ]
 
 
-class PeerAddress(NamedTuple):
-    """One address of a peer, ready for socket(2) and connect(2), as getaddrinfo(3) found it."""
-
-    family: socket.AddressFamily
-    kind: socket.SocketKind
-    protocol: int
-    address: str
-    port: int
-    sockaddr: tuple[object, ...]
-
-
 def connect(
     host: str,
     port: int,
@@ -56,17 +44,16 @@ def connect(
     source: str | None = None,
     silence: Silence | None = None,
     version: int | None = None,
+    trials: Trials | None = None,
 ) -> socket.socket:
     """A TCP socket whose calls time out after ``timeout_s`` seconds, bound to ``source`` if given.
 
-    Every address of ``host`` is tried in the resolver's order. Raises PeerError with the last one's reason, and
-    CannotRunError when ``source`` is not an address of this host.
+    Every address of ``host`` is tried in the resolver's order, and ``trials`` says what came of them. Raises PeerError
+    with the last one's reason, and CannotRunError when ``source`` is not an address of this host.
     """
-    *others, last = resolve(host, port, source=source, version=version)
-    for peer in others:
-        with suppress(PeerError):
-            return connect_to(peer, host, timeout_s, source=source, silence=silence)[0]
-    return connect_to(last, host, timeout_s, source=source, silence=silence)[0]
+    peers = resolve(host, port, source=source, version=version)
+    trials = trials or Trials()
+    return trials.first(peers, lambda peer: connect_to(peer, host, timeout_s, source=source, silence=silence)[0])
 
 
 def connect_to(

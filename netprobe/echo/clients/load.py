@@ -25,6 +25,7 @@ from netprobe.echo.clients.connection import resolve
 from netprobe.echo.clients.histogram import LatencyFigures, LatencyHistogram
 from netprobe.echo.clients.load_connection import LoadConnection, WrongEchoError
 from netprobe.echo.clients.peer_error import Attempt, PeerError, Stage, peer_error
+from netprobe.echo.clients.trials import Trials
 from netprobe.endpoints import format_endpoint
 from netprobe.verdicts import Verdict
 
@@ -124,6 +125,7 @@ class Load:
         self.host, self.port, self.plan = host, port, plan
         self.messages = self.connects = self.bytes = self.unanswered = self.not_begun = 0
         self.failures = LoadFailures(host, port, plan.timeout_s)
+        self.trials = Trials()
         self.latencies = LatencyHistogram()
         self.elapsed_ns = 0
         self._moved = 0  # bytes, in both directions; a handshake and a message count as PROGRESS
@@ -187,6 +189,8 @@ class Load:
                 self._chosen = connection
                 del self._peers[1:]
                 return
+            if self.failures.first is not None:
+                self.trials.failed(self._peers[0].address, self.failures.first)
             del self._peers[0]
             self._opened = 0
             self.failures.clear()
@@ -371,6 +375,7 @@ class Load:
             self._fail(connection, error, "connect")
             return
         self.connects += 1
+        self.trials.answered(self._peers[0].address)
         self._moved += PROGRESS
         if not self.plan.churn:
             self._list(connection)

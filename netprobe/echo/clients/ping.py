@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from netprobe.echo.clients.peer_error import PeerError
 from netprobe.echo.clients.statistics import KernelTimes, PingStatistics, Samples, percentile, rounded, summarise
+from netprobe.echo.clients.trials import Trials
 from netprobe.endpoints import format_endpoint
 from netprobe.kernel.tcp_info import TcpInfo
 from netprobe.verdicts import Verdict
@@ -49,6 +50,7 @@ class Prober(Protocol):
     """Sends one message after the other to a peer and receives each back."""
 
     protocol: str
+    trials: Trials  # of the addresses of the peer's name
 
     def round_trip(self, sequence: int) -> RoundTrip:
         """Send message ``sequence`` and wait for it. Raises PeerError; the next call may reconnect."""

@@ -16,13 +16,14 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from netprobe.echo.clients.comparison import Comparison
 from netprobe.echo.clients.connection import connect
 from netprobe.echo.clients.files import Source
 from netprobe.echo.clients.peer_error import Attempt, PeerError, peer_error
+from netprobe.echo.clients.trials import Trials
 from netprobe.echo.framing import MAX_CONTENT, Connection, Header, Message, RemoteProtocolError
 from netprobe.echo.messages import read_json
 from netprobe.endpoints import format_endpoint
@@ -67,13 +68,16 @@ class Destination:
     timeout_s: float
     source: str | None = None
     version: int | None = None
+    trials: Trials = field(default_factory=Trials, repr=False, compare=False)
 
     def __str__(self) -> str:
         return format_endpoint(self.host, self.port)
 
     def connect(self) -> socket.socket:
         """A non-blocking connection. Raises PeerError and CannotRunError."""
-        sock = connect(self.host, self.port, self.timeout_s, source=self.source, version=self.version)
+        sock = connect(
+            self.host, self.port, self.timeout_s, source=self.source, version=self.version, trials=self.trials
+        )
         sock.setblocking(False)
         return sock
 

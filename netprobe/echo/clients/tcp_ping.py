@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import socket
 import time
-from contextlib import suppress
 
 from netprobe.echo.clients.connection import PeerAddress, connect, connect_to, resolve, set_timeout, time_left
 from netprobe.echo.clients.peer_error import Attempt, ExchangeError, PeerError, Silence, peer_error
 from netprobe.echo.clients.ping import RoundTrip, Stray
+from netprobe.echo.clients.trials import Trials
 from netprobe.endpoints import format_endpoint
 from netprobe.kernel.tcp_info import TcpInfo, tcp_info
 from netprobe.verdicts import Verdict
@@ -43,6 +43,7 @@ class TcpProber:
         self._sock: socket.socket | None = None
         self._kernel: TcpInfo | None = None
         self._silence = Silence()
+        self.trials = Trials()
         self._echoed = 0  # messages that came back on this connection
 
     def round_trip(self, sequence: int) -> RoundTrip:
@@ -56,6 +57,7 @@ class TcpProber:
                 source=self.source,
                 silence=self._silence,
                 version=self.version,
+                trials=self.trials,
             )
             self._echoed = 0
             self.begin()
@@ -168,16 +170,13 @@ class HandshakeProber:
         self.host, self.port = host, port
         self.timeout_s, self.source, self.version = timeout_s, source, version
         self._silence = Silence()
+        self.trials = Trials()
         self._peers: list[PeerAddress] = []  # resolved once; then only the address that answered
 
     def round_trip(self, sequence: int) -> RoundTrip:
         """One handshake, from connect(2) to its return."""
         self._peers = self._peers or resolve(self.host, self.port, source=self.source, version=self.version)
-        *others, last = self._peers
-        for peer in others:
-            with suppress(PeerError):
-                return self._handshake(peer)
-        return self._handshake(last)
+        return self.trials.first(self._peers, self._handshake)
 
     def _handshake(self, peer: PeerAddress) -> RoundTrip:
         sock, elapsed_ns = connect_to(peer, self.host, self.timeout_s, source=self.source, silence=self._silence)

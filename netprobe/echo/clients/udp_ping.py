@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from netprobe.echo.clients.connection import PeerAddress, connect_to, resolve, set_timeout, time_left
 from netprobe.echo.clients.peer_error import Attempt, PeerError, Silence, peer_error
 from netprobe.echo.clients.ping import RoundTrip, Stray
+from netprobe.echo.clients.trials import Trials
 from netprobe.endpoints import format_endpoint
 from netprobe.kernel.tcp_info import TcpInfo
 from netprobe.kernel.timestamps import CONTROL_SIZE, ControlMessage, arrived_ns, departed_ns, stamp_datagrams
@@ -68,6 +69,7 @@ class UdpProber:
         self.size, self.timeout_s, self.source, self.version = size, timeout_s, source, version
         self._sock: socket.socket | None = None
         self._silence = Silence()
+        self.trials = Trials()
         self._peers: list[PeerAddress] = []
         self._stamp_every = stamp_every
         self._stamp_request: list[ControlMessage] | None = None
@@ -102,14 +104,9 @@ class UdpProber:
     def _first_round_trip(self, sequence: int, message: bytes) -> RoundTrip:
         """Try one address after the other until one does not refuse. Raises PeerError, the last one's."""
         self._peers = self._peers or resolve(self.host, self.port, socket.SOCK_DGRAM, self.source, self.version)
-        *others, last = self._peers
-        for peer in others:
-            try:
-                return self._opened_round_trip(peer, sequence, message)
-            except PeerError as error:
-                if error.verdict in _ANSWERS_FOR_ALL:
-                    raise
-        return self._opened_round_trip(last, sequence, message)
+        return self.trials.first(
+            self._peers, lambda peer: self._opened_round_trip(peer, sequence, message), _ANSWERS_FOR_ALL
+        )
 
     def _opened_round_trip(self, peer: PeerAddress, sequence: int, message: bytes) -> RoundTrip:
         """Over a new socket, which is kept unless ``peer`` refuses."""

@@ -31,6 +31,13 @@ class LocalSession:
     def run(self, request: Request, emit: Emit) -> None:
         """Probe from here. The prober is asked to end like any other, although it is our own code."""
         receiver = Receiver(self.name, emit)
+        asked: Request | None = request
+        while asked is not None:
+            self._ask(asked, receiver)
+            asked = receiver.follow_up()
+
+    def _ask(self, request: Request, receiver: Receiver) -> None:
+        """One request, to its end."""
         receiver.expect(request)
         deadline = Deadline(self.name, request)
 

@@ -66,7 +66,10 @@ class ProcessSession:
         program = self._start()
         try:
             with _Conversation(program, receiver, waker, self._stopped) as conversation:
-                conversation.ask(request)
+                asked: Request | None = request
+                while asked is not None:
+                    conversation.ask(asked)
+                    asked = receiver.follow_up()
                 conversation.close_stdin()
                 status = program.status(0.0 if self._stopped.is_set() else ENDING_S)
                 if not receiver.has_ended and not self._stopped.is_set():

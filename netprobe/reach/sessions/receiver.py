@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from netprobe.reach.contradictions import contradiction
 from netprobe.reach.messages import (
@@ -25,6 +26,7 @@ from netprobe.reach.messages import (
     MalformedMessageError,
     Message,
     Request,
+    Resolved,
     parse_message,
 )
 from netprobe.reach.untrusted_json import parse_untrusted
@@ -34,7 +36,7 @@ __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 
 HELLO_BYTES = 2 << 20  # for a hello without its routes: about 25,000 addresses, as many as large clusters have services
 ROUTE_BYTES = 256  # for a cell's route in it
-CELL_BYTES = 4096  # what a cell's answer may take, on average; a real one has a few hundred
+CELL_BYTES = 4096  # what a cell's answer may take, on average, and a name's; a real one has a few hundred
 NOISE_LINES = 100  # passed on; more is only read
 
 Emit = Callable[[Message], None]
@@ -47,6 +49,9 @@ def ignore_noise(text: str) -> None:
 
 class Receiver:
     """Hands each message of one vantage to ``emit``: for each request the hello first, each answer once, the end last.
+
+    The answer to a name is what the resolver there says, so the request that follows is made of checked addresses, and
+    an answer to a cell is held against the address that this side asked for.
 
     A message that is malformed, out of place, or contradicts what was asked raises :class:`VantageError`. Heartbeats
     are not passed on: that something came is all that they say.
@@ -62,6 +67,7 @@ class Receiver:
         self.name = name
         self.has_hello = False
         self.has_ended = False
+        self._is_done = False  # it has ended as it should
         self._emit = emit
         self._on_noise = on_noise
         self._clock = clock
@@ -69,6 +75,8 @@ class Receiver:
         self._request: Request | None = None
         self._asked_at = 0.0
         self._unanswered: dict[int, CellRequest] = {}
+        self._unresolved: set[str] = set()
+        self._resolved: list[Resolved] = []
         self._awaits_hello = True
         self._budget = 0
         self._longest_line = 0
@@ -79,10 +87,19 @@ class Receiver:
         self._request = request
         self._asked_at = self._clock()
         self._unanswered = {cell.id: cell for cell in request.cells}
+        self._unresolved = set(request.names)
+        self._resolved = []
         self._longest_line = HELLO_BYTES + ROUTE_BYTES * len(request.cells)
-        self._budget += self._longest_line + CELL_BYTES * len(request.cells)
+        self._budget += self._longest_line + CELL_BYTES * (len(request.cells) + len(request.names))
         self._awaits_hello = True
-        self.has_ended = False
+        self.has_ended = self._is_done = False
+
+    def follow_up(self) -> Request | None:
+        """What to ask next, once a request with names is answered; None when there is nothing."""
+        request = self._request
+        if request is None or request.follow_up is None or not self._is_done:
+            return None
+        return replace(request.follow_up(tuple(self._resolved)), sockets=request.sockets)
 
     def feed(self, data: bytes) -> None:
         """Bytes as they come, cut anywhere."""
@@ -127,17 +144,25 @@ class Receiver:
                     raise self._malformed("it sent hello twice")
                 self.has_hello = True
                 self._awaits_hello = False
+            case Resolved():
+                self._check_resolved(message)
             case Answer():
                 self._check_answer(message)
             case Done():
-                if self._awaits_hello or self._unanswered:
+                if self._awaits_hello or self._unanswered or self._unresolved:
                     raise self._malformed("it was done before it had answered")
-                self.has_ended = True
+                self.has_ended = self._is_done = True
             case Crash():
                 self.has_ended = True
             case Heartbeat():
                 return
         self._emit(message)
+
+    def _check_resolved(self, resolved: Resolved) -> None:
+        if self._awaits_hello or resolved.name not in self._unresolved:
+            raise self._malformed("it resolved a name that was not requested")
+        self._unresolved.remove(resolved.name)
+        self._resolved.append(resolved)
 
     def _check_answer(self, answer: Answer) -> None:
         cell = None if self._awaits_hello else self._unanswered.pop(answer.id, None)

@@ -77,7 +77,7 @@ def _need(request: Request) -> int:
 
 def _sockets(request: Request) -> int:
     """Cells that are asked at once."""
-    return min(len(request.cells), request.sockets or len(request.cells))
+    return min(request.most_cells, request.sockets or request.most_cells)
 
 
 def _free_tasks() -> int:

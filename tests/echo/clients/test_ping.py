@@ -13,6 +13,7 @@ import pytest
 from netprobe.echo.clients.peer_error import PeerError
 from netprobe.echo.clients.ping import Ping, Prober, Reply, RoundTrip, Stray
 from netprobe.echo.clients.tcp_ping import HandshakeProber, TcpProber
+from netprobe.echo.clients.trials import Trials
 from netprobe.verdicts import Verdict
 from tests.echo.conftest import Behave, Serve
 
@@ -130,6 +131,7 @@ class Slow:
     protocol = "test"
 
     def __init__(self) -> None:
+        self.trials = Trials()
         self.begun: list[float] = []
 
     def round_trip(self, sequence: int) -> RoundTrip:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from netprobe.reach.messages import Answer, CellRequest, Done, Hello, Message, Request
+from netprobe.reach.messages import Answer, CellRequest, Done, Hello, Message, Request, Resolved
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, NOISE_LINES, ROUTE_BYTES, Receiver
 from netprobe.reach.vantage_errors import VantageError
 
@@ -127,3 +129,58 @@ def test_a_line_that_comes_byte_by_byte_is_not_copied_for_each() -> None:
     receiver.expect(REQUEST)
     for _ in range(500_000):
         receiver.feed(b"x")
+
+
+NAMES = Request("n", 1.0, names=("a", "b"), sockets=5, follow_up=lambda resolved: replace(REQUEST, nonce=str(resolved)))
+A: dict[str, Any] = {"name": "a", "addresses": ["192.0.2.1"]}
+B: dict[str, Any] = {"name": "b", "addresses": [], "error": "EAI_NONAME"}
+
+
+def asked_for_names(*said: object) -> Receiver:
+    receiver = Receiver("v", lambda message: None)
+    receiver.expect(NAMES)
+    receiver.feed(lines(*said))
+    return receiver
+
+
+def test_once_every_name_is_told_the_next_request_is_made_of_them() -> None:
+    receiver = asked_for_names(HELLO, B, {"alive": True}, A, {"done": True})
+    following = receiver.follow_up()
+    told = (Resolved("b", error="EAI_NONAME"), Resolved("a", (ScopedAddress.parse("192.0.2.1"),)))
+    assert following == replace(REQUEST, nonce=str(told), sockets=5)
+    receiver.expect(following)
+    receiver.feed(lines(HELLO, ANSWER, {"done": True}))
+    assert receiver.has_ended
+    assert receiver.follow_up() is None
+
+
+@pytest.mark.parametrize("said", [(HELLO,), (HELLO, A), (HELLO, A, B), (HELLO, A, {"crash": "Traceback"})])
+def test_nothing_follows_before_the_end_or_after_a_crash(said: tuple[object, ...]) -> None:
+    assert asked_for_names(*said).follow_up() is None
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ((HELLO, {**A, "name": "c"}), "resolved a name that was not requested"),
+        ((HELLO, A, A), "resolved a name that was not requested"),
+        ((HELLO, A, {"done": True}), "done before it had answered"),
+        ((HELLO, A, B, ANSWER), "answered a cell that was not requested"),
+        ((HELLO, ANSWER), "answered a cell that was not requested"),
+        ((HELLO, {**A, "addresses": ["\x1b[31m"]}), "addresses is not an IP address"),
+    ],
+)
+def test_what_is_told_of_names_that_nobody_asked_about_ends_the_vantage(said: tuple[object, ...], words: str) -> None:
+    with pytest.raises(VantageError, match=words):
+        asked_for_names(*said)
+
+
+def test_a_vantage_that_is_asked_for_cells_resolves_no_names() -> None:
+    with pytest.raises(VantageError, match="resolved a name that was not requested"):
+        receive(lines(HELLO, A))
+
+
+def test_a_name_before_the_hello_is_noise() -> None:
+    noise: list[str] = []
+    receive(lines(A), noise=noise)
+    assert len(noise) == 1

@@ -58,6 +58,8 @@ def run_load(output: Output, options: LoadOptions) -> Exit:
             raise
         figures = load.figures()
         document.add(figures)
+        if load.trials.remark is not None:
+            output.say(f"netprobe: {host}: {load.trials.remark}")
         first, not_tested = load.failures.first, load.failures.not_tested
         if not_tested is not None:
             hint = _OUT_OF_PORTS if "client port" in not_tested.why else _OUT_OF_DESCRIPTORS

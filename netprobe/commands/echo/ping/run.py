@@ -65,6 +65,7 @@ def run_ping(output: Output, options: PingOptions) -> Exit:
         size=0 if options.connect_only else options.size,
     )
     last: Reply | None = None  # the last one that names the address we appear under
+    told: str | None = None  # which addresses of the name did not answer
     with output.document("echo ping", Reply, View(plain=reply_line, streams=True)) as document:
         try:
             with closing((_drawn if options.live else _listed)(ping, document)) as replies:
@@ -72,10 +73,15 @@ def run_ping(output: Output, options: PingOptions) -> Exit:
                     last = reply if reply.appears_as is not None else last
                     if reply.rtt_ms is None:
                         document.answer(Exit.NO)
+                    if not options.live and ping.prober.trials.remark not in (None, told):
+                        told = ping.prober.trials.remark
+                        output.say(f"netprobe: {host}: {told}")
         except KeyboardInterrupt:
             _sum_up(ping, last, document)
             raise
         _sum_up(ping, last, document)
+    if options.live and ping.prober.trials.remark is not None:
+        output.say(f"netprobe: {host}: {ping.prober.trials.remark}")
     if ping.refused and not options.connect_only:
         output.say("hint: is 'netprobe echo serve' running there?")
     return document.status

@@ -70,6 +70,8 @@ def run_send(output: Output, options: SendOptions) -> Exit:
         if options.output_file is not None:
             source.check_is_not(options.output_file)
         send(document, source, output_file, destination, options)
+    if destination.trials.remark is not None:
+        output.say(f"netprobe: {host}: {destination.trials.remark}")
     return document.status
 
 
