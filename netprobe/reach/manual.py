@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shlex
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -30,7 +30,17 @@ from netprobe.reach.vantages import LOCAL
 from netprobe.reach.visitors import Arrival, LeftOut
 from netprobe.verdicts import Verdict
 
-__all__ = ["NONCE_VARIABLE", "Target", "Visit", "connect", "offers", "parse_target", "visit_of", "visit_of_many"]
+__all__ = [
+    "NONCE_VARIABLE",
+    "Target",
+    "Visit",
+    "connect",
+    "offer_lines",
+    "offers",
+    "parse_target",
+    "visit_of",
+    "visit_of_many",
+]
 
 NONCE_VARIABLE: Final = "NETPROBE_BINDTEST_NONCE"  # what click reads --nonce from
 _PROMISED = Prediction(Verdict.REACHABLE, "the listening side offers it")
@@ -81,29 +91,39 @@ def parse_target(text: str) -> Target:
     return Target(ScopedAddress.parse(str(found[0][4][0])), port)
 
 
-def _command(listening: Sequence[Listener], host: HostFacts, nonce: str) -> str:
-    """The exact command for the other machine: every address of this host at which it could get in.
+def _targets(listening: Sequence[Listener], host: HostFacts) -> tuple[dict[str, None], dict[str, None]]:
+    """Where the other machine could get in, and this host's further addresses at which it could as well.
+
+    Of a wildcard it is one address of each family: which of a host's addresses another machine can reach is not for
+    this host to know, and the longer the line, the less anybody types it.
+    """
+    outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
+    targets: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for listener in listening:
+        bind = listener.bind
+        if not bind.is_wildcard:
+            if not bind.is_link_local_6:
+                targets[format_endpoint(bind.text, listener.port)] = None
+            continue
+        for version in (4, 6) if bind.version == 6 and listener.v6only is False else (bind.version,):
+            first, *rest = [address.text for address in outside if address.version == version] or [""]
+            if first:
+                targets[format_endpoint(first, listener.port)] = None
+            others.update(dict.fromkeys(rest))
+    return targets, others
+
+
+def _command(listening: Sequence[Listener], targets: Iterable[str], nonce: str) -> str:
+    """The exact command for the other machine.
 
     The nonce is in its environment. Every user of a machine can read the arguments of all processes (ps(1)), but only
     its owner a process' environment: /proc/PID/environ has mode 0400 (proc(5)).
     """
-    outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
     words = ["netprobe", "bindtest"]
-    protocols = dict.fromkeys(listener.protocol for listener in listening if listener.is_open)
-    for protocol in protocols:
-        words.append(f"--{protocol}")
-    targets: dict[str, None] = {}
-    for listener in listening:
-        if not listener.is_open:
-            continue
-        bind = listener.bind
-        if not bind.is_wildcard:
-            there = [bind] if not bind.is_link_local_6 else []
-        else:
-            versions = {bind.version} if bind.version == 4 or listener.v6only is not False else {4, 6}
-            there = [address for address in outside if address.version in versions]
-        for address in there:
-            targets[format_endpoint(address.text, listener.port)] = None
+    protocols = dict.fromkeys(listener.protocol for listener in listening)
+    if len(protocols) == 1:  # both is what --connect does
+        words += [f"--{protocol}" for protocol in protocols]
     for target in targets:
         words += ["--connect", target]
     return f"{NONCE_VARIABLE}={shlex.quote(nonce)} {shlex.join(words)}"
@@ -115,7 +135,29 @@ def offers(listening: Sequence[Listener], host: HostFacts, nonce: str) -> Iterat
     for listener in open_ones:
         yield Visit("listening", str(listener.bind), listener.port, listener.protocol, None, None, None, None)
     if open_ones:
-        yield Visit("command", None, None, None, None, None, None, _command(open_ones, host, nonce))
+        command = _command(open_ones, _targets(open_ones, host)[0], nonce)
+        yield Visit("command", None, None, None, None, None, None, command)
+
+
+def offer_lines(listening: Sequence[Listener], host: HostFacts, nonce: str, seconds: float) -> Iterator[str]:
+    """The same for a person; the command stands indented on a line of its own."""
+    open_ones = [listener for listener in listening if listener.is_open]
+    protocols: dict[str, list[str]] = {}
+    for listener in open_ones:
+        protocols.setdefault(format_endpoint(str(listener.bind), listener.port), []).append(listener.protocol)
+    for endpoint, names in protocols.items():
+        yield f"listening on {endpoint}, {' and '.join(names)}, for {seconds:g} s"
+    if not open_ones:
+        return
+    targets, others = _targets(open_ones, host)
+    yield ""
+    if not targets:
+        yield "No other machine can connect to what is bound here: this host has no address but those of lo."
+        return
+    yield "On the other machine:"
+    yield f"  {_command(open_ones, targets, nonce)}"
+    if others:
+        yield f"This host's other address{'es' if len(others) > 1 else ''}: {', '.join(others)}"
 
 
 def visit_of(arrival: Arrival, listening: Sequence[Listener]) -> Visit:
@@ -165,7 +207,7 @@ def _cell(question: Question, answer: Answer, here: HostFacts) -> Cell:
     if unusual is not None:
         outcome = replace(outcome, cause=unusual)
     elif outcome.verdict == Verdict.REACHABLE and is_translated(answer):
-        cause = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
+        cause = f"the listener sees this machine as {answer.observed}: an address translation (NAT) is in between"
         outcome = replace(outcome, cause=cause)
     wrong = outcome.verdict == Verdict.WRONG_RESPONDER
     hint = f"is the nonce ({NONCE_VARIABLE}, --nonce) the one that --listen-only printed?" if wrong else None

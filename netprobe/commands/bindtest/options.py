@@ -76,13 +76,25 @@ __all__ = ["bindtest"]
     help="The secret of the run to connect to; better by environment, as --listen-only prints it, since arguments "
     "are no secret (ps).",
 )
-@option("--wide", is_flag=True, help="Words instead of symbols.")
+@option("--wide", is_flag=True, help="Words instead of symbols, and a row for each protocol.")
+@option("--matrix", is_flag=True, help="Show every cell, also where all of many are as expected.")
 @option("--explain", is_flag=True, help="Print the rules that applied.")
-@option("--svg", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as SVG.")
-@option("--html", type=click.Path(dir_okay=False, writable=True), metavar="FILE", help="Also write the matrix as HTML.")
+@option(
+    "--svg",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Also write it as a picture.",
+)
+@option(
+    "--html",
+    type=click.Path(dir_okay=False, writable=True),
+    metavar="FILE",
+    help="Also write a report page.",
+)
 @output_options
 def bindtest(output: Output, **given: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
     from netprobe.commands.bindtest.run import BindtestOptions, run
+    from netprobe.commands.command_line import CommandLine
 
-    return run(output, BindtestOptions(vantages=given.pop("from"), **given))
+    return run(output, BindtestOptions(vantages=given.pop("from"), command=CommandLine.current(), **given))
