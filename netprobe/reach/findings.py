@@ -17,7 +17,6 @@ protocol was answered on the same path. Everything that could explain the rest i
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -46,6 +45,8 @@ __all__ = [
 _MOST_NAMES: Final = 3  # up to this many addresses are listed, more are counted
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 _SILENCE: Final = re.compile(r"silence for ([\d.]+) s")
+_CLOSED: Final = re.compile(r"nothing listens .*?\(or [^)]*\)(?:: (.*))?")
+_SECONDS: Final = re.compile(r"(?<=for )[\d.]+(?= s\b)")
 _ELSEWHERE: Final = re.compile(r"answered from (\S+), not from \S+: (.*)", re.DOTALL)
 
 
@@ -157,7 +158,7 @@ def findings_of(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Find
         kind = _kind(cell, answered)
         if kind is not None:
             groups.setdefault(kind, []).append(position)
-    several = len({cell.bind for cell in cells}) > 1
+    several = len({cell.bind for cell in cells}) > 1 and places.away is None
     found = []
     for kind, positions in groups.items():
         same = [cells[position] for position in positions]
@@ -170,23 +171,24 @@ def findings_of(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Find
                 what=kind.what,
                 because=_because(kind, same, places),
                 cells=tuple(positions),
-                commands=commands_for(same, places),
+                commands=commands_for(same, places, path_works=bool(kind.other)),
             )
         )
     return tuple(sorted(found, key=lambda finding: not finding.differs))
 
 
-def _path(cell: Cell) -> tuple[str | None, str, str]:
-    return (cell.bind, cell.destination, cell.vantage)
+def _path(cell: Cell) -> tuple[int | None, str, str]:
+    """From where to where, whatever is bound there."""
+    return (cell.port, cell.destination, cell.vantage)
 
 
-def _kind(cell: Cell, answered: set[tuple[str | None, str, str, str]]) -> _Kind | None:
+def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind | None:
     """The kind of finding that a cell is part of; None: there is nothing to tell of it."""
     if cell.observed in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE):
         return None
     if cell.differs:
         silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
-        seen = f"no answer in {silence[1]} s" if silence else f"observed {cell.observed}"
+        seen = f"no answer in {_rounded(silence[1])} s" if silence else f"observed {cell.observed}"
         said = (None if silence else _impersonal(cell), cell.difference if cell.difference != cell.cause else None)
         return _Kind(
             True,
@@ -209,9 +211,22 @@ def _kind(cell: Cell, answered: set[tuple[str | None, str, str, str]]) -> _Kind 
 
 
 def _impersonal(cell: Cell) -> str | None:
-    """The cause without what is peculiar to one destination, so that equal causes are equal."""
+    """The cause without what is peculiar to one cell, so that equal causes are equal."""
     probed = cell.destination.partition("%")[0]
-    return cell.cause.replace(f"not from {probed}", "not from the address that was asked") if cell.cause else None
+    if cell.cause is None:
+        return None
+    closed = _CLOSED.fullmatch(cell.cause)
+    if closed is not None and cell.differs and cell.expected == Verdict.REACHABLE:
+        return closed[1] or "the connection was refused"  # whether nothing listens there is the very question
+    cause = _SECONDS.sub(lambda found: _rounded(found[0]), cell.cause)
+    cause = cause.replace(f"on port {cell.port} ", "on that port ")
+    return cause.replace(f"not from {probed}", "not from the address that was asked")
+
+
+def _rounded(seconds: str) -> str:
+    """A wait to half a second: it is a little longer than ``--timeout``, and never twice the same."""
+    number = float(seconds)
+    return f"{round(2 * number) / 2:g}" if number >= 1 else f"{number:.1g}"
 
 
 def _is_translated(cell: Cell) -> bool:
@@ -227,7 +242,8 @@ def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, .
     if kind.translated:
         own, seen = (_distinct(cells, key) for key in (lambda x: x.source or "?", lambda x: x.observed_source or "?"))
         sender = call_vantage(kind.translated, places)
-        return (f"{sender} sends from {_listed(own)}; {places.listener} sees {_listed(seen)}.",)
+        text = f"{sender} sends from {_listed(own)}; {places.listener} sees {_listed(seen)}."
+        return (_sentence(text) if sender == places.local else text,)
     answered = f"{kind.other} on that path was answered" if kind.other else ""
     found: list[str] = []
     for text in kind.said:
@@ -253,7 +269,7 @@ def _what_remains(kind: _Kind, cells: Sequence[Cell], places: Places) -> str:
 
 def _sentence(text: str) -> str:
     """With a capital letter, where it begins with a word and not with a name, and with a full stop."""
-    first = text.partition(" ")[0]
+    first = text.partition(" ")[0].rstrip(",;:")
     if first.isalpha() and first.islower() and first not in ("tcp", "udp", "accept"):
         text = text[0].upper() + text[1:]
     return text if text.endswith((".", "?")) else f"{text}."
@@ -268,9 +284,10 @@ def _where(cells: Sequence[Cell], places: Places, *, name_binds: bool) -> str:
     if len(protocols) == 1:
         text = f"{protocols[0]} {text}"
     binds = _distinct(cells, lambda cell: cell.bind or "?")
+    more = [f"{len(cells)} cells"] if len(cells) > 1 else []
     if name_binds and binds != _distinct(cells, lambda cell: cell.destination):
-        text += f", bound to {_listed(binds)}"
-    return text if len(cells) == 1 else f"{text} ({len(cells)} cells)"
+        more.insert(0, f"bound to {_listed(binds)}")
+    return f"{text} ({'; '.join(more)})" if more else text
 
 
 def _distinct(cells: Sequence[Cell], key: Callable[[Cell], str]) -> list[str]:
@@ -287,8 +304,11 @@ def _listed(words: Sequence[str], conjunction: str = "and") -> str:
 # Commands to look with.
 
 
-def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Command, ...]:
-    """What shows more about a cause, for its first cell: rules, routes, or who has the port."""
+def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_works: bool = False) -> tuple[Command, ...]:
+    """What shows more about a cause, for its first cell: rules, routes, or who has the port.
+
+    ``path_works``: another question came there and back, so that routes have nothing to tell.
+    """
     if places.system != "linux":
         return ()
     cell = cells[0]
@@ -299,7 +319,8 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Com
     holder = f"ss -ln{'t' if cell.protocol == 'tcp' else 'u'}p 'sport = :{cell.port}'"
     match cell.observed:
         case Verdict.NO_ANSWER:
-            return tuple(dict.fromkeys((rules, Command(rules.line, there), route)))
+            rest = () if path_works else (route,)
+            return tuple(dict.fromkeys((rules, Command(rules.line, there), *rest)))
         case Verdict.REFUSED:
             return (Command(holder, places.away), rules)
         case Verdict.REJECTED:
@@ -314,12 +335,11 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Com
             return (rules,)
 
 
-def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], binds: Sequence[str]) -> tuple[Command, ...]:
-    """What to run next: what shows the causes; without any, what asks from elsewhere. ``binds`` as they were given."""
+def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:
+    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again."""
     commands = dict.fromkeys(command for finding in findings if finding.differs for command in finding.commands)
     if commands or any(cell.vantage != LOCAL for cell in cells):
         return tuple(commands)
-    line = shlex.join(["netprobe", "bindtest", *binds])
     return (Command(f"{line} --from ssh:HOST"), Command(f"{line} --listen-only"))
 
 

@@ -129,14 +129,17 @@ def _applied_rules(cells: Sequence[Cell]) -> tuple[AppliedRule, ...]:
 
 
 class _Conclusions:
-    """The answer of each bind address, in the order of the cells: to whom it is open, and how many cells differ."""
+    """The answer of each bind address, in the order of the cells: to whom it is open, and how many cells differ.
+
+    Of a manual run it is the answer of each target: where the listener is bound is only known if it answered.
+    """
 
     def __init__(
         self, cells: Sequence[Cell], own: frozenset[str], places: Places, changes: Sequence[Change] | None
     ) -> None:
-        self._by_bind: dict[str | None, list[Cell]] = {}
+        self._groups: dict[object, list[Cell]] = {}
         for cell in cells:
-            self._by_bind.setdefault(cell.bind, []).append(cell)
+            self._groups.setdefault((cell.destination, cell.port) if places.away else cell.bind, []).append(cell)
         self._own = own
         self._places = places
         self._is_compared = changes is not None
@@ -146,10 +149,10 @@ class _Conclusions:
 
     def all(self) -> tuple[Conclusion, ...]:
         """One for each bind address."""
-        return tuple(Conclusion(bind, self._line(same)) for bind, same in self._by_bind.items())
+        return tuple(Conclusion(_bind_of(same), self._line(same)) for same in self._groups.values())
 
     def _line(self, cells: Sequence[Cell]) -> str:
-        name = _endpoint(cells)
+        name = self._endpoint(cells)
         if all(cell.observed == Verdict.NOT_BINDABLE for cell in cells):
             return f"{name} could not be bound: {cells[0].cause}"
         asked = [cell for cell in cells if cell.observed not in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE)]
@@ -168,10 +171,17 @@ class _Conclusions:
             f"{before} {_counted(names)}{after}" for (before, after), names in sorted(alike.items(), key=_open_first)
         ]
         line = f"{name} is {'; '.join(parts)}"
-        if len(self._by_bind) == 1:
+        if len(self._groups) == 1:
             line += self._lost()
         number, word = self._off(asked)
-        return f"{line}; {number} of {len(asked)} cells {word}" if number else line
+        return f"{line}; {number} of {len(asked)} cell{'s' if len(asked) > 1 else ''} {word}" if number else line
+
+    def _endpoint(self, cells: Sequence[Cell]) -> str:
+        if not self._places.away:
+            return _endpoint(cells)
+        bind = _bind_of(cells)
+        target = format_endpoint(cells[0].destination, cells[0].port)
+        return target if bind in (None, cells[0].destination) else f"{target} (bound to {bind})"
 
     def _lost(self) -> str:
         """The vantages that could not be used; where there are several binds, it is not told with each of them."""
@@ -216,7 +226,7 @@ class _Conclusions:
     def _where(self, reached: Sequence[str], cells: Sequence[Cell]) -> str:
         """`` on 192.0.2.1``; nothing where that is what was bound."""
         bind = cells[0].bind
-        if tuple(reached) == (bind,):
+        if tuple(reached) == (bind,) or self._places.away:
             return ""
         asked = dict.fromkeys(cell.destination for cell in cells)
         own = {version: [x for x in asked if x in self._own and (":" in x) == six] for version, six in _VERSIONS}
@@ -242,9 +252,14 @@ def _reached_addresses(cells: Sequence[Cell]) -> tuple[str, ...]:
     return tuple(address for address in there if address not in _WILDCARDS) or there
 
 
+def _bind_of(cells: Sequence[Cell]) -> str | None:
+    """The bind address, as far as any of the cells knows it."""
+    return next((cell.bind for cell in cells if cell.bind), None)
+
+
 def _endpoint(cells: Sequence[Cell]) -> str:
     """``0.0.0.0:41234``, ``[::]:41234``, or both ports where they differ."""
-    bind = cells[0].bind or _listed(list(dict.fromkeys(cell.destination for cell in cells)))
+    bind = cells[0].bind or "?"
     ports = {cell.protocol: cell.port for cell in cells}
     different = set(ports.values())
     if len(different) == 1:

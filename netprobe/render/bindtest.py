@@ -74,7 +74,7 @@ class _Page:
         lines: list[Line] = []
         for text in self.run.answers:
             _, semicolon, off = text.rpartition("; ")
-            is_off = off.endswith((" cell differs", " cells differs", " cells differ", " cells changed"))
+            is_off = off.endswith((" differs", " differ", " changed"))
             lines += _with_tail(folded(text, self.width, palette.ANSWER), off if semicolon and is_off else "")
         return [*lines, *self.tally(), *self.agreements()]
 
@@ -145,7 +145,7 @@ class _Page:
             return []
         remarks = {p for finding in self.run.findings if not finding.differs for p in finding.cells}
         noted = frozenset(id(self.run.cells[position]) for position in remarks)
-        matrix = _Matrix(self, shown, noted, len({cell.bind for cell in self.run.cells}) > 1)
+        matrix = _Matrix(self, shown, noted, len({self.bind_of(cell) for cell in self.run.cells}) > 1)
         return [*matrix.sections(), *matrix.legend()]
 
     def cells(self, *, whole: bool) -> list[Cell]:
@@ -156,11 +156,14 @@ class _Page:
             return cells
         if self.run.changes is not None or self.run.agreements:
             return []
-        binds = {cell.bind for cell in self.run.cells}
-        if len(binds) <= _FEW_BINDS:
+        if len({self.bind_of(cell) for cell in self.run.cells}) <= _FEW_BINDS:
             return cells
         differing = {cell.bind for cell in cells if cell.differs}
         return [cell for cell in cells if cell.bind in differing]
+
+    def bind_of(self, cell: Cell) -> str:
+        """The bind address; in a manual run it is the other machine's, and only known of what has answered."""
+        return "" if self.run.places.away else cell.bind or "?"
 
     def tick(self, verdict: Verdict) -> str:
         """The mark of a verdict."""
@@ -265,18 +268,18 @@ class _Matrix:
 
     def sections(self) -> list[Line]:
         """Bind addresses across where there is one vantage; else a table for each bind address, vantages across."""
-        if len(_distinct(self.cells, _vantage_of)) == 1 and len(_distinct(self.cells, _bind_of)) > 1:
+        if len(_distinct(self.cells, _vantage_of)) == 1 and len(_distinct(self.cells, self.page.bind_of)) > 1:
             lines: list[Line] = []
             for six in (False, True):
                 part = [cell for cell in self.cells if (":" in cell.destination) == six]
                 if part:
                     lines += [_BLANK] if lines else []
                     title = f"from {self.call(part[0])}, bound to"
-                    lines += self.section(part, _bind_of, _distinct(part, _bind_of), title)
+                    lines += self.section(part, self.page.bind_of, _distinct(part, self.page.bind_of), title)
             return lines
         lines = []
-        for bind in _distinct(self.cells, _bind_of):
-            part = [cell for cell in self.cells if _bind_of(cell) == bind]
+        for bind in _distinct(self.cells, self.page.bind_of):
+            part = [cell for cell in self.cells if self.page.bind_of(cell) == bind]
             lines += [_BLANK] if lines else []
             headings = [call_vantage(name, self.page.run.places) for name in _distinct(part, _vantage_of)]
             lines += self.section(part, _vantage_of, headings, f"bound to {bind}" if self.named else "")
@@ -411,7 +414,7 @@ class _Matrix:
         """Does any place show two marks?"""
         marks: dict[tuple[str, str, str], set[Line]] = {}
         for cell in self.cells:
-            marks.setdefault((_bind_of(cell), _destination_of(cell), cell.vantage), set()).add(self.mark(cell))
+            marks.setdefault((self.page.bind_of(cell), _destination_of(cell), cell.vantage), set()).add(self.mark(cell))
         return any(len(each) > 1 for each in marks.values())
 
 
@@ -431,11 +434,6 @@ def _letter(number: int) -> str:
 def _distinct(cells: Sequence[Cell], key: Callable[[Cell], str]) -> list[str]:
     """Each value once, in order."""
     return list(dict.fromkeys(key(cell) for cell in cells))
-
-
-def _bind_of(cell: Cell) -> str:
-    """The bind address."""
-    return cell.bind or "?"
 
 
 def _vantage_of(cell: Cell) -> str:

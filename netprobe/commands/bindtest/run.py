@@ -47,6 +47,11 @@ from netprobe.render.writers import json_document
 __all__ = ["BindtestOptions", "run"]
 
 _LISTEN_ONLY_S: Final = 600.0
+# Parameters that say who asks, and what becomes of the answer: not what is bound.
+_NOT_OF_THE_BIND: Final = (
+    *("from", "python", "inventory", "source", "to", "keep"),
+    *("save", "expect", "svg", "html", "wide", "matrix", "explain"),
+)
 _PICTURE_WIDTH: Final = 100  # columns
 _COLUMNS: Final = (
     Column("protocol", "proto"),
@@ -334,7 +339,7 @@ class _Report:
             answers=tuple(conclusion.text for conclusion in summary.conclusions),
             findings=findings,
             untested=untested,
-            next_steps=next_steps(self.cells, findings, options.addr),
+            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND)),
             facts=facts,
             status=int(self.document.status),
             changes=changes,
