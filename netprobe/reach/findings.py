@@ -369,6 +369,8 @@ def untested_of(
         why = f"What a host sends to itself passes no network card and {where}, so this says nothing about the network."
         return (*found, Untested("other hosts", why))
     names = [name for name in _distinct(cells, lambda cell: cell.vantage) if name not in failed]
+    if not names:
+        return (*found, Untested("other hosts", "No host was asked."))
     asked = _listed([call_vantage(name, places) for name in names])
     found.append(Untested("other hosts", f"Only {asked} {'was' if len(names) == 1 else 'were'} asked."))
     ports = sorted({cell.port for cell in cells if cell.port is not None})

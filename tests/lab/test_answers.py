@@ -83,7 +83,7 @@ def test_a_change_is_told_once_with_its_line_and_how_to_accept_it(lab: BuildLab,
     network["pc1"].run("nft", "-f", "-", input=DROP)
     status, text, errors = shown(network, *both(network), "--timeout", "1", "--expect", str(file))
     assert (status, errors) == (1, "")
-    assert "; 1 of 16 cells changed\n\n  tcp 0.0.0.0 at 10.10.152.8 from pc2\n  - reachable " in text
+    assert "; 1 of 16 cells changed\n\n  tcp 0.0.0.0 at 10.10.152.8 from pc2\n  - reachable" in text
     (line,) = re.findall(r"- reachable .*line (\d+)", text.replace("\n    ", " "))
     assert file.read_text("utf-8").splitlines()[int(line) - 1] == "[[cell]]"
     assert f"15 other cells as in {file}" in text
@@ -128,7 +128,7 @@ def test_by_hand_the_printed_line_works_and_the_reply_names_the_bind_address(lab
     process = network["pc1"].start(str(NETPROBE), "bindtest", *options, env=environment)
     try:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not lines or not lines[-1].startswith("This host's"):
             lines.append(process.stdout.readline())
             assert lines[-1], lines

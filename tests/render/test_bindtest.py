@@ -381,6 +381,14 @@ def test_an_interrupted_run_says_what_it_did_not_ask() -> None:
     assert "✓ the one cell that was asked is as expected" in half
 
 
+def test_a_run_of_which_no_vantage_could_be_used() -> None:
+    assert shown(run_of(cells_of({"web1": "----"}))) == text("""
+        0.0.0.0:41234 was not tested: host key unknown
+
+        Not tested: web1 and all other hosts.
+        """)
+
+
 def test_vantages_that_are_many_are_told_by_what_they_agree_on() -> None:
     cells = [replace(cell, vantage=f"web{n}") for n in range(20) for cell in HERE[:2]]
     said = shown(run_of(cells))
@@ -430,7 +438,7 @@ RUNS = {
 def test_only_prose_is_folded_and_nothing_is_cut(name: str, width: int, matrix: bool) -> None:
     run = RUNS[name]
     lines = shown(run, width, matrix=matrix).splitlines()
-    commands = {command.line for command in run.next_steps} | ({run.accept} if run.changes else set())
+    commands = {command.line for command in run.next_steps} | ({run.accept or ""} if run.changes else set())
     if run.changes is None:
         assert {f"  {command}" for command in commands} <= set(lines)
     else:
