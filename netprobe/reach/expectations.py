@@ -36,7 +36,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from netprobe.errors import CannotRunError, InvalidInputError
@@ -45,7 +45,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.formats import load_json, load_toml, shown
 from netprobe.verdicts import Verdict
 
-__all__ = ["Change", "Expectation", "Expectations", "dump_expectations", "parse_expectations"]
+__all__ = ["Change", "Expectation", "Expectations", "dump_expectations", "parse_expectations", "place_of"]
 
 Groups = Mapping[str, Sequence[str]]
 
@@ -57,6 +57,9 @@ _STRING: Final = r'"(?:[^"\\\n]++|\\.)*+"'
 _GROUP: Final = "group:"
 _MOST_PATTERNS: Final = 10_000  # each is compared with every cell, in 2 us
 _VERDICTS: Final[Mapping[str, Verdict]] = {verdict.value: verdict for verdict in Verdict}
+_TOML_ROW: Final = re.compile(r"\s*\[\[\s*cell\s*\]\]")
+_JSON_ROW: Final = re.compile(r"  \{$")  # as --save writes it
+_SAVED_ROW_LINES: Final = 2 + len(_KEYS)  # a blank one, [[cell]], its keys
 _SAVED_HEAD: Final = re.compile(rf'schema = "{_SCHEMA}"\ncomplete = (true|false)\n')
 _SAVED_ROW: Final = re.compile(
     r"\n\[\[cell\]\]\n"
@@ -67,13 +70,17 @@ _SAVED_ROW: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """One ``[[cell]]``: the accepted verdicts, and patterns of the cells it applies to (none: any)."""
+    """One ``[[cell]]``: the accepted verdicts, and patterns of the cells it applies to (none: any).
+
+    ``line`` is where it begins in the file, from 1, where that can be known.
+    """
 
     observed: tuple[Verdict, ...]
     protocol: tuple[str, ...] = ()
     bind: tuple[str, ...] = ()
     destination: tuple[str, ...] = ()
     vantage: tuple[str, ...] = ()
+    line: int | None = field(default=None, compare=False)
 
     @property
     def patterns(self) -> tuple[tuple[str, ...], ...]:
@@ -87,11 +94,15 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A cell that differs from the file; no ``observed``: a row that matches no cell of this run."""
+    """A cell that differs from the file; no ``observed``: a row that matches no cell of this run.
+
+    ``line`` is that of the row in the file, where it is known.
+    """
 
     where: str
     expected: str | None
     observed: str | None
+    line: int | None = None
 
     def __str__(self) -> str:
         lines = (("-", self.expected), ("+", self.observed))
@@ -112,8 +123,7 @@ class Expectations:
         found: list[Change] = []
         used: set[int] = set()
         for cell in cells:
-            where = f"{cell.protocol} {_called(cell.bind, cell.bind_name)} at "
-            where += f"{_called(cell.destination, cell.destination_name)} from {cell.vantage}"
+            where = place_of(cell)
             observed = cell.observed + (f" ({cell.cause})" if cell.cause else "")
             matching = index.matching(*_readings_of(cell))
             used.update(matching)
@@ -121,9 +131,20 @@ class Expectations:
                 if self.complete:
                     found.append(Change(where, None, observed))
             elif cell.observed not in self.rows[matching[0]].observed:
-                found.append(Change(where, " or ".join(self.rows[matching[0]].observed), observed))
+                row = self.rows[matching[0]]
+                found.append(Change(where, " or ".join(row.observed), observed, row.line))
         rest = (row for number, row in enumerate(self.rows) if number not in used)
-        return (*found, *(Change(str(row), f"{' or '.join(row.observed)}, but no cell matches", None) for row in rest))
+        return (*found, *(_unmatched(row) for row in rest))
+
+
+def place_of(cell: Cell) -> str:
+    """A cell as a :class:`Change` names it."""
+    where = f"{cell.protocol} {_called(cell.bind, cell.bind_name)} at "
+    return f"{where}{_called(cell.destination, cell.destination_name)} from {cell.vantage}"
+
+
+def _unmatched(row: Expectation) -> Change:
+    return Change(str(row), f"{' or '.join(row.observed)}, but no cell matches", None, row.line)
 
 
 class _Index:
@@ -264,8 +285,18 @@ def parse_expectations(text: str, name: str) -> Expectations:
     saved = _as_saved(text)
     if saved is not None:
         return saved
-    data = load_json(text, name) if text[:4096].lstrip().startswith("{") else load_toml(text, name)
-    return _as_written(data, name)
+    is_json = text[:4096].lstrip().startswith("{")
+    found = _as_written(load_json(text, name) if is_json else load_toml(text, name), name)
+    lines = _lines_of_rows(text, _JSON_ROW if is_json else _TOML_ROW)
+    if len(lines) != len(found.rows):  # written in another way: inline tables, all on one line …
+        return found
+    rows = (replace(row, line=line) for row, line in zip(found.rows, lines, strict=True))
+    return replace(found, rows=tuple(rows))
+
+
+def _lines_of_rows(text: str, begins: re.Pattern[str]) -> list[int]:
+    """The lines, from 1, at which the rows of a file begin that has each on lines of its own."""
+    return [number for number, line in enumerate(text.split("\n"), 1) if begins.match(line)]
 
 
 def _as_saved(text: str) -> Expectations | None:
@@ -289,7 +320,10 @@ def _as_saved(text: str) -> Expectations | None:
         row_patterns = [known[literal] for literal in patterns]
         if observed not in verdicts or row_patterns[-1] == (_GROUP,) or _literal(row_patterns[1]) is None:
             return None  # a bound address is never a pattern
-        rows.append(Expectation(verdicts[observed], *row_patterns))
+        line = 4 + _SAVED_ROW_LINES * len(rows)  # the head has two
+        rows.append(
+            Expectation(verdicts[observed], row_patterns[0], row_patterns[1], row_patterns[2], row_patterns[3], line)
+        )
     return Expectations(tuple(rows), {}, head[1] == "true") if rows and at == len(text) else None
 
 
@@ -351,7 +385,8 @@ def _expectation(entry: object, known: dict[tuple[str, ...], tuple[str, ...]]) -
     patterns = [_words(entry, key, known) if key in entry else () for key in _PATTERNS]
     if _GROUP in patterns[-1]:
         raise InvalidInputError("", "a group without a name")
-    return Expectation(tuple(_VERDICTS[word] for word in observed), *patterns)
+    protocol, bind, destination, vantage = patterns
+    return Expectation(tuple(_VERDICTS[word] for word in observed), protocol, bind, destination, vantage)
 
 
 def _words(entry: dict[str, object], key: str, known: dict[tuple[str, ...], tuple[str, ...]]) -> tuple[str, ...]:

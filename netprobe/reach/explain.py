@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from netprobe.outcome.failures import Outcome
 from netprobe.reach.facts import HostFacts
@@ -16,8 +17,10 @@ from netprobe.reach.predict import Prediction, Situation
 from netprobe.reach.proof import OTHER_LISTENER, UNPROVEN
 from netprobe.verdicts import Verdict
 
-__all__ = ["Context", "changes", "difference"]
+__all__ = ["NEVER_ARRIVED", "Context", "changes", "difference"]
 
+NEVER_ARRIVED: Final = "the question never arrived at the listener"
+"""What begins the explanation of a silence of which the responder saw nothing; after a colon, what that leaves."""
 _WILDCARDS = ("0.0.0.0", "::")
 
 
@@ -84,8 +87,8 @@ def _silent(situation: Situation, expected: Prediction, context: Context) -> str
     if context.changes:
         return ""
     if expected.own:
-        return "the probe never arrived, and a packet to a host's own address does not leave the host: dropped here"
-    return "the probe never arrived: dropped by the vantage, on the path, or before the listener"
+        return f"{NEVER_ARRIVED}; a packet to a host's own address does not leave the host, so it was dropped there"
+    return f"{NEVER_ARRIVED}: dropped by the vantage, on the path, or before the listener"
 
 
 def _silent_instead_of_refused(situation: Situation, context: Context) -> str:

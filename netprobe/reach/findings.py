@@ -9,23 +9,68 @@ list of its own here, which the terminal and the report page both show:
   reaches its own addresses without passing a network card or a rule for one (ip-route(8), table local).
 * What to do next is a command to *look* with. None opens or changes anything: whether a firewall that stops a probe is
   a fault or the very thing that is wanted is not for a tool to know.
+
+Where a question got no answer, what is told is what was seen: whether it reached the listener, and whether the other
+protocol was answered on the same path. Everything that could explain the rest is listed as what remains.
 """
 
 from __future__ import annotations
 
-import shlex
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from netprobe.reach.cells import Cell
+from netprobe.reach.explain import NEVER_ARRIVED
+from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
 
-__all__ = ["Command", "Finding", "Untested", "call_vantage", "findings_of", "next_steps", "untested_of"]
+__all__ = [
+    "AUTOMATIC",
+    "MANUAL",
+    "Command",
+    "Finding",
+    "Places",
+    "Untested",
+    "call_vantage",
+    "commands_for",
+    "findings_of",
+    "next_steps",
+    "untested_of",
+    "unusable",
+]
 
 _MOST_NAMES: Final = 3  # up to this many addresses are listed, more are counted
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
+_SILENCE: Final = re.compile(r"silence for ([\d.]+) s")
+_CLOSED: Final = re.compile(r"nothing listens .*?\(or [^)]*\)(?:: (.*))?")
+_SECONDS: Final = re.compile(r"(?<=for )[\d.]+(?= s\b)")
+_ELSEWHERE: Final = re.compile(r"answered from (\S+), not from \S+: (.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """How the two ends of a run are called: the vantage ``local``, and the ``listener``'s host.
+
+    ``system`` is the listener's: commands to look with are Linux's.
+    """
+
+    local: str = "this host"
+    listener: str = "this host"
+    system: str = "linux"
+
+    @property
+    def away(self) -> str | None:
+        """Where a command for the listener's host is to be typed; None: here."""
+        return None if self.local == self.listener else self.listener
+
+
+AUTOMATIC: Final = Places()
+MANUAL: Final = Places(
+    "this machine", "the other machine"
+)  # of ``--connect``, which runs where the questions come from
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +86,23 @@ class Finding:
     """One cause, with all cells that show it: ``cells`` are positions in the run's list of cells.
 
     ``differs``: not as expected. Otherwise it is a remark on cells that are as expected and yet unusual.
-    ``because`` has the cause that the probe itself shows, then what explains it, as far as either is known.
+    ``where`` names the cells, ``what`` says what happened there in a few words, ``because`` what was seen of it and
+    what that leaves, in sentences.
     """
 
     differs: bool
     expected: Verdict | None
     observed: Verdict
     where: str
+    what: str
     because: tuple[str, ...]
     cells: tuple[int, ...]
     commands: tuple[Command, ...]
 
     @property
     def title(self) -> str:
-        """``tcp from pc2 to 10.10.152.8: expected reachable, observed no-answer``."""
-        if not self.differs:
-            return f"{self.where}: {self.observed}, but unusual"
-        return f"{self.where}: expected {self.expected}, observed {self.observed}"
+        """``tcp from pc2 to 10.10.152.8: expected reachable, no answer in 2 s``."""
+        return f"{self.where}: {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,106 +113,233 @@ class Untested:
     why: str
 
 
-def call_vantage(name: str) -> str:
+def call_vantage(name: str, places: Places = AUTOMATIC) -> str:
     """A vantage as a sentence calls it: ``local`` is this host."""
-    return "this host" if name == LOCAL else name
+    return places.local if name == LOCAL else name
+
+
+def unusable(cells: Sequence[Cell]) -> dict[str, str]:
+    """The vantages that answered nothing of what they were asked, each with the reason: they have no column."""
+    answered: set[str] = set()
+    reasons: dict[str, str] = {}
+    for cell in cells:
+        if cell.observed == Verdict.NOT_TESTED:
+            reasons.setdefault(cell.vantage, cell.cause or "no reason is known")
+        elif cell.observed != Verdict.NOT_BINDABLE:
+            answered.add(cell.vantage)
+    return {name: why for name, why in reasons.items() if name not in answered}
 
 
 # Causes.
 
 
-def findings_of(cells: Sequence[Cell]) -> tuple[Finding, ...]:
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What the cells of one finding have in common.
+
+    ``said`` are the cause and its explanation as the cells have them, ``other`` is the other protocol where that one
+    was answered on the same path, ``translated`` the vantage that comes through an address translation.
+    """
+
+    differs: bool
+    expected: Verdict | None
+    observed: Verdict
+    what: str
+    said: tuple[str, ...] = ()
+    other: str = ""
+    translated: str = ""
+
+
+def findings_of(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Finding, ...]:
     """Each cause once: differences first, remarks after them, both in the order of the cells."""
-    groups: dict[tuple[bool, Verdict | None, Verdict, tuple[str, ...]], list[int]] = {}
+    groups: dict[_Kind, list[int]] = {}
+    answered = {(*_path(cell), cell.protocol) for cell in cells if cell.observed == Verdict.REACHABLE}
     for position, cell in enumerate(cells):
-        if cell.observed in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE) or not _is_remarkable(cell):
-            continue
-        key = (cell.differs, cell.expected if cell.differs else None, cell.observed, _because(cell))
-        groups.setdefault(key, []).append(position)
-    found = [
-        Finding(
-            differs=differs,
-            expected=expected,
-            observed=observed,
-            where=_where([cells[position] for position in positions]),
-            because=because,
-            cells=tuple(positions),
-            commands=_commands([cells[position] for position in positions]),
+        kind = _kind(cell, answered)
+        if kind is not None:
+            groups.setdefault(kind, []).append(position)
+    several = len({cell.bind for cell in cells}) > 1 and places.away is None
+    found = []
+    for kind, positions in groups.items():
+        same = [cells[position] for position in positions]
+        found.append(
+            Finding(
+                differs=kind.differs,
+                expected=kind.expected,
+                observed=kind.observed,
+                where=_where(same, places, name_binds=several),
+                what=kind.what,
+                because=_because(kind, same, places),
+                cells=tuple(positions),
+                commands=commands_for(same, places, path_works=bool(kind.other)),
+            )
         )
-        for (differs, expected, observed, because), positions in groups.items()
-    ]
     return tuple(sorted(found, key=lambda finding: not finding.differs))
 
 
-def _is_remarkable(cell: Cell) -> bool:
-    """Not as expected; or reached, with a cause, which only what is unusual has."""
-    return cell.differs or (cell.observed == Verdict.REACHABLE and cell.cause is not None)
+def _path(cell: Cell) -> tuple[int | None, str, str]:
+    """From where to where, whatever is bound there."""
+    return (cell.port, cell.destination, cell.vantage)
 
 
-def _because(cell: Cell) -> tuple[str, ...]:
-    """The cause and its explanation, without what is peculiar to one destination, so that equal causes are equal."""
+def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind | None:
+    """The kind of finding that a cell is part of; None: there is nothing to tell of it."""
+    if cell.observed in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE):
+        return None
+    if cell.differs:
+        silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
+        seen = f"no answer in {_rounded(silence[1])} s" if silence else f"observed {cell.observed}"
+        said = (None if silence else _impersonal(cell), cell.difference if cell.difference != cell.cause else None)
+        return _Kind(
+            True,
+            cell.expected,
+            cell.observed,
+            f"expected {cell.expected}, {seen}",
+            tuple(text for text in said if text),
+            next((x for x in ("tcp", "udp") if x != cell.protocol and (*_path(cell), x) in answered), ""),
+        )
+    if cell.observed != Verdict.REACHABLE:
+        return None
+    elsewhere = _ELSEWHERE.fullmatch(cell.cause or "")
+    if elsewhere is not None:
+        return _Kind(False, None, cell.observed, f"answered from {elsewhere[1]}", (elsewhere[2],))
+    if _is_translated(cell):
+        return _Kind(False, None, cell.observed, "reached through a NAT", translated=cell.vantage)
+    if cell.cause is not None:
+        return _Kind(False, None, cell.observed, "reachable, but unusual", (cell.cause,))
+    return None
+
+
+def _impersonal(cell: Cell) -> str | None:
+    """The cause without what is peculiar to one cell, so that equal causes are equal."""
     probed = cell.destination.partition("%")[0]
-    cause = cell.cause.replace(f"not from {probed}", "not from the address that was asked") if cell.cause else None
-    return tuple(text for text in (cause, cell.difference if cell.differs else None) if text)
+    if cell.cause is None:
+        return None
+    closed = _CLOSED.fullmatch(cell.cause)
+    if closed is not None and cell.differs and cell.expected == Verdict.REACHABLE:
+        return closed[1] or "the connection was refused"  # whether nothing listens there is the very question
+    cause = _SECONDS.sub(lambda found: _rounded(found[0]), cell.cause)
+    cause = cause.replace(f"on port {cell.port} ", "on that port ")
+    return cause.replace(f"not from {probed}", "not from the address that was asked")
 
 
-def _where(cells: Sequence[Cell]) -> str:
+def _rounded(seconds: str) -> str:
+    """A wait to half a second: it is a little longer than ``--timeout``, and never twice the same."""
+    number = float(seconds)
+    return f"{round(2 * number) / 2:g}" if number >= 1 else f"{number:.1g}"
+
+
+def _is_translated(cell: Cell) -> bool:
+    """Did the listener see another address than the one that the question was sent from?"""
+    if cell.source is None or cell.observed_source is None:
+        return False
+    own, seen = ScopedAddress.parse(cell.source), ScopedAddress.parse(cell.observed_source)
+    return (own.mapped or own.ip) != (seen.mapped or seen.ip)
+
+
+def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, ...]:
+    """Sentences: what was seen, then what that leaves."""
+    if kind.translated:
+        own, seen = (_distinct(cells, key) for key in (lambda x: x.source or "?", lambda x: x.observed_source or "?"))
+        sender = call_vantage(kind.translated, places)
+        text = f"{sender} sends from {_listed(own)}; {places.listener} sees {_listed(seen)}."
+        return (_sentence(text) if sender == places.local else text,)
+    answered = f"{kind.other} on that path was answered" if kind.other else ""
+    found: list[str] = []
+    for text in kind.said:
+        if text.startswith(f"{NEVER_ARRIVED}:"):
+            found.append(_sentence(f"{NEVER_ARRIVED}; {answered}" if answered else NEVER_ARRIVED))
+            found.append(f"What remains: {_what_remains(kind, cells, places)}.")
+            answered = ""
+        else:
+            found.append(_sentence(text))
+    if answered and kind.observed in (Verdict.NO_ANSWER, Verdict.REJECTED, Verdict.REFUSED):
+        found.append(_sentence(answered))
+    return tuple(found)
+
+
+def _what_remains(kind: _Kind, cells: Sequence[Cell], places: Places) -> str:
+    """Why a question may not have reached the listener, with nothing left out and nothing chosen."""
+    there = _listed([call_vantage(name, places) for name in _distinct(cells, lambda cell: cell.vantage)], "or")
+    if kind.other:  # so neither the route there nor the one back is missing
+        protocols = _listed(_distinct(cells, lambda cell: cell.protocol))
+        return f"a rule for {protocols} at {there}, on the way, or on {places.listener}"
+    return f"a rule at {there}, on the way, or on {places.listener}; or no route from there or back"
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter, where it begins with a word and not with a name, and with a full stop."""
+    first = text.partition(" ")[0].rstrip(",;:")
+    if first.isalpha() and first.islower() and first not in ("tcp", "udp", "accept"):
+        text = text[0].upper() + text[1:]
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _where(cells: Sequence[Cell], places: Places, *, name_binds: bool) -> str:
     """Which cells: ``tcp from pc2 to 10.10.152.8``, with how many they are where that is not obvious."""
-    protocols = _listed(_distinct(cells, lambda cell: cell.protocol))
+    protocols = _distinct(cells, lambda cell: cell.protocol)
     destinations = _listed(_distinct(cells, lambda cell: cell.destination))
-    vantages = _listed([call_vantage(name) for name in _distinct(cells, lambda cell: cell.vantage)])
-    text = f"{protocols} from {vantages} to {destinations}"
+    vantages = _listed([call_vantage(name, places) for name in _distinct(cells, lambda cell: cell.vantage)])
+    text = f"from {vantages} to {destinations}"
+    if len(protocols) == 1:
+        text = f"{protocols[0]} {text}"
     binds = _distinct(cells, lambda cell: cell.bind or "?")
-    if binds != [cells[0].destination] or len(binds) > 1:
-        text += f", bound to {_listed(binds)}"
-    return text if len(cells) == 1 else f"{text} ({len(cells)} cells)"
+    more = [f"{len(cells)} cells"] if len(cells) > 1 else []
+    if name_binds and binds != _distinct(cells, lambda cell: cell.destination):
+        more.insert(0, f"bound to {_listed(binds)}")
+    return f"{text} ({'; '.join(more)})" if more else text
 
 
 def _distinct(cells: Sequence[Cell], key: Callable[[Cell], str]) -> list[str]:
     return list(dict.fromkeys(key(cell) for cell in cells))
 
 
-def _listed(words: Sequence[str]) -> str:
+def _listed(words: Sequence[str], conjunction: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``, ``a, b, c and 4 more``."""
     if len(words) > _MOST_NAMES + 1:
         return f"{', '.join(words[:_MOST_NAMES])} and {len(words) - _MOST_NAMES} more"
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 
 # Commands to look with.
 
 
-def _commands(cells: Sequence[Cell]) -> tuple[Command, ...]:
-    """What shows more about a cause, for its first cell: rules, routes, or who has the port."""
+def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_works: bool = False) -> tuple[Command, ...]:
+    """What shows more about a cause, for its first cell: rules, routes, or who has the port.
+
+    ``path_works``: another question came there and back, so that routes have nothing to tell.
+    """
+    if places.system != "linux":
+        return ()
     cell = cells[0]
     there = None if cell.vantage == LOCAL else cell.vantage
     destination = cell.destination.partition("%")[0]
     route = Command(f"ip route get {destination}", there)
-    rules = Command("sudo nft -a list ruleset")
+    rules = Command("sudo nft -a list ruleset", places.away)
     holder = f"ss -ln{'t' if cell.protocol == 'tcp' else 'u'}p 'sport = :{cell.port}'"
     match cell.observed:
         case Verdict.NO_ANSWER:
-            return (rules, route)
+            rest = () if path_works else (route,)
+            return tuple(dict.fromkeys((rules, Command(rules.line, there), *rest)))
         case Verdict.REFUSED:
-            return (Command(holder), rules)
+            return (Command(holder, places.away), rules)
         case Verdict.REJECTED:
             offender = cell.icmp.offender if cell.icmp is not None else None
-            return (Command(rules.line, offender), route)
+            return (Command(rules.line, f"the host that has {offender}" if offender else there), route)
         case Verdict.UNREACHABLE:
             return (route, Command("ip -br address", there))
         case Verdict.WRONG_RESPONDER:
             own = destination in _WILDCARDS or destination == "::1" or destination.startswith("127.")
-            return (Command(holder, there if own else None),)
+            return (Command(holder, there if own else places.away),)
         case _:
-            return (route,)
+            return (rules,)
 
 
-def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], binds: Sequence[str]) -> tuple[Command, ...]:
-    """What to run next: what shows the causes; without any, what asks from elsewhere. ``binds`` as they were given."""
+def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:
+    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again."""
     commands = dict.fromkeys(command for finding in findings if finding.differs for command in finding.commands)
     if commands or any(cell.vantage != LOCAL for cell in cells):
         return tuple(commands)
-    line = shlex.join(["netprobe", "bindtest", *binds])
     return (Command(f"{line} --from ssh:HOST"), Command(f"{line} --listen-only"))
 
 
@@ -181,6 +353,7 @@ def untested_of(
     *,
     beyond_this_host: bool,
     payload: bool,
+    places: Places = AUTOMATIC,
 ) -> tuple[Untested, ...]:
     """What the run says nothing about.
 
@@ -188,15 +361,18 @@ def untested_of(
     ``beyond_this_host``: a vantage with a network stack of its own was asked.
     """
     found = [Untested(name, why) for name, why in failed.items()]
+    lost = [cell for cell in cells if cell.observed == Verdict.NOT_TESTED and cell.vantage not in failed]
+    if lost:
+        found.append(Untested(f"{len(lost)} cell{'s' if len(lost) > 1 else ''}", f"{lost[0].cause}."))
     if not beyond_this_host:
-        where = f"a rule for {_listed(links)}" if links else "a rule for one"
-        why = (
-            f"What a host sends to itself passes no network card and not {where}, "
-            "so this says nothing about the network."
-        )
+        where = f"no rule for {_listed(links, 'or')}" if links else "no rule for one"
+        why = f"What a host sends to itself passes no network card and {where}, so this says nothing about the network."
         return (*found, Untested("other hosts", why))
-    asked = _listed([call_vantage(name) for name in _distinct(cells, lambda cell: cell.vantage) if name not in failed])
-    found.append(Untested("other hosts", f"Only {asked} asked."))
+    names = [name for name in _distinct(cells, lambda cell: cell.vantage) if name not in failed]
+    if not names:
+        return (*found, Untested("other hosts", "No host was asked."))
+    asked = _listed([call_vantage(name, places) for name in names])
+    found.append(Untested("other hosts", f"Only {asked} {'was' if len(names) == 1 else 'were'} asked."))
     ports = sorted({cell.port for cell in cells if cell.port is not None})
     if ports:
         some = _listed([str(port) for port in ports])

@@ -8,7 +8,7 @@ it can be reached at one of its addresses, which clients try in turn, and not at
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -39,6 +39,7 @@ __all__ = [
     "Visit",
     "connect",
     "connect_remarks",
+    "offer_lines",
     "offers",
     "parse_targets",
     "visit_of",
@@ -109,29 +110,39 @@ def _host_and_port(text: str, default_port: int | None) -> tuple[ScopedAddress |
     return parse_host(host), port
 
 
-def _command(listening: Sequence[Listener], host: HostFacts, nonce: str) -> str:
-    """The exact command for the other machine: every address of this host at which it could get in.
+def _targets(listening: Sequence[Listener], host: HostFacts) -> tuple[dict[str, None], dict[str, None]]:
+    """Where the other machine could get in, and this host's further addresses at which it could as well.
+
+    Of a wildcard it is one address of each family: which of a host's addresses another machine can reach is not for
+    this host to know, and the longer the line, the less anybody types it.
+    """
+    outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
+    targets: dict[str, None] = {}
+    others: dict[str, None] = {}
+    for listener in listening:
+        bind = listener.bind
+        if not bind.is_wildcard:
+            if not bind.is_link_local_6:
+                targets[format_endpoint(bind.text, listener.port)] = None
+            continue
+        for version in (4, 6) if bind.version == 6 and listener.v6only is False else (bind.version,):
+            first, *rest = [address.text for address in outside if address.version == version] or [""]
+            if first:
+                targets[format_endpoint(first, listener.port)] = None
+            others.update(dict.fromkeys(rest))
+    return targets, others
+
+
+def _command(listening: Sequence[Listener], targets: Iterable[str], nonce: str) -> str:
+    """The exact command for the other machine.
 
     The nonce is in its environment. Every user of a machine can read the arguments of all processes (ps(1)), but only
     its owner a process' environment: /proc/PID/environ has mode 0400 (proc(5)).
     """
-    outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
     words = ["netprobe", "bindtest"]
-    protocols = dict.fromkeys(listener.protocol for listener in listening if listener.is_open)
-    for protocol in protocols:
-        words.append(f"--{protocol}")
-    targets: dict[str, None] = {}
-    for listener in listening:
-        if not listener.is_open:
-            continue
-        bind = listener.bind
-        if not bind.is_wildcard:
-            there = [bind] if not bind.is_link_local_6 else []
-        else:
-            versions = {bind.version} if bind.version == 4 or listener.v6only is not False else {4, 6}
-            there = [address for address in outside if address.version in versions]
-        for address in there:
-            targets[format_endpoint(address.text, listener.port)] = None
+    protocols = dict.fromkeys(listener.protocol for listener in listening)
+    if len(protocols) == 1:  # both is what --connect does
+        words += [f"--{protocol}" for protocol in protocols]
     for target in targets:
         words += ["--connect", target]
     return f"{NONCE_VARIABLE}={shlex.quote(nonce)} {shlex.join(words)}"
@@ -143,7 +154,29 @@ def offers(listening: Sequence[Listener], host: HostFacts, nonce: str) -> Iterat
     for listener in open_ones:
         yield Visit("listening", str(listener.bind), listener.port, listener.protocol, None, None, None, None)
     if open_ones:
-        yield Visit("command", None, None, None, None, None, None, _command(open_ones, host, nonce))
+        command = _command(open_ones, _targets(open_ones, host)[0], nonce)
+        yield Visit("command", None, None, None, None, None, None, command)
+
+
+def offer_lines(listening: Sequence[Listener], host: HostFacts, nonce: str, seconds: float) -> Iterator[str]:
+    """The same for a person; the command stands indented on a line of its own."""
+    open_ones = [listener for listener in listening if listener.is_open]
+    protocols: dict[str, list[str]] = {}
+    for listener in open_ones:
+        protocols.setdefault(format_endpoint(str(listener.bind), listener.port), []).append(listener.protocol)
+    for endpoint, names in protocols.items():
+        yield f"listening on {endpoint}, {' and '.join(names)}, for {seconds:g} s"
+    if not open_ones:
+        return
+    targets, others = _targets(open_ones, host)
+    yield ""
+    if not targets:
+        yield "No other machine can connect to what is bound here: this host has no address but those of lo."
+        return
+    yield "On the other machine:"
+    yield f"  {_command(open_ones, targets, nonce)}"
+    if others:
+        yield f"This host's other address{'es' if len(others) > 1 else ''}: {', '.join(others)}"
 
 
 def visit_of(arrival: Arrival, listening: Sequence[Listener]) -> Visit:
@@ -218,7 +251,7 @@ def _observe(question: Question, answer: Answer, here: HostFacts) -> Outcome:
         return outcome
     unusual = remark(question.destination, answer)
     if unusual is None and is_translated(answer):
-        unusual = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
+        unusual = f"the listener sees this machine as {answer.observed}: an address translation (NAT) is in between"
     return outcome if unusual is None else replace(outcome, cause=unusual)
 
 

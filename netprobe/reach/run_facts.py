@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import platform
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from netprobe.reach.facts import HostFacts
+from netprobe.reach.vantages import Vantage
+from netprobe.version import __version__
 
-__all__ = ["HostSummary", "OwnAddress", "RunFacts", "VantageSummary", "host_summary"]
+__all__ = ["HostSummary", "OwnAddress", "RunClock", "RunFacts", "VantageSummary", "host_summary", "vantage_summaries"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +24,12 @@ class OwnAddress:
 
 @dataclass(frozen=True, slots=True)
 class HostSummary:
-    """The host under test. ``system`` and ``release`` are platform.uname()'s."""
+    """The host on which netprobe ran. ``system``, ``release`` and ``machine`` are platform.uname()'s."""
 
     name: str
     system: str
     release: str
+    machine: str
     addresses: tuple[OwnAddress, ...]
 
     def link_of(self, address: str) -> str:
@@ -66,11 +72,38 @@ class RunFacts:
         return next((vantage.spec for vantage in self.vantages if vantage.name == name), name)
 
 
+class RunClock:
+    """Started with the run: its date from the system's clock, its length from one that nobody sets."""
+
+    def __init__(self) -> None:
+        self._at = time.gmtime()
+        self._started = time.monotonic()
+
+    def facts(self, command: str, host: HostSummary, vantages: tuple[VantageSummary, ...]) -> RunFacts:
+        """All that there is to say, now."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%SZ", self._at)
+        return RunFacts(at, round(time.monotonic() - self._started, 3), __version__, command, host, vantages)
+
+
 def host_summary(facts: HostFacts) -> HostSummary:
-    """The part of ``facts`` that a report shows; addresses of loopback are left out."""
+    """The part of this host's ``facts`` that a report shows; addresses of loopback are left out."""
     addresses = tuple(
         OwnAddress(f"{entry.address}" + (f"/{entry.prefix}" if entry.prefix is not None else ""), entry.interface)
         for entry in facts.addresses
         if not entry.address.is_loopback
     )
-    return HostSummary(facts.host, facts.system, facts.release, addresses)
+    return HostSummary(facts.host, facts.system, facts.release, platform.machine(), addresses)
+
+
+def vantage_summaries(
+    vantages: Sequence[Vantage], hellos: Mapping[str, HostFacts], errors: Mapping[str, str]
+) -> tuple[VantageSummary, ...]:
+    """The vantages in their order, with what they said and what went wrong."""
+    return tuple(_vantage_summary(vantage, hellos.get(vantage.name), errors.get(vantage.name)) for vantage in vantages)
+
+
+def _vantage_summary(vantage: Vantage, hello: HostFacts | None, error: str | None) -> VantageSummary:
+    if hello is None:
+        return VantageSummary(vantage.name, vantage.spec, None, None, None, (), error)
+    own = tuple(str(entry.address) for entry in hello.addresses if not entry.address.is_loopback)
+    return VantageSummary(vantage.name, vantage.spec, hello.system, hello.release, hello.python, own, error)

@@ -64,7 +64,7 @@ class _Symptom:
 _SSH: Final = (
     _Symptom("host key changed", r"^Host key for .* has changed and you have requested strict checking|REMOTE HOST IDENTIFICATION HAS CHANGED(?s:.*)^Host key verification failed", "ssh-keygen -R HOST, once you know why it changed"),
     _Symptom("host key revoked", r"host key for .* was revoked and you have requested|REVOKED HOST KEY DETECTED(?s:.*)^Host key verification failed", "the known_hosts file says that this key is not to be trusted"),
-    _Symptom("host key unknown", r"^Host key verification failed|^No .* host key is known for", "log in once by hand, or use ssh-keyscan"),
+    _Symptom("host key unknown", r"^Host key verification failed|^No .* host key is known for", "compare it (ssh-keyscan HOST | ssh-keygen -lf -), then log in once by hand"),
     _Symptom("host unknown", r"^ssh: Could not resolve hostname .*: (?:Name or service not known|nodename nor servname|No address associated|Name does not resolve|Name has no usable address)"),
     _Symptom("name not resolved", r"^ssh: Could not resolve hostname .*?: (.*?)\s*$", "the name service did not say whether there is such a host", why="name not resolved: {0}"),
     _Symptom("permission denied", r"(?:^no such identity: |Identity file )(.+?)(?: not accessible)?: (?s:.*)Permission denied \(", "name a key file that is there, or use an agent", why="permission denied, and the key file {0} cannot be read"),

@@ -15,7 +15,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from netprobe.endpoints import parse_port
@@ -74,12 +74,16 @@ _SSH_OPTIONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Vantage:
-    """A place to probe from. What runs there is appended to ``command_prefix``, the argv that gets there."""
+    """A place to probe from. What runs there is appended to ``command_prefix``, the argv that gets there.
+
+    ``spec`` is how it was given, without its name.
+    """
 
     name: str
     kind: str
     command_prefix: tuple[str, ...] = ()
     python: str = _PYTHON
+    spec: str = field(default=LOCAL, compare=False)
 
     @property
     def argv(self) -> tuple[str, ...]:
@@ -112,7 +116,7 @@ def parse_vantage(text: str) -> Vantage:
     if not name and not _is_unicode(spec):
         raise InvalidInputError(text, "is not valid UTF-8, so it cannot name a column", "name it: --from NAME=SPEC")
     python = sys.executable or _PYTHON if kind == "netns" else _PYTHON
-    return replace(vantage, name=name or spec, python=python)
+    return replace(vantage, name=name or spec, python=python, spec=spec)
 
 
 def check_unique(vantages: Sequence[Vantage]) -> None:
@@ -157,7 +161,9 @@ def ssh_vantage(
         raise InvalidInputError(text, f"'{port}' is not a port", form)
     port_option = ("-p", str(number)) if number else ()
     login = ("-l", user) if user else ()
-    return Vantage("", "ssh", ("ssh", *_SSH_OPTIONS, *port_option, *login, *arguments, "--", host))
+    place = f"[{host}]" if ":" in host else host
+    spec = f"ssh:{f'{user}@' if user else ''}{place}{f':{number}' if number else ''}"
+    return Vantage("", "ssh", ("ssh", *_SSH_OPTIONS, *port_option, *login, *arguments, "--", host), spec=spec)
 
 
 def _is_unicode(text: str) -> bool:

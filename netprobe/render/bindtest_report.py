@@ -7,15 +7,14 @@ elsewhere (:mod:`reach.summary`, :mod:`reach.findings`); here it is only put int
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from netprobe.endpoints import format_endpoint
 from netprobe.reach.cells import Cell
-from netprobe.reach.expectations import Change
-from netprobe.reach.findings import Command, Finding, Untested, call_vantage
+from netprobe.reach.findings import Command, Finding, call_vantage, unusable
 from netprobe.reach.run_facts import RunFacts
 from netprobe.render import report
+from netprobe.render.bindtest_run import BindtestRun
 from netprobe.render.marks import DIFFERS, MARKS, REMARK
 from netprobe.render.report import Address, Code, Report
 from netprobe.verdicts import Verdict
@@ -26,29 +25,10 @@ _MOST_LINKS: Final = 12  # cells that a card links to; more are in the matrix
 _ANSWERED: Final = frozenset({Verdict.NOT_TESTED, Verdict.NOT_BINDABLE})
 
 
-@dataclass(frozen=True, slots=True)
-class BindtestRun:
-    """All that is known at the end of a run. ``answers`` are its conclusions, one for each bind address.
-
-    ``data`` is the JSON document, ``status`` the exit status, ``expectation`` the file that ``changes`` refer to.
-    """
-
-    cells: Sequence[Cell]
-    answers: Sequence[str]
-    findings: Sequence[Finding]
-    untested: Sequence[Untested]
-    next_steps: Sequence[Command]
-    facts: RunFacts
-    status: int
-    data: str
-    text: str
-    changes: Sequence[Change] | None = None
-    expectation: str | None = None
-
-
 def bindtest_report(run: BindtestRun) -> Report:
     """The page's content."""
-    asked = [cell for cell in run.cells if not _has_no_column(cell, run.facts)]
+    lost = unusable(run.cells)  # told in words; a column of dashes would say less
+    asked = [cell for cell in run.cells if cell.vantage not in lost]
     numbers = _numbers(asked)
     cards = {position: number for number, finding in enumerate(run.findings, 1) for position in finding.cells}
     causes_of = {id(run.cells[position]): number for position, number in cards.items()}
@@ -64,7 +44,7 @@ def bindtest_report(run: BindtestRun) -> Report:
             flag=_flag(run, differing),
             as_expected=good,
             text=[run.answers[0] if run.answers else "Nothing was tested"],
-            also=tuple([text] for text in run.answers[1:]),
+            also=tuple([text] for text in (*run.answers[1:], *run.names)),
         ),
         tallies=tuple(_tallies(asked)),
         untested=tuple(report.Untested(entry.what, entry.why) for entry in run.untested),
@@ -74,7 +54,7 @@ def bindtest_report(run: BindtestRun) -> Report:
         if run.changes is None
         else tuple(report.Change(x.where, x.expected, x.observed) for x in run.changes),
         matrices=matrices,
-        legend=tuple(_legend(asked)),
+        legend=tuple(_legend(asked, any(not finding.differs for finding in run.findings))),
         vantages=_vantages(run.facts),
         facts=tuple(_facts(run)),
         commands=(
@@ -93,13 +73,6 @@ def _flag(run: BindtestRun, differing: int) -> str:
     if differing:
         return "Not as expected"
     return "As expected" if run.status == 0 else "Not all was tested"
-
-
-def _has_no_column(cell: Cell, facts: RunFacts) -> bool:
-    """A vantage that could not be used is told in words; a column of dashes would say less."""
-    return cell.observed == Verdict.NOT_TESTED and any(
-        vantage.name == cell.vantage and vantage.error for vantage in facts.vantages
-    )
 
 
 def _numbers(cells: Sequence[Cell]) -> dict[tuple[str, str, str], int]:
@@ -127,7 +100,7 @@ def _tallies(cells: Sequence[Cell]) -> list[report.Tally]:
     return found
 
 
-def _legend(cells: Sequence[Cell]) -> list[report.Tally]:
+def _legend(cells: Sequence[Cell], remarks: bool) -> list[report.Tally]:
     """The marks that occur, then how to read them."""
     present = {cell.observed for cell in cells}
     legend = [
@@ -137,16 +110,12 @@ def _legend(cells: Sequence[Cell]) -> list[report.Tally]:
     ]
     if any(cell.differs for cell in cells):
         legend.append(report.Tally(DIFFERS, "bad", 0, "filled: not as expected"))
-    if any(_is_remarkable(cell) for cell in cells):
+    if remarks:
         legend.append(report.Tally("", "", 0, f"{REMARK} with a remark"))
     if len({cell.protocol for cell in cells}) > 1:
         legend.append(report.Tally("", "", 0, "tcp and udp where they differ"))
     legend.append(report.Tally("", "", 0, "Open a cell for its evidence."))
     return legend
-
-
-def _is_remarkable(cell: Cell) -> bool:
-    return cell.observed == Verdict.REACHABLE and not cell.differs and cell.cause is not None
 
 
 # Causes.
@@ -267,7 +236,7 @@ def _observation(cells: Sequence[Cell], causes_of: dict[int, int], *, named: boo
         details=tuple(_details(cells)),
         protocol=cell.protocol if named else "",
         expected=str(cell.expected) if cell.differs and cell.expected else "",
-        remarkable=_is_remarkable(cell),
+        remarkable=id(cell) in causes_of and not cell.differs,
         cause=causes_of.get(id(cell), 0),
     )
 

@@ -62,6 +62,11 @@ class Output(NamedTuple):
         return self.format in ("table", "plain")
 
     @property
+    def in_table(self) -> bool:
+        """Whether the results are laid out as a whole for people, so that all that is said of them stands there."""
+        return self.format == "table"
+
+    @property
     def in_one_document(self) -> bool:
         """Whether results are kept in memory until the end, however many there are."""
         return self.format == "json"

@@ -58,10 +58,14 @@ def folded_line(line: str, width: int) -> str:
 
 
 def fold(text: str, terminal: Terminal) -> str:
-    """``text`` with its lines folded if stdout is a terminal, and unchanged in a pipe."""
+    """``text`` with its lines folded if stdout is a terminal, and unchanged in a pipe.
+
+    An indented line stays whole: it is a command or a rule, to be copied.
+    """
     if not terminal.stdout_tty:
         return text
-    return "\n".join(folded_line(line, terminal.width) for line in text.split("\n"))
+    lines = text.split("\n")
+    return "\n".join(line if line.startswith("  ") else folded_line(line, terminal.width) for line in lines)
 
 
 def _is_tty(stream: TextIO | None) -> bool:

@@ -24,7 +24,16 @@ from netprobe.render.terminal import Terminal, fold
 from netprobe.render.view import Column, View
 from netprobe.text import escape, escape_json
 
-__all__ = ["CsvWriter", "JsonWriter", "NdjsonWriter", "PlainWriter", "TableWriter", "Writer", "writer_for"]
+__all__ = [
+    "CsvWriter",
+    "JsonWriter",
+    "NdjsonWriter",
+    "PlainWriter",
+    "TableWriter",
+    "Writer",
+    "json_document",
+    "writer_for",
+]
 
 # What a spreadsheet takes for the begin of a formula, also in full width (OWASP, CSV Injection). Tabs and carriage
 # returns, which are on that list, too, are escaped before.
@@ -145,15 +154,20 @@ class JsonWriter(Writer[R], Generic[R]):
         self._records.append(record)
 
     def end(self, head: object | None, errors: Sequence[NetprobeError]) -> None:
-        """Write the document. A key of ``head`` that does not apply to this run (None) is left out."""
-        keys = as_json(head)
-        document: dict[str, Json] = {
-            "schema": self._schema,
-            **{key: value for key, value in (keys.items() if isinstance(keys, dict) else ()) if value is not None},
-            "results": [as_json(record) for record in self._records],
-            "errors": [{"what": error.what, "why": error.why, "hint": error.hint} for error in errors],
-        }
-        _write(_json_text(document, indent=2))
+        """Write the document."""
+        _write(json_document(self._schema, head, self._records, errors))
+
+
+def json_document(schema: str, head: object | None, records: Sequence[object], errors: Sequence[NetprobeError]) -> str:
+    """The text of a document. A key of ``head`` that does not apply to this run (None) is left out."""
+    keys = as_json(head)
+    document: dict[str, Json] = {
+        "schema": schema,
+        **{key: value for key, value in (keys.items() if isinstance(keys, dict) else ()) if value is not None},
+        "results": [as_json(record) for record in records],
+        "errors": [{"what": error.what, "why": error.why, "hint": error.hint} for error in errors],
+    }
+    return _json_text(document, indent=2)
 
 
 class NdjsonWriter(Writer[R], Generic[R]):

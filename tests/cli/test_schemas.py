@@ -69,6 +69,8 @@ def test_the_document_of_a_command_keeps_its_keys(name: str, arguments: list[str
     assert list(document)[-2:] == ["results", "errors"]
     if name == "interfaces":  # what a host has differs, but not the keys of an address
         document["results"] = [entry for entry in document["results"] if entry["kind"] == "loopback"]
+    if name == "bindtest":
+        document["host"]["addresses"] = document["host"]["addresses"] or [{"address": "", "interface": ""}]
     hold(name, document)
 
 

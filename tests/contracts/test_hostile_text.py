@@ -12,6 +12,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from html.parser import HTMLParser
 from importlib import import_module
@@ -27,16 +28,23 @@ from netprobe.echo.clients.statistics import PingStatistics
 from netprobe.echo.server.events import EVENT_TYPES
 from netprobe.errors import NetprobeError
 from netprobe.reach.cells import Cell
-from netprobe.reach.summary import Summary
+from netprobe.reach.expectations import Change
+from netprobe.reach.findings import Command, Finding, Untested
+from netprobe.reach.run_facts import RunFacts
+from netprobe.reach.summary import Agreement, AppliedRule
 from netprobe.render import classify, interfaces
-from netprobe.render.bindtest import matrix_as_html, matrix_as_svg, print_matrix
-from netprobe.render.fields import leaf_names
+from netprobe.render.bindtest import lines_of
+from netprobe.render.bindtest_report import bindtest_report
+from netprobe.render.bindtest_run import BindtestRun
+from netprobe.render.fields import escaped, leaf_names
 from netprobe.render.load import load_lines
 from netprobe.render.output import Document, Output
 from netprobe.render.ping import LivePing, reply_line, summary_lines
 from netprobe.render.progress import ProgressLine
+from netprobe.render.report import page
 from netprobe.render.send import header_line, sent_line
 from netprobe.render.server_log import event_line
+from netprobe.render.styled_lines import Line, as_svg, as_text, print_lines
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import View
 from tests.conftest import NETPROBE, Run, clean_environment
@@ -56,8 +64,34 @@ def visit_line(visit: Any) -> str:
     return line
 
 
+def run_of(cells: Sequence[Cell], *, compared: bool = False) -> BindtestRun:
+    """A run in which every text is hostile."""
+    finding: Finding = sample(Finding, NASTY)
+    return BindtestRun(
+        cells=tuple(cells),
+        answers=(NASTY,),
+        findings=tuple(replace(finding, differs=differs, cells=(0,)) for differs in (True, False)),
+        untested=(sample(Untested, NASTY),) * 2,
+        next_steps=(sample(Command, NASTY),),
+        facts=sample(RunFacts, NASTY),
+        status=1,
+        data="{}",
+        changes=(sample(Change, NASTY),) if compared else None,
+        expectation=NASTY,
+        accept=NASTY,
+        agreements=(sample(Agreement, NASTY),),
+        rules=(sample(AppliedRule, NASTY),),
+    )
+
+
+def bindtest_lines(cells: Sequence[Cell], width: int, *, wide: bool = False) -> list[Line]:
+    """What is shown of a run, and of one that is compared with a file."""
+    runs = [escaped(run_of(cells, compared=compared)) for compared in (False, True)]
+    return [line for run in runs for line in lines_of(run, width, wide=wide, matrix=True)]
+
+
 def print_cells(cells: Sequence[Cell], terminal: Terminal) -> None:
-    print_matrix(cells, sample(Summary, NASTY), terminal)
+    print_lines(bindtest_lines(cells, terminal.width), terminal)
 
 
 VIEWS: dict[str, list[View[Any]]] = {
@@ -182,7 +216,7 @@ def cells() -> list[Cell]:
 
 @pytest.mark.parametrize("wide", [True, False])
 def test_the_svg_is_xml_and_has_the_text_escaped(wide: bool) -> None:
-    text = matrix_as_svg(cells(), sample(Summary, NASTY), wide=wide)
+    text = as_svg(bindtest_lines(cells(), 100, wide=wide), NASTY)
     assert is_harmless(text.replace("\xa0", " "), "\n")
     shown = "".join(ElementTree.fromstring(text).itertext()).replace("\xa0", " ")
     assert "\\x1b]0;owned\\x07\\x1b[2J\\x9b31m" in shown.replace("\n", "")
@@ -190,16 +224,18 @@ def test_the_svg_is_xml_and_has_the_text_escaped(wide: bool) -> None:
     assert "<script" not in text
 
 
-@pytest.mark.parametrize("wide", [True, False])
-def test_the_html_has_the_text_escaped_and_no_element_of_it(wide: bool) -> None:
-    text = matrix_as_html(cells(), sample(Summary, NASTY), wide=wide)
+def test_the_page_has_the_text_escaped_and_no_element_of_it() -> None:
+    run = run_of(cells())
+    text = page(bindtest_report(replace(run, text=as_text(bindtest_lines(cells(), 100)))))
     assert is_harmless(text, "\n")
-    page = Page()
-    page.feed(text)
-    page.close()
-    assert page.elements <= {"html", "head", "meta", "style", "body", "pre", "code", "span"}
-    assert "\\x1b]0;owned\\x07\\x1b[2J\\x9b31m" in page.text.replace("\n", "")
-    assert_no_markup(page.text)
+    harmless = page(bindtest_report(run_of([sample(Cell, f"{number}x") for number in range(3)])))
+    found, expected = Page(), Page()
+    for parser, html in ((found, text), (expected, harmless)):
+        parser.feed(html)
+        parser.close()
+    assert found.elements == expected.elements
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\x9b31m" in found.text.replace("\n", "")
+    assert_no_markup(found.text)
 
 
 def assert_no_markup(shown: str) -> None:
@@ -219,7 +255,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.add(tag)
-        assert not {name for name, _ in attrs if name.startswith("on") or name in ("href", "src")}
+        assert not {name for name, _ in attrs if name.startswith("on") or name == "src"}
+        assert all((value or "").startswith("#") for name, value in attrs if name == "href")
 
     def handle_data(self, data: str) -> None:
         self.text += data

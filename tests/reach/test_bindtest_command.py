@@ -37,7 +37,13 @@ def test_the_keys_are_kept(netprobe: Run) -> None:
     ran = netprobe("bindtest", "--addr", "0.0.0.0", "--json")
     assert ran.status == 0
     assert all(list(cell) == KEYS for cell in results(ran))
-    assert list(json.loads(ran.stdout)) == ["schema", "conclusions", "results", "errors"]
+    document = json.loads(ran.stdout)
+    run = ["at", "took_s", "version", "command", "status", "host", "not_tested", "vantages"]
+    assert list(document) == ["schema", "conclusions", *run, "results", "errors"]
+    assert document["command"] == "netprobe bindtest --addr 0.0.0.0"
+    assert document["status"] == 0
+    assert [vantage["spec"] for vantage in document["vantages"]] == ["local"]
+    assert [entry["what"] for entry in document["not_tested"]] == ["other hosts"]
 
 
 def test_every_cell_of_this_host_is_as_expected(netprobe: Run) -> None:
@@ -145,14 +151,25 @@ def test_csv_has_a_cell_a_line(netprobe: Run) -> None:
     assert {row["observed"] for row in rows} == {"reachable"}
 
 
-def test_svg_and_html_are_written(netprobe: Run, tmp_path: Path) -> None:
+def test_the_picture_and_the_page_are_of_the_same_run(netprobe: Run, tmp_path: Path) -> None:
     svg, html = tmp_path / "m.svg", tmp_path / "m.html"
-    ran = netprobe("bindtest", "--addr", "0.0.0.0", "-q", "--svg", str(svg), "--html", str(html))
+    ran = netprobe("bindtest", "--addr", "0.0.0.0", "--json", "--svg", str(svg), "--html", str(html))
     assert ran.status == 0
     assert svg.read_text("utf-8").startswith("<svg")
-    for text in (svg.read_text("utf-8"), html.read_text("utf-8")):
-        assert "127.0.0.1" in text
-        assert "✓" in text
+    page = html.read_text("utf-8")
+    (answer,) = [conclusion["text"] for conclusion in json.loads(ran.stdout)["conclusions"]]
+    for text in (svg.read_text("utf-8"), page):
+        assert answer in text
+    _, _, data = page.partition('id="netprobe-data">')
+    assert json.loads(data.partition("</script>")[0]) == json.loads(ran.stdout)
+
+
+def test_the_command_of_a_run_is_what_counted_however_it_was_given_and_no_secret(netprobe: Run) -> None:
+    given = {"NETPROBE_BINDTEST_TIMEOUT": "0.5", "NETPROBE_BINDTEST_NONCE": "5ec2e7"}
+    ran = netprobe("bindtest", "--v6only", "--tcp", "--addr", "::1", "--json", env=given)
+    command = json.loads(ran.stdout)["command"]
+    assert sorted(command.split()[2:]) == sorted(["--addr", "::1", "--tcp", "--timeout", "0.5", "--v6only"])
+    assert "5ec2e7" not in ran.stdout + ran.stderr
 
 
 def plain_text(shown: str) -> str:
@@ -162,9 +179,9 @@ def plain_text(shown: str) -> str:
 def test_the_matrix_reads_at_a_glance_in_80_columns() -> None:
     ran = run_in_terminal([str(NETPROBE), "bindtest", "--addr", "0.0.0.0", "--addr", "127.0.0.1"], 80)
     text = plain_text(ran.stdout)
-    assert re.search(r"to \\ bound to +0\.0\.0\.0 +127\.0\.0\.1", text)
-    assert re.search(r"^127\.0\.0\.1 +✓ +✓", text, re.M)
-    assert re.search(r"0\.0\.0\.0:\d+ is open to local on ", text)
+    assert re.match(r"0\.0\.0\.0:\d+ is open to this host on every IPv4 address it has\n", text)
+    assert re.search(r"^  to +0\.0\.0\.0 +127\.0\.0\.1$", text, re.M)
+    assert re.search(r"^  127\.0\.0\.1 +✓ +✓$", text, re.M)
     assert "✓ reachable" in text
     assert all(len(line) <= 80 for line in text.splitlines())
 
@@ -173,7 +190,7 @@ def test_the_matrix_reads_at_a_glance_in_80_columns() -> None:
 def test_an_address_is_never_cut(columns: int) -> None:
     arguments = ["--addr", "::1", "--addr", "127.0.0.1", "--addr", "0.0.0.0", "--addr", "::"]
     ran = run_in_terminal([str(NETPROBE), "bindtest", "--to", "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", "--timeout",
-                           "0.2", *arguments], columns)  # fmt: skip
+                           "0.2", "--matrix", *arguments], columns)  # fmt: skip
     text = plain_text(ran.stdout)
     assert "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff" in text
     assert "…" not in text
@@ -185,10 +202,28 @@ def test_a_mark_reads_without_colour() -> None:
     assert "R refused" in ran.stdout
 
 
+def test_a_line_to_paste_is_never_folded() -> None:
+    argv = [str(NETPROBE), "bindtest", "--addr", "127.0.0.1", "--listen-only", "--keep", "3"]
+    ran = run_in_terminal(argv, 40)
+    lines = plain_text(ran.stdout).splitlines()
+    assert re.match(r"listening on 127\.0\.0\.1:\d+, tcp and", lines[0])
+    command = lines[lines.index("On the other machine:") + 1]
+    assert re.fullmatch(r"  NETPROBE_BINDTEST_NONCE=[0-9a-f]{32} netprobe bindtest --connect 127\.0\.0\.1:\d+", command)
+
+
+def test_dumb_terminals_and_ascii_ones_get_what_they_can_show() -> None:
+    argv = [str(NETPROBE), "bindtest", "--addr", "127.0.0.1"]
+    dumb = run_in_terminal(argv, 80, env={"TERM": "dumb"})
+    assert "\x1b" not in dumb.stdout
+    plain = run_in_terminal(argv, 80, env={"PYTHONIOENCODING": "ascii", "TERM": "dumb"})
+    assert plain.stdout.isascii()
+    assert "o all " in plain.stdout
+
+
 def test_wide_has_words() -> None:
     ran = run_in_terminal([str(NETPROBE), "bindtest", "--addr", "127.0.0.1", "--wide"], 120)
-    assert "reachable" in plain_text(ran.stdout)
-    assert "✓" not in ran.stdout
+    assert "127.0.0.1  tcp  reachable" in plain_text(ran.stdout)
+    assert "✓ reachable" not in plain_text(ran.stdout)
 
 
 def in_a_namespace(command: str) -> subprocess.Popen[str]:

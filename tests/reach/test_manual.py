@@ -98,7 +98,7 @@ def test_a_prober_that_crashes_is_an_error(prober: Callable[..., object]) -> Non
 def test_an_address_translation_in_between_shows(prober: Callable[..., object]) -> None:
     prober({**PROOF, "source": "192.0.2.1", "observed": "198.51.100.1"})
     (cell,) = cells(Settings(protocols=("tcp",)))
-    assert "sees this host as 198.51.100.1" in cell.cause
+    assert "sees this machine as 198.51.100.1" in cell.cause
     assert (cell.bind, cell.differs) == ("10.0.0.1", False)
 
 

@@ -212,28 +212,42 @@ _VERSION = "IPv4 or IPv6 only"
     type=click.Path(dir_okay=False, writable=True),
     metavar="FILE",
     group=_REPORT,
-    help="Also write the matrix as HTML.",
-    brief="also write the matrix as a page or a picture",
+    help="Also write a report page.",
+    brief="also write a report page, or a picture",
 )
 @option(
     "--svg",
     type=click.Path(dir_okay=False, writable=True),
     metavar="FILE",
     group=_REPORT,
-    help="Also write the matrix as SVG.",
-    brief="also write the matrix as a page or a picture",
+    help="Also write it as a picture.",
+    brief="also write a report page, or a picture",
 )
 @option("--explain", is_flag=True, group=_REPORT, help="Print the rules that applied.", brief="the rules that applied")
-@option("--wide", is_flag=True, group=_REPORT, help="Words instead of symbols.", brief="words for marks")
+@option(
+    "--matrix",
+    is_flag=True,
+    group=_REPORT,
+    help="Show every cell, also where all of many are as expected.",
+    brief="every cell, also where all are as expected",
+)
+@option(
+    "--wide",
+    is_flag=True,
+    group=_REPORT,
+    help="Words instead of symbols, and a row for each protocol.",
+    brief="words for marks, a row for each protocol",
+)
 @output_options
 @click.pass_context
 def bindtest(ctx: click.Context, /, output: Output, addresses: tuple[str, ...], port: int, **given: Any) -> Exit:
     """Bind, connect, and say who can reach it: expected, observed, and why."""
     from netprobe.commands.bindtest.run import BindtestOptions, run
+    from netprobe.commands.command_line import CommandLine
     from netprobe.commands.endpoints import bound_addresses, check_version, chosen_version
 
     given["addr"], given["port"] = bound_addresses(ctx, addresses, port)
     given["version"] = chosen_version(given.pop("ipv4"), given.pop("ipv6"))
     source = given["source"]
     check_version([*given["addr"], *given["to"], *([] if source is None else [source])], given["version"])
-    return run(output, BindtestOptions(vantages=given.pop("from"), **given))
+    return run(output, BindtestOptions(vantages=given.pop("from"), command=CommandLine.current(), **given))

@@ -9,7 +9,7 @@ cells that were never probed would look like a changed network.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,28 +18,50 @@ from typing import Final
 from netprobe.commands.bindtest.interrupts import interruptible
 from netprobe.commands.bindtest.visits import StrangersLog, VisitsDocument
 from netprobe.commands.command import detail_netifaces
-from netprobe.errors import Exit, InvalidInputError
+from netprobe.commands.command_line import CommandLine
+from netprobe.errors import Exit, InvalidInputError, NetprobeError
 from netprobe.files import check_writable, read_text, write_text
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.findings import AUTOMATIC, MANUAL, Places, findings_of, next_steps, untested_of, unusable
+from netprobe.reach.host import host_facts
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
-from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, connect_remarks, offers, parse_targets
+from netprobe.reach.manual import (
+    NONCE_VARIABLE,
+    Visit,
+    connect,
+    connect_remarks,
+    offer_lines,
+    offers,
+    parse_targets,
+)
+from netprobe.reach.name_remarks import NameRemark
+from netprobe.reach.run_facts import RunClock, host_summary, vantage_summaries
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
 from netprobe.reach.settings import Settings, parse_settings
 from netprobe.reach.summary import Summary, summarize
 from netprobe.reach.vantages import LOCAL, Vantage
+from netprobe.render.bindtest_run import BindtestRun
 from netprobe.render.fields import escaped
-from netprobe.render.output import Document, Output
+from netprobe.render.output import Output
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import Column, View
+from netprobe.render.writers import json_document
 
 __all__ = ["BindtestOptions", "run"]
 
 _LISTEN_ONLY_S: Final = 600.0
+# Parameters that say who asks, and what becomes of the answer: not what is bound.
+_NOT_OF_THE_BIND: Final = (
+    *("from", "python", "inventory", "source", "to", "keep"),
+    *("save", "expect", "svg", "html", "wide", "matrix", "explain"),
+)
+_PICTURE_WIDTH: Final = 100  # columns
 _COLUMNS: Final = (
     Column("protocol", "proto"),
     Column("bind", "bound to", whole=True),
@@ -81,10 +103,12 @@ class BindtestOptions:
     connect: tuple[str, ...]
     nonce: str | None
     wide: bool
+    matrix: bool
     explain: bool
     svg: str | None
     html: str | None
     version: int | None  # 4 or 6 where only one is wanted
+    command: CommandLine
 
     def __post_init__(self) -> None:
         if self.connect and not self.nonce:
@@ -138,9 +162,8 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         detail_netifaces(output)
         stack.enter_context(interruptible(test.interrupt))
         progress = stack.enter_context(output.progress())
-        for error in test.errors:
-            document.error(error)
-        test.errors.clear()
+        report.is_about(test, vantages)
+        report.listener_errors()
 
         def meanwhile(known: int, total: int) -> None:
             strangers.tell()
@@ -152,19 +175,19 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
                 report.add(cell)
         except KeyboardInterrupt:
             progress.clear()
-            _report_vantages(output, document, test)
-            report.finish()
+            report.vantage_errors()
+            _detail_vantages(output, test)
+            report.finish(status=Exit.INTERRUPTED)
             report.say_what_is_undone()
             raise
         progress.clear()
-        _report_vantages(output, document, test)
-        for remark in test.name_remarks(report.cells):
-            output.say(str(remark))
+        report.names = test.name_remarks(report.cells)
+        report.vantage_errors()
+        _detail_vantages(output, test)
         for detail in test.name_details():
             output.detail(str(detail))
         groups = inventory.all_members() if inventory else {}
         report.finish(expectations.changes(report.cells, groups) if expectations else None)
-        report.save()
         if options.keep:
             document.finish()
             strangers.keep(options.keep)
@@ -210,12 +233,8 @@ def _noise_of(vantage: Vantage, output: Output) -> OnNoise:
     return lambda text: output.detail(f"{vantage.name}: {text}")
 
 
-def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -> None:
-    """Vantages that failed: status 1 if another one could be used, 3 if none could."""
-    for error in test.errors:
-        if test.hellos:
-            error.exit_code = Exit.NO
-        document.error(error)
+def _detail_vantages(output: Output, test: Bindtest) -> None:
+    """What ``-v`` and ``--debug`` show of the vantages."""
     if output.debug:
         for name, trace in test.crashes.items():
             for line in trace.splitlines():
@@ -227,12 +246,22 @@ def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -
 class _Report:
     """The document of the cells: the cells as they come, then what they add up to."""
 
-    def __init__(self, output: Output, options: BindtestOptions) -> None:
+    def __init__(self, output: Output, options: BindtestOptions, places: Places = AUTOMATIC) -> None:
         self._output = output
         self._options = options
-        self._summary: Summary | None = None
+        self._places = places
+        self._clock = RunClock()
+        self._vantages: Sequence[Vantage] = ()
+        self._test: Bindtest | None = None
+        self._run: BindtestRun | None = None
+        self._errors: list[NetprobeError] = []
+        self.names: Sequence[NameRemark] = ()
         self.cells: list[Cell] = []
         self.document = output.document("bindtest", Cell, View(columns=_COLUMNS, table=self._print))
+
+    def is_about(self, test: Bindtest, vantages: Sequence[Vantage]) -> None:
+        """The test that the cells come from."""
+        self._test, self._vantages = test, vantages
 
     def add(self, cell: Cell) -> None:
         """One cell; without an --expect file, a difference from the prediction means exit status 1."""
@@ -241,32 +270,54 @@ class _Report:
         if cell.differs and not self._options.expect:
             self.document.answer(Exit.NO)
 
-    def finish(self, changes: tuple[Change, ...] | None = None) -> None:
-        """After the last cell: the summary, in the form that each format has for it, and the pictures.
+    def listener_errors(self) -> None:
+        """Listeners that were asked for and could not be opened."""
+        self._tell(None)
 
-        ``changes`` are the answer of a run with ``--expect``, so ``-q`` shows them, too.
+    def vantage_errors(self) -> None:
+        """Vantages that could not be used: status 1 if another one could, 3 if none could."""
+        assert self._test is not None
+        self._tell(Exit.NO if self._test.hellos else None)
+
+    def _tell(self, status: Exit | None) -> None:
+        assert self._test is not None
+        for error in self._test.errors:
+            if status is not None:
+                error.exit_code = status
+            self._errors.append(error)
+            self.document.error(error)
+        self._test.errors.clear()
+
+    def finish(self, changes: tuple[Change, ...] | None = None, status: Exit = Exit.OK) -> None:
+        """After the last cell: the summary, in the form that each format has for it, and the files.
+
+        ``changes`` are the answer of a run with ``--expect``, so ``-q`` shows them, too. ``status`` is how the run ends
+        if nothing worse is known.
         """
         document = self.document
-        self._summary = summary = summarize(self.cells, with_rules=self._options.explain, changes=changes)
-        document.head = summary
+        document.answer(status)
+        if changes:
+            document.answer(Exit.NO)
+        failure: NetprobeError | None = None
+        if status != Exit.INTERRUPTED:
+            failure = self._written(self._save)
+        summary = self._summarize(changes)
+        for name in summary.names or ():
+            document.remark(str(name))
         for agreement in summary.agreements or ():
             document.remark(agreement.text)
         for conclusion in summary.conclusions:
             document.detail(conclusion.text)
         for rule in summary.rules or ():
             document.remark(str(rule))
-        self._export()
-        for change in changes or ():
-            for line in str(escaped(change)).splitlines():
-                self._output.always_say(line)
-        if changes:
-            document.answer(Exit.NO)
-
-    def save(self) -> None:
-        """The matrix as an expectation, where ``--save`` asks for it."""
-        if self._options.save:
-            path = Path(self._options.save)
-            write_text(path, dump_expectations(self.cells, as_json=path.suffix == ".json"))
+        failure = self._written(self._draw, self._write_page) or failure
+        if not self._output.in_table:
+            for change in changes or ():
+                for line in str(escaped(change)).splitlines():
+                    self._output.always_say(line)
+        if failure is not None:
+            document.head = replace(summary, status=int(document.status))
+            raise failure
 
     def say_what_is_undone(self) -> None:
         """After Ctrl-C: a file saved before stays as it was."""
@@ -274,22 +325,120 @@ class _Report:
             if file:
                 self._output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
 
+    def _summarize(self, changes: tuple[Change, ...] | None = None) -> Summary:
+        """What the cells add up to; it is the head of the document, and what people are shown."""
+        options, places = self._options, self._places
+        host = self._test.host if self._test is not None else host_facts()
+        hellos = self._test.hellos if self._test is not None else {LOCAL: host}
+        own = {str(entry.address) for entry in host.addresses} if self._test is not None else set()
+        lost = unusable(self.cells)
+        errors = {error.what: error.why for error in self._errors if error.what in {x.name for x in self._vantages}}
+        vantages = self._vantages or (Vantage("local", LOCAL),)
+        facts = self._clock.facts(
+            options.command.line(), host_summary(host), vantage_summaries(vantages, hellos, errors)
+        )
+        links = dict.fromkeys(
+            entry.interface for entry in host.addresses if entry.interface and not entry.address.is_loopback
+        )
+        untested = untested_of(
+            self.cells,
+            lost,
+            list(links),
+            beyond_this_host=self._test is None or any(_is_elsewhere(facts, host) for facts in hellos.values()),
+            payload=options.payload > 0,
+            places=places,
+        )
+        summary = summarize(self.cells, own=own, places=places, with_rules=options.explain, changes=changes)
+        summary = replace(summary, names=tuple(self.names) or None)
+        self.document.head = summary = summary.of_run(facts, untested, int(self.document.status))
+        findings = findings_of(self.cells, replace(places, system=host.system))
+        self._run = BindtestRun(
+            cells=tuple(self.cells),
+            answers=tuple(conclusion.text for conclusion in summary.conclusions),
+            names=tuple(str(name) for name in self.names),
+            findings=findings,
+            untested=untested,
+            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND)),
+            facts=facts,
+            status=int(self.document.status),
+            changes=changes,
+            expectation=options.expect,
+            accept=self._accepting(),
+            agreements=summary.agreements or (),
+            rules=summary.rules or (),
+            places=places,
+        )
+        return summary
+
+    def _accepting(self) -> str | None:
+        """The command that makes what is now the expectation."""
+        if not self._options.expect:
+            return None
+        return self._options.command.line("--save", self._options.expect, without=("expect", "save", "svg", "html"))
+
     def _print(self, cells: Sequence[Cell], terminal: Terminal) -> None:
         """The table format."""
-        from netprobe.render.bindtest import print_matrix
+        from netprobe.render.bindtest import can_print, lines_of
+        from netprobe.render.styled_lines import print_lines
 
-        print_matrix(cells, self._summary, terminal, wide=self._options.wide)
+        if self._run is None:  # ended by an error
+            self._summarize()
+        shown = escaped(self._run)
+        assert shown is not None
+        options = self._options
+        print_lines(
+            lines_of(shown, terminal.width, unicode=can_print("✓"), wide=options.wide, matrix=options.matrix), terminal
+        )
 
-    def _export(self) -> None:
-        """The pictures of ``--svg`` and ``--html``."""
-        if self._options.svg or self._options.html:
-            from netprobe.render.bindtest import matrix_as_html, matrix_as_svg
+    # The files. One that cannot be written ends in an error, but only after the others and the answer.
 
-            wide = self._options.wide
-            if self._options.svg:
-                write_text(Path(self._options.svg), matrix_as_svg(self.cells, self._summary, wide=wide))
-            if self._options.html:
-                write_text(Path(self._options.html), matrix_as_html(self.cells, self._summary, wide=wide))
+    def _written(self, *writes: Callable[[], None]) -> NetprobeError | None:
+        """The first failure of these; it is the exit status."""
+        first: NetprobeError | None = None
+        for write in writes:
+            try:
+                write()
+            except NetprobeError as error:
+                first = first or error
+                self.document.answer(error.exit_code)
+        return first
+
+    def _save(self) -> None:
+        """The matrix as an expectation, where ``--save`` asks for it."""
+        if self._options.save:
+            path = Path(self._options.save)
+            write_text(path, dump_expectations(self.cells, as_json=path.suffix == ".json"))
+
+    def _draw(self) -> None:
+        """The picture of ``--svg``. It has all cells: nobody can ask it for more."""
+        if self._options.svg:
+            from netprobe.render.bindtest import lines_of
+            from netprobe.render.styled_lines import as_svg
+
+            shown = escaped(self._run)
+            assert shown is not None
+            lines = lines_of(shown, _PICTURE_WIDTH, wide=self._options.wide, matrix=True)
+            write_text(Path(self._options.svg), as_svg(lines, "netprobe bindtest"))
+
+    def _write_page(self) -> None:
+        """The report of ``--html``, with the document that ``--json`` prints inside it."""
+        if self._options.html and self._run is not None:
+            from netprobe.render.bindtest import lines_of
+            from netprobe.render.bindtest_report import bindtest_report
+            from netprobe.render.report import page
+            from netprobe.render.styled_lines import as_text
+
+            run = replace(
+                self._run,
+                data=json_document("netprobe/bindtest/1", self.document.head, self.cells, self._errors),
+                text=as_text(lines_of(escaped(self._run), _PICTURE_WIDTH, matrix=self._options.matrix)),
+            )
+            write_text(Path(self._options.html), page(bindtest_report(run)))
+
+
+def _is_elsewhere(vantage: HostFacts, host: HostFacts) -> bool:
+    """Has it a network stack of its own? One that does not say so (not Linux) is not this one."""
+    return vantage is not host and (vantage.stack is None or vantage.stack != host.stack)
 
 
 # A manual run, between two machines.
@@ -304,8 +453,11 @@ def _listen(output: Output, options: BindtestOptions) -> Exit:
         with test, interruptible(visits.stop):
             for error in test.errors:
                 document.error(error)
-            for visit in offers(test.listening, test.host, test.nonce):
-                document.add(visit)
+            if output.in_table:
+                document.note(*offer_lines(test.listening, test.host, test.nonce, options.keep or _LISTEN_ONLY_S))
+            else:
+                for visit in offers(test.listening, test.host, test.nonce):
+                    document.add(visit)
             if any(listener.is_open for listener in test.listening):
                 visits.keep(options.keep or _LISTEN_ONLY_S)
         visits.finish()
@@ -330,13 +482,12 @@ def _visit_line(visit: Visit) -> str:
 
 def _connect(output: Output, options: BindtestOptions) -> Exit:
     """``--connect``: the connecting half."""
-    report = _Report(output, options)
+    report = _Report(output, options, MANUAL)
     with report.document as document, output.progress() as progress:
         progress.show("connecting")
         targets = parse_targets(options.connect, options.port or None, options.version)
         for cell in connect(targets, options.nonce or "", _settings(options)):
             report.add(cell)
-        for remark in connect_remarks(targets, report.cells):
-            output.say(str(remark))
+        report.names = connect_remarks(targets, report.cells)
         report.finish()
     return document.status
