@@ -62,11 +62,8 @@ def next_lines(commands: Sequence[str], heading: str = "Next:") -> Iterator[Text
 
 
 def _lines(card: Card, width: int) -> Iterator[Text]:
-    head = Text(card.title, style=ANSWER)
-    if card.word:
-        gap = "  " if len(card.title) + len(card.word) + 2 <= width else f"\n{_INDENT}"
-        head.append(gap).append(card.word, style=card.word_style)
-    yield head
+    gap = "  " if len(card.title) + len(card.word) + 2 <= width else f"\n{_INDENT}"
+    yield Text.assemble((card.title, ANSWER), gap if card.word else "", (card.word, card.word_style))
     for answer in card.answers:
         yield from prose(Text(answer), width, _INDENT)
     for finding in card.findings:

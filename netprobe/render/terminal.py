@@ -9,6 +9,7 @@ from typing import NamedTuple, TextIO
 
 __all__ = ["DEFAULT_WIDTH", "Terminal", "fold", "folded_line", "wants_colour"]
 
+DEFAULT_HEIGHT = 24  # lines, if stdout is no terminal
 DEFAULT_WIDTH = 80  # columns, if neither COLUMNS nor a terminal gives a width
 _NARROWEST = 20  # columns; text is never folded to less
 _BEYOND_ASCII = "✓→×▁█…"  # what netprobe draws with; code pages such as 437 have some of them, and that is not enough
@@ -18,8 +19,9 @@ _WITHOUT_LINKS = ("dumb", "linux", "cons25", "vt100", "vt220")  # terminals that
 class Terminal(NamedTuple):
     """What the three standard streams are, as one injected value.
 
-    ``width`` is in columns, at least 1. ``colour`` is the decision, made from ``--color``, ``NO_COLOR``, ``TERM`` and
-    the tty. ``hyperlinks``: may a text be a link (OSC 8)? ``unicode``: can stdout carry ticks, arrows and bars?
+    ``width`` is in columns, at least 1, ``height`` in lines. ``colour`` is the decision, made from ``--color``,
+    ``NO_COLOR``, ``TERM`` and the tty. ``hyperlinks``: may a text be a link (OSC 8)? ``unicode``: can stdout carry
+    ticks, arrows and bars?
     """
 
     stdin_tty: bool
@@ -29,6 +31,7 @@ class Terminal(NamedTuple):
     colour: bool = False
     hyperlinks: bool = False
     unicode: bool = True
+    height: int = DEFAULT_HEIGHT
 
     @classmethod
     def detect(cls, color: str = "auto", environ: Mapping[str, str] | None = None) -> Terminal:
@@ -44,6 +47,7 @@ class Terminal(NamedTuple):
             colour=colour,
             hyperlinks=colour and stdout_tty and env.get("TERM", "dumb") not in _WITHOUT_LINKS,
             unicode=_carries(sys.stdout, _BEYOND_ASCII),
+            height=_height(),
         )
 
 
@@ -99,3 +103,10 @@ def _width(environ: Mapping[str, str]) -> int:
         if width > 0:
             return width
     return DEFAULT_WIDTH
+
+
+def _height() -> int:
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).lines or DEFAULT_HEIGHT
+    except (OSError, ValueError, AttributeError):
+        return DEFAULT_HEIGHT

@@ -144,6 +144,7 @@ def test_every_kind_has_a_meaning() -> None:
 
 
 def test_public_is_yellow_and_special_kinds_are_dim_and_values_never(capsys: pytest.CaptureFixture[str]) -> None:
+    assert shown(capsys, "172.20.1.5", colour=True).startswith("\x1b[1m172.20.1.5\x1b[0m  \x1b[2mprivate\x1b[0m\n")
     out = shown(capsys, *SIX, colour=True)
     assert "\x1b[33mpublic\x1b[0m" in out
     assert "\x1b[2mprivate\x1b[0m" in out
