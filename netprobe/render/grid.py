@@ -75,10 +75,18 @@ def prose(text: Text, width: int, indent: str, first: str | None = None) -> Iter
     """
     start = indent if first is None else first
     at = 0
-    for line in wrap(text.plain, max(width - len(indent), 1), break_long_words=False, break_on_hyphens=False) or [""]:
-        at = text.plain.index(line, at) if line in text.plain[at:] else at
-        piece = text[at : at + len(line)] if line else Text()
+    for line in wrap(
+        text.plain,
+        width,
+        initial_indent=start,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [start]:
+        words = line[len(start) :]
+        at = text.plain.index(words, at)
+        piece = text[at : at + len(words)] if words else Text()
+        at += len(words)
         piece.plain = piece.plain.replace("\xa0", " ")
-        at += len(line)
-        yield (Text(start) if len(start) + cell_len(line) <= width or start.strip() else Text()).append_text(piece)
+        yield (Text(start) if cell_len(line) <= width or start.strip() else Text()).append_text(piece)
         start = indent
