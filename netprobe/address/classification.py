@@ -56,7 +56,7 @@ class Classification:
 
     ``integer_text``, ``hosts_text`` and ``addresses_text`` are ``integer``, ``network.hosts`` and ``range.addresses``
     in decimal digits: many readers of JSON keep numbers as doubles, which lose what is beyond 2**53 (RFC 8259
-    section 6).
+    section 6). ``service`` is what clouds have at this very address.
     """
 
     input: str
@@ -88,6 +88,7 @@ class Classification:
     integer_text: str = ""
     hosts_text: str | None = None
     addresses_text: str | None = None
+    service: str | None = None
 
     @property
     def summary(self) -> str:

@@ -20,6 +20,7 @@ from netprobe.address.reader import (
     read_subject,
 )
 from netprobe.address.registry import covering
+from netprobe.address.services import service_at
 from netprobe.errors import AddressError
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _classified(
         integer_text=str(number),
         hosts_text=None if network is None else str(network.hosts),
         addresses_text=None if whole is None else str(whole.addresses),
+        service=service_at(version, number),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["ANSWER", "EXPECTED", "FAILURE", "FINDING", "HEADING", "LABEL", "VALUE"]
+__all__ = ["ANSWER", "EXPECTED", "FAILURE", "FINDING", "HEADING", "LABEL", "VALUE", "style_of_kind"]
 
 ANSWER: Final = "bold"  # the sentence that answers the question; the first or the last line
 HEADING: Final = "bold"  # of a column or a part
@@ -19,3 +19,8 @@ FAILURE: Final = "bold red"  # not as expected, lost, failed
 FINDING: Final = "yellow"  # remarks; what is open to more than a reader may think, such as public addresses
 LABEL: Final = "dim"  # what stands beside a value and explains it; legends; the special kinds of addresses
 VALUE: Final = ""  # addresses, rules, commands, numbers: the ordinary foreground
+
+
+def style_of_kind(kind: str) -> str:
+    """Of the kind of an address: what anybody may reach stands out, blocks that IANA keeps for a purpose step back."""
+    return FINDING if kind == "public" else VALUE if kind == "mixed" else LABEL

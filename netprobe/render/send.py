@@ -11,9 +11,10 @@ from netprobe.echo.clients.send import Sent
 from netprobe.echo.framing import Message
 from netprobe.echo.messages import text_codec
 from netprobe.render.output import Output
+from netprobe.render.terminal import Terminal
 from netprobe.text import escape
 
-__all__ = ["KEPT", "ReceivedPrinter", "decoded", "header_line", "sent_line"]
+__all__ = ["KEPT", "ReceivedPrinter", "SentScreen", "decoded", "header_line", "sent_line"]
 
 KEPT = 64 * 1024  # bytes of it that a JSON document holds
 _LAYOUT = "\n\t"  # characters that lay out a text, on a terminal, too
@@ -70,6 +71,39 @@ class ReceivedPrinter:
             sys.stdout.write(text)
             sys.stdout.flush()
             self._last = text[-1]
+
+
+class SentScreen:
+    """On a terminal, below what came back: is it what was sent? ``shows_header``: that of a framed reply is not above."""
+
+    def __init__(self, terminal: Terminal, *, shows_header: bool) -> None:
+        self._terminal = terminal
+        self._shows_header = shows_header
+
+    def add(self, sent: Sent) -> None:
+        """Print the answer."""
+        from rich.text import Text
+
+        from netprobe.render.grid import prose
+        from netprobe.render.palette import ANSWER, FAILURE
+        from netprobe.render.table import print_lines
+
+        if self._shows_header:
+            sys.stdout.write(header_line(sent) + "\n")
+        style, mark = (FAILURE, "! ") if sent.equal is False else (ANSWER, "")
+        print_lines(prose(Text(_answer(sent), style=style), self._terminal.width, "  ", mark), self._terminal)
+
+    def end(self, head: object | None) -> None:
+        """Nothing is kept for the end."""
+
+
+def _answer(sent: Sent) -> str:
+    if sent.equal:
+        count = f"{sent.sent_bytes:,} byte{'s' if sent.sent_bytes != 1 else ''}"
+        return f"it echoes: {count} came back unchanged, in {sent.elapsed_ms:,.1f} ms"
+    if sent.equal is None:
+        return sent_line(sent)
+    return f"it does not echo: {sent_line(sent)}"
 
 
 def sent_line(sent: Sent) -> str:

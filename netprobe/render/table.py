@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from netprobe.render.fields import cell_text, read
+from netprobe.render.palette import HEADING
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import Column
 
-__all__ = ["console", "print_table"]
+__all__ = ["console", "print_lines", "print_table"]
 
 _GAP = 2  # blank columns between two table columns
 _FOLDED = 16  # a column that may fold is still readable at this width
@@ -44,6 +45,13 @@ def console(terminal: Terminal) -> Console:
     )
 
 
+def print_lines(lines: Iterable[Text], terminal: Terminal) -> None:
+    """Print lines that have been folded already, each as it is."""
+    out = console(terminal)
+    for line in lines:
+        out.print(line, soft_wrap=True)
+
+
 def print_table(records: Sequence[object], columns: Sequence[Column], terminal: Terminal) -> None:
     """Print ``records``: as a table if the width allows it, else one field per line.
 
@@ -56,7 +64,7 @@ def print_table(records: Sequence[object], columns: Sequence[Column], terminal: 
     if kept is None:
         _print_stacked(out, [columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
         return
-    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold", expand=False)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style=HEADING, expand=False)
     for column in kept:
         table.add_column(
             column.heading,
@@ -98,4 +106,4 @@ def _print_stacked(out: Console, columns: Sequence[Column], rows: Sequence[Seque
             out.print()
         for column, cell in zip(columns, row, strict=True):
             if cell:
-                out.print(Text(column.heading.ljust(margin), style="bold") + Text(cell), soft_wrap=True)
+                out.print(Text(column.heading.ljust(margin), style=HEADING) + Text(cell), soft_wrap=True)

@@ -10,14 +10,15 @@ Values that every run needs (these, Terminal, Output) are named tuples: one take
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from netprobe.render.terminal import Terminal
 
-__all__ = ["Column", "View"]
+__all__ = ["Column", "Screen", "View"]
 
 R = TypeVar("R")
+R_contra = TypeVar("R_contra", contravariant=True)
 
 
 class Column(NamedTuple):
@@ -35,14 +36,26 @@ class Column(NamedTuple):
     style: str = ""
 
 
+class Screen(Protocol[R_contra]):
+    """Shows the records of a run on a terminal as they come, and at the end what they add up to."""
+
+    def add(self, record: R_contra) -> None:
+        """Show one more record."""
+
+    def end(self, head: object | None) -> None:
+        """Show the rest; ``head`` is the record of further keys, None where the run ended before it was made."""
+
+
 class View(NamedTuple, Generic[R]):
     """How the records of one command look; what is left out is made from ``columns``, by default every field.
 
     With ``streams`` (pings, a server's events) the table format, too, shows each record as it comes: its plain line,
-    folded to the width of the terminal.
+    folded to the width of the terminal; or what its ``screen`` makes of it, which then says in its own words what plain
+    format says in notes.
     """
 
     columns: Sequence[Column] = ()
     plain: Callable[[R], str] | None = None  # a record in plain format, in one line or more
     table: Callable[[Sequence[R], Terminal], None] | None = None  # prints all records in table format
     streams: bool = False
+    screen: Callable[[Terminal], Screen[R]] | None = None

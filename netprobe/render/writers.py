@@ -88,21 +88,27 @@ class TableWriter(Writer[R], Generic[R]):
         self._record_types = record_types
         self._line = _line_function(record_types, view)
         self._records: list[R] = []
+        self._screen = None if view.screen is None else view.screen(terminal)
 
     def add(self, record: R) -> None:
         """Show a record of a stream; keep any other."""
-        if self._view.streams:
+        if self._screen is not None:
+            self._screen.add(escaped(record))
+        elif self._view.streams:
             self._write_folded(self._line(escaped(record)))
         else:
             self._records.append(escaped(record))
 
     def note(self, line: str) -> None:
-        """Write the line, folded."""
-        self._write_folded(escape(line, keep="\t"))
+        """Write the line, folded; a screen has words of its own."""
+        if self._screen is None:
+            self._write_folded(escape(line, keep="\t"))
 
     def end(self, head: object | None, errors: Sequence[NetprobeError]) -> None:
         """Print the table; without records only if there is a ``head``."""
-        if self._view.table is not None:
+        if self._screen is not None:
+            self._screen.end(escaped(head))
+        elif self._view.table is not None:
             if self._records or head is not None:
                 self._view.table(self._records, self._terminal)
         elif self._records:

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 import netprobe as package
+from netprobe.address.classification import Classification
 from netprobe.bulk.stream import KindCount
 from netprobe.echo.clients.ping import Reply
 from netprobe.echo.clients.statistics import PingStatistics
@@ -37,9 +38,10 @@ from netprobe.render.bindtest import lines_of
 from netprobe.render.bindtest_report import bindtest_report
 from netprobe.render.bindtest_run import BindtestRun
 from netprobe.render.fields import escaped, leaf_names
+from netprobe.render.live_ping import LivePing
 from netprobe.render.load import load_lines
 from netprobe.render.output import Document, Output
-from netprobe.render.ping import LivePing, reply_line, summary_lines
+from netprobe.render.ping import Asked, PingScreen, reply_line, summary_lines
 from netprobe.render.progress import ProgressLine
 from netprobe.render.report import page
 from netprobe.render.send import header_line, sent_line
@@ -57,6 +59,8 @@ MARKUP = "[red]x[/red] [link=http://e.example]y[/link] :smile: <script>&\"'</scr
 NASTY = f"a{STEERS}{FORGES}{HIDES}{MARKUP}{HOSTILE}"
 WIDE = Terminal(stdin_tty=False, stdout_tty=False, stderr_tty=False, width=100_000)
 NARROW = Terminal(stdin_tty=False, stdout_tty=True, stderr_tty=False, width=40)
+
+ASKED = Asked("host", 7, "host:7", "tcp", 64, 1.0, 4)
 
 
 def visit_line(visit: Any) -> str:
@@ -103,7 +107,11 @@ VIEWS: dict[str, list[View[Any]]] = {
     "Interface": [View(plain=interfaces.plain_lines, table=interfaces.print_interfaces)],
     "Cell": [View(table=print_cells)],
     "Visit": [View(plain=visit_line, streams=True)],
-    "Reply": [View(plain=reply_line, streams=True)],
+    "Reply": [
+        View(plain=reply_line, streams=True),
+        View(plain=reply_line, screen=partial(PingScreen, ASKED)),
+        View(plain=reply_line, screen=partial(LivePing, ASKED)),
+    ],
     "LoadFigures": [View(plain=load_lines, streams=True)],
     "Sent": [View(plain=sent_line, streams=True), View(plain=header_line, streams=True)],
     **{kind.__name__: [View(plain=event_line, streams=True)] for kind in EVENT_TYPES},
@@ -115,6 +123,8 @@ CASES = [(path, view) for path in RECORD_TYPES for view in [EVERY_FIELD, *VIEWS.
 def hostile(record_type: type) -> Any:
     """A record with NASTY in every text but those that netprobe itself chooses from a few words."""
     record = sample(record_type, NASTY)
+    if record_type is Classification:
+        object.__setattr__(record, "kind", "private")
     for name, part, word in (("here", "relation", "on-link"), ("kernel", "source", "TCP_INFO")):
         if hasattr(getattr(record, name, None), part):
             object.__setattr__(getattr(record, name), part, word)
@@ -284,8 +294,8 @@ def test_the_live_view_shows_why_a_message_was_lost_and_no_more(capsys: pytest.C
     reply = sample(Reply, NASTY)
     object.__setattr__(reply, "rtt_ms", None)
     object.__setattr__(reply, "note", None)
-    with LivePing(WIDE) as view:
-        view.show(reply)
+    with opened(Reply, "table", View(screen=partial(LivePing, ASKED))) as document:
+        document.add(reply)
     text = capsys.readouterr().out
     assert is_harmless(text, "\n")
     assert "\\x1b]0;owned" in text

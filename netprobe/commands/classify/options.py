@@ -66,6 +66,7 @@ _TABLES = "Tables"
 @option(
     "--bits", is_flag=True, group=_TELL, help="Also show the bits, network and host part separated.", brief="its bits"
 )
+@option("--card", is_flag=True, group=_TELL, help="Show each address as a card, however many.", brief="each as a card")
 @option(
     "--is",
     shell_complete=completes("kinds"),

@@ -48,6 +48,7 @@ class ClassifyOptions:
     processes: int | None
     registry: bool
     kinds: bool
+    card: bool
 
     @property
     def is_stream(self) -> bool:
@@ -75,7 +76,7 @@ def _arguments(output: Output, options: ClassifyOptions) -> Exit:
     """Classify every argument; a bad one is an error and the rest is answered."""
     only_answers = options.asked is not None and (output.quiet or output.for_people)
     locate = _locator(output) if options.here else None
-    view = View(plain=plain_lines, table=partial(print_classifications, bits=options.bits))
+    view = View(plain=plain_lines, table=partial(print_classifications, bits=options.bits, card=options.card))
     with output.document("classify", Classification, view) as document:
         found = list(_classified(options, document))
         if options.count:
@@ -169,7 +170,7 @@ def _source(output: Output, options: ClassifyOptions) -> IO[bytes]:
 
     if len(options.addresses) > (0 if options.file else 1):
         raise InvalidInputError("a stream and addresses", "one or the other", "put the addresses into the stream")
-    for name, given in (("--here", options.here), ("--bits", options.bits)):
+    for name, given in (("--here", options.here), ("--bits", options.bits), ("--card", options.card)):
         if given:
             raise InvalidInputError(name, "is for addresses, not for streams", "name the addresses as arguments")
     if options.delimiter is not None and options.field is None:

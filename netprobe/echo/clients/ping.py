@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, Generator, Iterator, MutableSequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
@@ -100,7 +100,7 @@ class Ping:
         self._samples = Samples()
         self._highest = 0  # sequence number that has come back
 
-    def replies(self, sleep: Callable[[float], None] = time.sleep) -> Iterator[Reply]:
+    def replies(self, sleep: Callable[[float], None] = time.sleep) -> Generator[Reply, None, None]:
         """One reply a message, and one for each echo that arrived late or twice."""
         due = time.monotonic() - self.interval_s
         with _no_collection():

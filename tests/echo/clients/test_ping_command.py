@@ -115,7 +115,24 @@ def test_live_draws_a_sparkline_and_a_histogram(plain_at: str) -> None:
         [str(NETPROBE), "echo", "ping", plain_at, "--live", "--count", "30", "--interval", "0"], columns=60
     )
     assert ran.status == 0
-    assert "30 sent, 0 lost; the last 30: " in ran.stdout
+    assert "30 sent, 30 came back" in ran.stdout
     assert "█" in ran.stdout
-    assert "rtt p50/p90/p99/p99.9 " in ran.stdout
+    assert "p90 " in ran.stdout
+    assert "p99" not in ran.stdout  # thirty samples do not carry it
+    assert "it echoes: 30 of 30 came back unchanged" in ran.stdout
     assert "seq=" not in ran.stdout
+
+
+def test_a_terminal_is_told_the_answer_and_the_same_failure_once(netprobe: Run) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        where = f"127.0.0.1:{closed.getsockname()[1]}"
+        argv = [str(NETPROBE), "echo", "ping", where, "-i", "0", "--count", "3"]
+        ran = run_in_terminal(argv, columns=100, env={"NO_COLOR": "1"})
+        piped = netprobe(*argv[1:])
+    assert (ran.status, piped.status) == (1, 1)
+    assert "! 1 to 3  refused: " in ran.stdout
+    assert "it does not echo: 0 of 3 came back\n\nNext, there:\n  netprobe echo serve --port" in ran.stdout
+    assert "hint:" not in ran.stdout
+    assert "\x1b" not in ran.stdout
+    assert len([line for line in piped.stdout.splitlines() if " refused: " in line]) == 3

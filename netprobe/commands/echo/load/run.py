@@ -9,7 +9,7 @@ from netprobe.echo.clients.load import Load, LoadFigures, LoadPlan
 from netprobe.endpoints import parse_endpoint
 from netprobe.errors import CannotRunError, Exit, InvalidInputError
 from netprobe.prober.sockets import descriptors_for
-from netprobe.render.load import load_lines, progress_text
+from netprobe.render.load import LoadScreen, load_lines, progress_text
 from netprobe.render.view import View
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def run_load(output: Output, options: LoadOptions) -> Exit:
     host, port = parse_endpoint(options.destination)
     plan = _plan(options)
     load = Load(host, port, plan)
-    with output.document("echo load", LoadFigures, View(plain=load_lines, streams=True)) as document:
+    with output.document("echo load", LoadFigures, View(plain=load_lines, streams=True, screen=LoadScreen)) as document:
         if descriptors_for(plan.connections) < plan.connections:
             raise CannotRunError(
                 f"--connections {plan.connections}", "more than this process may have open", _OUT_OF_DESCRIPTORS

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from netprobe.echo.clients.framed_ping import FramedProber
@@ -12,13 +12,14 @@ from netprobe.echo.clients.ping import Ping, Prober, Reply
 from netprobe.echo.clients.statistics import PingStatistics
 from netprobe.echo.clients.tcp_ping import HandshakeProber, TcpProber
 from netprobe.echo.clients.udp_ping import MAX_DATAGRAM, UdpProber
-from netprobe.endpoints import parse_endpoint
+from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import Exit, InvalidInputError
-from netprobe.render.ping import LivePing, reply_line, summary_lines
-from netprobe.render.view import View
+from netprobe.render.ping import Asked, PingScreen, reply_line, summary_lines
+from netprobe.render.view import Screen, View
 
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
+    from netprobe.render.terminal import Terminal
 
 __all__ = ["PingHead", "PingOptions", "run_ping"]
 
@@ -66,10 +67,12 @@ def run_ping(output: Output, options: PingOptions) -> Exit:
     )
     last: Reply | None = None  # the last one that names the address we appear under
     told: str | None = None  # which addresses of the name did not answer
-    with output.document("echo ping", Reply, View(plain=reply_line, streams=True)) as document:
+    screen = partial(_screen, options, _asked(host, port, options))
+    with output.document("echo ping", Reply, View(plain=reply_line, streams=True, screen=screen)) as document:
         try:
-            with closing((_drawn if options.live else _listed)(ping, document)) as replies:
+            with closing(ping.replies()) as replies:
                 for reply in replies:
+                    document.add(reply)
                     last = reply if reply.appears_as is not None else last
                     if reply.rtt_ms is None:
                         document.answer(Exit.NO)
@@ -83,7 +86,7 @@ def run_ping(output: Output, options: PingOptions) -> Exit:
     if options.live and ping.prober.trials.remark is not None:
         output.say(f"netprobe: {host}: {ping.prober.trials.remark}")
     if ping.refused and not options.connect_only:
-        output.say("hint: is 'netprobe echo serve' running there?")
+        document.remark("hint: is 'netprobe echo serve' running there?")
     return document.status
 
 
@@ -93,19 +96,18 @@ def _sum_up(ping: Ping, last: Reply | None, document: Document[Reply]) -> None:
     document.note(*summary_lines(statistics, last).split("\n"))
 
 
-def _listed(ping: Ping, document: Document[Reply]) -> Generator[Reply, None, None]:
-    """The replies, each shown as a line."""
-    for reply in ping.replies():
-        document.add(reply)
-        yield reply
+def _screen(options: PingOptions, asked: Asked, terminal: Terminal) -> Screen[Reply]:
+    """How the replies are shown on a terminal."""
+    if options.live:
+        from netprobe.render.live_ping import LivePing
+
+        return LivePing(asked, terminal)
+    return PingScreen(asked, terminal)
 
 
-def _drawn(ping: Ping, document: Document[Reply]) -> Generator[Reply, None, None]:
-    """The replies, all shown in the live view."""
-    with LivePing(document.output.terminal) as view:
-        for reply in ping.replies():
-            view.show(reply)
-            yield reply
+def _asked(host: str, port: int, options: PingOptions) -> Asked:
+    how = "udp" if options.udp else "framed" if options.framed else "connect-only" if options.connect_only else "tcp"
+    return Asked(host, port, format_endpoint(host, port), how, options.size, options.interval, options.count)
 
 
 def _check(options: PingOptions) -> None:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from netprobe.echo.clients.send import SURPLUS, Destination, Sent, echo_back, fr
 from netprobe.endpoints import parse_endpoint
 from netprobe.errors import Exit, InvalidInputError, NetprobeError
 from netprobe.files import OutputFile
-from netprobe.render.send import KEPT, ReceivedPrinter, decoded, header_line, sent_line
+from netprobe.render.send import KEPT, ReceivedPrinter, SentScreen, decoded, header_line, sent_line
 from netprobe.render.view import View
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def run_send(output: Output, options: SendOptions) -> Exit:
         raise InvalidInputError("--framed and --verify", "do not go together", "the reply's content is always compared")
     destination = Destination(host, port, options.timeout, options.source, options.version)
     send, line = (_send_message, header_line) if options.framed else (_send_stream, sent_line)
+    screen = partial(SentScreen, shows_header=options.framed and not options.prints)
     with (
-        output.document("echo send", Sent, View(plain=line, streams=True)) as document,
+        output.document("echo send", Sent, View(plain=line, streams=True, screen=screen)) as document,
         _source(output, options) as source,
         nullcontext() if options.output_file is None else OutputFile(Path(options.output_file)) as output_file,
     ):
@@ -114,11 +116,11 @@ def _send_stream(
                 break
     elapsed_ms = (time.perf_counter() - began) * 1000
     sent = _sent(destination, comparison, comparison.end(), elapsed_ms, end())
-    if not options.prints or not output.for_people:
+    if not options.prints or not output.for_people or output.on_screen:
         document.add(sent)
     if sent.equal is False:
         document.answer(Exit.NO)
-        if options.prints:
+        if options.prints and not output.on_screen:
             output.say(f"netprobe: {destination}: {sent_line(sent)}")
         if comparison.in_flight < -SURPLUS and not only_verifies:
             output.say(f"netprobe: {destination}: stopped reading {SURPLUS:,} bytes beyond what was sent")
@@ -141,18 +143,19 @@ def _send_message(
         output_file.write(reply.content)
     text = decoded(reply.content[:KEPT], reply.header.content_encoding) if options.prints else None
     sent = _sent(destination, comparison, comparison.end(), elapsed_ms, text, reply.header.as_json())
-    if not options.prints or not output.for_people:
-        document.add(sent)
-    else:
+    if options.prints and output.for_people:
         printer = ReceivedPrinter(output, hexadecimal=False, ends_line=options.is_text)
         hidden = printer.add_message(reply, max(comparison.sent, KEPT))
         printer.end()
         if hidden:
             output.say(f"netprobe: {destination}: {hidden:,} more bytes of the reply; --output FILE takes them all")
+    if not options.prints or not output.for_people or output.on_screen:
+        document.add(sent)
     if not sent.equal:
         document.answer(Exit.NO)
-        info = reply.header.reply_info
-        output.say(f"netprobe: {destination}: {(info and info.error) or sent_line(sent)}")
+        error = reply.header.reply_info and reply.header.reply_info.error
+        if error or not output.on_screen:
+            output.say(f"netprobe: {destination}: {error or sent_line(sent)}")
     elif reply == message:
         output.say(f"netprobe: {destination}: the reply has no netprobe object: {_PLAIN_SERVER}")
 

@@ -20,7 +20,7 @@ from netprobe.echo.server.memory import default_budget
 from netprobe.echo.server.workers import serve
 from netprobe.errors import Exit
 from netprobe.render.output import error_lines
-from netprobe.render.server_log import event_line
+from netprobe.render.server_log import ServerScreen, event_line
 from netprobe.render.view import View
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class ServeOptions:
 
 def run(output: Output, options: ServeOptions) -> Exit:
     """Serve until a signal."""
-    view = View(plain=event_line, streams=True)
+    view = View(plain=event_line, streams=True, screen=ServerScreen)
     settings = _server_settings(options)
     with _patient_stdout(output) as stream, output.document("echo serve", EVENT_TYPES, view, endless=True) as document:
         if stream is not None:
