@@ -104,7 +104,7 @@ class LabelledCommand:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One card. ``cells`` are links to cells: their number and what the link says."""
+    """One card. ``cells`` are links to cells: their number and what the link says; ``more`` are not linked."""
 
     mark: str
     differs: bool
@@ -112,6 +112,7 @@ class Cause:
     cells: tuple[tuple[int, Text], ...]
     because: tuple[Text, ...]
     commands: tuple[LabelledCommand, ...]
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,7 +405,9 @@ def _answer(report: Report) -> _Markup:
             *(element("p", {"class": "also"}, _inline(text)) for text in answer.also),
             element("ul", {"class": "tally"}, *tallies),
         ),
-        element("div", {"class": "untested"}, element("h2", {}, "Not tested"), element("ul", {}, *untested)),
+        element("div", {"class": "untested"}, element("h2", {}, "Not tested"), element("ul", {}, *untested))
+        if untested
+        else "",
     )
 
 
@@ -424,7 +427,9 @@ def _card(cause: Cause, name: str) -> _Markup:
     links: list[str] = []
     for position, (number, text) in enumerate(cause.cells):
         links += [", " if position else "", element("a", {"href": f"#c{number}"}, _inline(text))]
-    count = len(cause.cells)
+    if cause.more:
+        links.append(f" and {cause.more} more")
+    count = len(cause.cells) + cause.more
     header = element(
         "header",
         {},
@@ -554,7 +559,8 @@ def _matrix(matrix: Matrix) -> _Markup:
         ]
         attributes = {"role": "row"} if row.differs else {"role": "row", "class": "same"}
         rows.append(element("tr", attributes, _row_heading(_inline(row.name), below), *cells))
-    size = "few" if len(matrix.headings) <= _FEW else "many"
+    count = len(matrix.headings)
+    size = f"few of-{count}" if count <= _FEW else "many"
     table = element("table", {"class": f"stack matrix {size}", "role": "table"}, caption, head, _body(rows))
     title = "".join(matrix.title)
     return _scrolling(title, table, same=not matrix.differs)
