@@ -272,7 +272,12 @@ def element(name: str, attributes: dict[str, str], *children: str) -> _Markup:
 
 
 def _escaped(child: str) -> str:
-    return child if isinstance(child, _Markup) else html.escape(escape(child, keep="\n"))
+    return child if isinstance(child, _Markup) else html.escape(escape(child))
+
+
+def _lines(text: str) -> _Markup:
+    """A text of several lines; anywhere else a line feed is escaped, since a command that holds one would be two."""
+    return _Markup(html.escape(escape(text, keep="\n")))
 
 
 def _data(document: str) -> _Markup:
@@ -356,7 +361,7 @@ def _main(report: Report) -> _Markup:
                 "details",
                 {"class": "text"},
                 element("summary", {}, "As text, for a ticket"),
-                element("pre", {}, report.text),
+                element("pre", {}, _lines(report.text)),
             ),
         ),
     )

@@ -55,12 +55,16 @@ def why_not() -> str | None:
 
 @dataclass(slots=True)
 class Opened:
-    """A page, and what happened in it since it was opened: messages on its console, requests, errors of its script."""
+    """A page, and what happened in it since it was opened: what its console or its script's errors say, its requests.
+
+    ``stopped`` are the requests that never left, with the reason.
+    """
 
     page: Page
     address: str
     messages: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    stopped: list[tuple[str, str | None]] = field(default_factory=list)
 
     def measure(self, script: str, *arguments: object) -> Any:
         """What a JavaScript function returns in the page."""
@@ -91,6 +95,7 @@ class Chromium:
             page.on("pageerror", lambda error: opened.messages.append(str(error)))
             page.on("dialog", lambda dialog: (opened.messages.append(dialog.message), dialog.dismiss())[0])
             page.on("request", lambda request: opened.requests.append(request.url))
+            page.on("requestfailed", lambda request: opened.stopped.append((request.url, request.failure)))
             page.goto(opened.address + fragment)
             yield opened
         finally:

@@ -8,6 +8,7 @@ from typing import Final
 
 from netprobe.render import report
 from netprobe.render.report import Address, Code, Report
+from netprobe.text import escape
 
 __all__ = ["HARMLESS", "HOSTILE", "REPORTS", "many", "one", "ordinary"]
 
@@ -177,7 +178,7 @@ def _report(
             report.Fact("exit status", ["0" if good else "1"]),
         ),
         commands=(report.LabelledCommand("run it again", command),),
-        text=f"{binds[0]} is open to {name}\n" + "".join(f"  {row}\n" for row in names),
+        text=f"{binds[0]} is open to {name}\n" + "".join(f"  {escape(row)}\n" for row in names),
         data=json.dumps(document, ensure_ascii=True),
     )
 
