@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from netprobe.reach.cells import Cell
 from netprobe.reach.summary import Summary
 from netprobe.render.fields import escaped
+from netprobe.render.svg import as_svg
 from netprobe.render.table import console
 from netprobe.render.terminal import Terminal, folded_line
 from netprobe.verdicts import Verdict
@@ -54,7 +55,11 @@ def print_matrix(cells: Sequence[Cell], summary: Summary | None, terminal: Termi
 
 def matrix_as_svg(cells: Sequence[Cell], summary: Summary | None, *, wide: bool = False) -> str:
     """The same as an SVG picture, to paste into a ticket."""
-    return _recorded(cells, summary, wide).export_svg(title="netprobe bindtest")
+    matrix = _Matrix(_EXPORT_WIDTH, True, wide)
+    parts = [*matrix.cells(escaped(cells)), *matrix.summary(escaped(summary), agreements=False)]
+    out = Console(width=_EXPORT_WIDTH, force_terminal=True, highlight=False, markup=False, emoji=False, _environ={})
+    lines = out.render_lines(Group(*parts), pad=False)
+    return as_svg([[(piece.text, str(piece.style or "")) for piece in line] for line in lines], "netprobe bindtest")
 
 
 def matrix_as_html(cells: Sequence[Cell], summary: Summary | None, *, wide: bool = False) -> str:

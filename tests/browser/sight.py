@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["CONTRAST", "OVERFLOWING"]
+__all__ = ["COLOURS", "CONTRAST", "OVERFLOWING"]
 
 # Elements whose content is wider than they are. A table may scroll within its frame, unless rows are blocks (narrow).
 OVERFLOWING: Final = """([narrow]) => {
@@ -29,7 +29,7 @@ OVERFLOWING: Final = """([narrow]) => {
   return {page: document.documentElement.scrollWidth, overflowing: found};
 }"""
 
-_COLOURS: Final = """
+COLOURS: Final = """
   const parse = (text) => {
     const [r, g, b, a = 1] = text.match(/[\\d.]+/g).map(Number);
     return {r, g, b, a};
@@ -58,7 +58,7 @@ _COLOURS: Final = """
 
 CONTRAST: Final = (
     "() => {"
-    + _COLOURS
+    + COLOURS
     + """
   const texts = [], marks = [];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
