@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Dialog, Page
 
 __all__ = ["Chromium", "Opened", "running", "why_not"]
 
@@ -66,6 +66,11 @@ class Opened:
     requests: list[str] = field(default_factory=list)
     stopped: list[tuple[str, str | None]] = field(default_factory=list)
 
+    def refuse(self, dialog: Dialog) -> None:
+        """Close what ``alert()`` opens."""
+        self.messages.append(dialog.message)
+        dialog.dismiss()
+
     def measure(self, script: str, *arguments: object) -> Any:
         """What a JavaScript function returns in the page."""
         return self.page.evaluate(script, list(arguments))
@@ -77,7 +82,6 @@ class Chromium:
     def __init__(self, browser: Browser, folder: Path) -> None:
         self._browser = browser
         self._folder = folder
-        self._contexts: list[BrowserContext] = []
 
     @contextmanager
     def opened(
@@ -93,7 +97,7 @@ class Chromium:
             opened = Opened(page, file.as_uri())
             page.on("console", lambda message: opened.messages.append(message.text))
             page.on("pageerror", lambda error: opened.messages.append(str(error)))
-            page.on("dialog", lambda dialog: (opened.messages.append(dialog.message), dialog.dismiss())[0])
+            page.on("dialog", lambda dialog: opened.refuse(dialog))
             page.on("request", lambda request: opened.requests.append(request.url))
             page.on("requestfailed", lambda request: opened.stopped.append((request.url, request.failure)))
             page.goto(opened.address + fragment)

@@ -56,7 +56,7 @@ def ordinary(names: tuple[str, ...] = HARMLESS) -> Report:
 def many(names: tuple[str, ...] = HARMLESS) -> Report:
     """2,000 cells: four bind addresses, 25 destinations, ten vantages."""
     binds = ("0.0.0.0", "::", "192.168.100.100", "2001:db8::1")
-    destinations = tuple(f"10.10.{number}.{number * 10}" for number in range(24)) + (names[-1],)
+    destinations = (*(f"10.10.{number}.{number * 10}" for number in range(24)), names[-1])
     return _report(binds, destinations, names[:10], ("tcp", "udp"), names, every=23)
 
 

@@ -1,4 +1,4 @@
-"""What a person would see, measured in the page: JavaScript functions for :meth:`tests.browser.chromium.Opened.measure`.
+"""What a person would see, measured in the page: functions for :meth:`~tests.browser.chromium.Opened.measure`.
 
 Contrast is that of WCAG 2.2 (relative luminance; success criteria 1.4.3 and 1.4.11), of computed styles: of each text
 with the ground that it really stands on, and of each mark's edge with the ground around it.
@@ -13,11 +13,10 @@ __all__ = ["COLOURS", "CONTRAST", "OVERFLOWING"]
 # Elements whose content is wider than they are. A table may scroll within its frame, unless rows are blocks (narrow).
 OVERFLOWING: Final = """([narrow]) => {
   const scrolls = narrow ? ".text pre" : ".text pre, .scroll";
-  const hidden = (e) => getComputedStyle(e).clipPath !== "none" || e.closest("thead") && hidden(e.closest("thead"));
   const found = [];
   for (const e of document.querySelectorAll("main, main *, header, footer")) {
     if (!e.clientWidth || e.scrollWidth <= e.clientWidth + 1 || e.matches(scrolls)) continue;
-    if (e.localName === "thead" || e.closest("thead")) { if (narrow) continue; }
+    if (narrow && e.closest("thead")) continue;  // there for screen readers only
     found.push(`${e.localName}.${e.className} ${e.scrollWidth} > ${e.clientWidth}: ${e.textContent.slice(0, 80)}`);
   }
   for (const e of document.querySelectorAll("main .addr")) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -26,7 +27,7 @@ TABLE: list[list[Piece]] = [
 ]
 HARM: list[list[Piece]] = [[(name, style), (f" {name}", "")] for name in HOSTILE for style in ROLES.values()]
 PIECES = """() => [...document.querySelectorAll("tspan")].map((span) => {
-  const own = span.getClientRects()[0], font = getComputedStyle(span);
+  const own = span.getClientRects()[0];
   return {text: span.textContent, left: own.left, right: own.right, top: own.top, bottom: own.bottom};
 })"""
 RATIOS = (
@@ -66,7 +67,7 @@ def test_nothing_is_loaded_and_nothing_is_cut(browser: Chromium, lines: list[lis
     for piece in pieces:
         assert piece["left"] >= 0 and piece["top"] >= 0
         assert piece["right"] <= size[0] and piece["bottom"] <= size[1], piece["text"]
-    for one, next_one in zip(pieces, pieces[1:], strict=False):
+    for one, next_one in pairwise(pieces):
         if one["top"] == next_one["top"]:
             assert one["right"] <= next_one["left"] + 1, one["text"]
 

@@ -65,7 +65,21 @@ def test_names_are_text_and_nothing_else(browser: Chromium, report: Report) -> N
     assert opened.requests == [opened.address]
     elements = {"html", "head", "meta", "title", "style", "script", "body", "div", "header", "span", "time", "nav", "a"}
     elements |= {"main", "section", "p", "h1", "h2", "h3", "h4", "b", "ul", "li", "article", "pre", "code", "button"}
-    elements |= {"table", "caption", "thead", "tbody", "tr", "th", "td", "small", "details", "summary", "dl", "dt", "dd"}
+    elements |= {
+        "table",
+        "caption",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "small",
+        "details",
+        "summary",
+        "dl",
+        "dt",
+        "dd",
+    }
     assert set(seen["names"]) <= elements | {"footer"}
     attributes = {"lang", "charset", "http-equiv", "content", "name", "class", "datetime", "href", "role", "scope"}
     attributes |= {"id", "type", "hidden", "tabindex", "aria-label", "aria-hidden", "aria-pressed"}
