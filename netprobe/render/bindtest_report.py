@@ -136,6 +136,7 @@ def _cause(finding: Finding, run: BindtestRun, numbers: dict[tuple[str, str, str
         cells=tuple(links.items())[:_MOST_LINKS],
         because=tuple([text] for text in finding.because),
         commands=tuple(_labelled(command) for command in finding.commands),
+        more=max(0, len(links) - _MOST_LINKS),
     )
 
 

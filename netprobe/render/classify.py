@@ -103,8 +103,10 @@ def print_classifications(
         return
     from netprobe.render.card import print_cards
 
-    alone = len(records) == 1
-    print_cards([_card(record, bits)._replace(**({} if alone else {"commands": ()})) for record in records], terminal)
+    cards = [_card(record, bits) for record in records]
+    if len(cards) > 1:
+        cards = [card._replace(commands=()) for card in cards]
+    print_cards(cards, terminal)
 
 
 def _print_grid(records: Sequence[Classification], terminal: Terminal) -> None:

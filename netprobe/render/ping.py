@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from netprobe.echo.clients.ping import Reply
 from netprobe.echo.clients.statistics import KernelTimes, PingStatistics
@@ -31,7 +31,8 @@ _SAMPLES_FOR = (("p90", 10), ("p99", 100), ("p99.9", 1000))  # fewer of them, an
 _DEFAULT_PORT = 65432
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Asked:
     """What is sent where. ``how`` is ``tcp``, ``udp``, ``framed`` or ``connect-only``; ``size`` in bytes."""
 
     host: str

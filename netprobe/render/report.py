@@ -104,7 +104,7 @@ class LabelledCommand:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One card. ``cells`` are links to cells: their number and what the link says."""
+    """One card. ``cells`` are links to cells: their number and what the link says; ``more`` are not linked."""
 
     mark: str
     differs: bool
@@ -112,6 +112,7 @@ class Cause:
     cells: tuple[tuple[int, Text], ...]
     because: tuple[Text, ...]
     commands: tuple[LabelledCommand, ...]
+    more: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,7 +272,12 @@ def element(name: str, attributes: dict[str, str], *children: str) -> _Markup:
 
 
 def _escaped(child: str) -> str:
-    return child if isinstance(child, _Markup) else html.escape(escape(child, keep="\n"))
+    return child if isinstance(child, _Markup) else html.escape(escape(child))
+
+
+def _lines(text: str) -> _Markup:
+    """A text of several lines; anywhere else a line feed is escaped, since a command that holds one would be two."""
+    return _Markup(html.escape(escape(text, keep="\n")))
 
 
 def _data(document: str) -> _Markup:
@@ -355,7 +361,7 @@ def _main(report: Report) -> _Markup:
                 "details",
                 {"class": "text"},
                 element("summary", {}, "As text, for a ticket"),
-                element("pre", {}, report.text),
+                element("pre", {}, _lines(report.text)),
             ),
         ),
     )
@@ -404,7 +410,9 @@ def _answer(report: Report) -> _Markup:
             *(element("p", {"class": "also"}, _inline(text)) for text in answer.also),
             element("ul", {"class": "tally"}, *tallies),
         ),
-        element("div", {"class": "untested"}, element("h2", {}, "Not tested"), element("ul", {}, *untested)),
+        element("div", {"class": "untested"}, element("h2", {}, "Not tested"), element("ul", {}, *untested))
+        if untested
+        else "",
     )
 
 
@@ -424,7 +432,9 @@ def _card(cause: Cause, name: str) -> _Markup:
     links: list[str] = []
     for position, (number, text) in enumerate(cause.cells):
         links += [", " if position else "", element("a", {"href": f"#c{number}"}, _inline(text))]
-    count = len(cause.cells)
+    if cause.more:
+        links.append(f" and {cause.more} more")
+    count = len(cause.cells) + cause.more
     header = element(
         "header",
         {},
@@ -554,7 +564,8 @@ def _matrix(matrix: Matrix) -> _Markup:
         ]
         attributes = {"role": "row"} if row.differs else {"role": "row", "class": "same"}
         rows.append(element("tr", attributes, _row_heading(_inline(row.name), below), *cells))
-    size = "few" if len(matrix.headings) <= _FEW else "many"
+    count = len(matrix.headings)
+    size = f"few of-{count}" if count <= _FEW else "many"
     table = element("table", {"class": f"stack matrix {size}", "role": "table"}, caption, head, _body(rows))
     title = "".join(matrix.title)
     return _scrolling(title, table, same=not matrix.differs)

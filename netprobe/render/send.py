@@ -74,7 +74,10 @@ class ReceivedPrinter:
 
 
 class SentScreen:
-    """On a terminal, below what came back: is it what was sent? ``shows_header``: that of a framed reply is not above."""
+    """On a terminal, below what came back: is it what was sent?
+
+    ``shows_header``: that of a framed reply is not above it yet.
+    """
 
     def __init__(self, terminal: Terminal, *, shows_header: bool) -> None:
         self._terminal = terminal

@@ -198,8 +198,8 @@ class ServerScreen:
         if len(peer) > _PEER:
             yield Text(f"{time:{_TIME}}{peer}")
             line = Text(before)
-        numbers = (f"{event.received_bytes:,}", f"{event.sent_bytes:,}", f"{event.duration_ms:.1f}")
-        cells = _cells((event.protocol, event.ended, *numbers))
+        figures = (f"{event.received_bytes:,}", f"{event.sent_bytes:,}", f"{event.duration_ms:.1f}")
+        cells = _cells((event.protocol, event.ended, *figures))
         at = cells.index(event.ended)
         line.append(cells[:at]).append(event.ended, style=style).append(cells[at + len(event.ended) :])
         rest = ", ".join(more)

@@ -38,6 +38,7 @@ def test_the_wheel_holds_the_package_its_pages_and_its_licence(wheel: Path) -> N
     pages = {Path(name).name for name in names if name.startswith(f"{info}.data/data/share/man/man1/")}
     assert pages == {page.name for page in (ROOT / "man").iterdir()}
     assert {name.split("/")[0] for name in names} == {"netprobe", f"{info}.dist-info", f"{info}.data"}
+    assert {"netprobe/render/report.css", "netprobe/render/report.js"} <= names
     assert not [name for name in names if name.endswith((".pyc", ".so")) or name.startswith("tests")]
 
 

@@ -46,7 +46,8 @@ from netprobe.render.progress import ProgressLine
 from netprobe.render.report import page
 from netprobe.render.send import header_line, sent_line
 from netprobe.render.server_log import event_line
-from netprobe.render.styled_lines import Line, as_svg, as_text, print_lines
+from netprobe.render.styled_lines import Line, as_text, print_lines
+from netprobe.render.svg import as_svg
 from netprobe.render.terminal import Terminal
 from netprobe.render.view import View
 from tests.conftest import NETPROBE, Run, clean_environment

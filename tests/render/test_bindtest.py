@@ -18,7 +18,8 @@ from netprobe.reach.summary import summarize
 from netprobe.render import palette
 from netprobe.render.bindtest import lines_of
 from netprobe.render.bindtest_run import BindtestRun
-from netprobe.render.styled_lines import Line, as_svg, as_text, print_lines
+from netprobe.render.styled_lines import Line, as_text, print_lines
+from netprobe.render.svg import as_svg
 from netprobe.render.terminal import Terminal
 from netprobe.verdicts import Verdict
 

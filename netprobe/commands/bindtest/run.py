@@ -413,7 +413,7 @@ class _Report:
         """The picture of ``--svg``. It has all cells: nobody can ask it for more."""
         if self._options.svg:
             from netprobe.render.bindtest import lines_of
-            from netprobe.render.styled_lines import as_svg
+            from netprobe.render.svg import as_svg
 
             shown = escaped(self._run)
             assert shown is not None
