@@ -18,6 +18,7 @@ from typing import Final, TypeAlias
 
 from rich.cells import cell_len
 
+from netprobe.render.palette import ANSWER, EXPECTED, FAILURE, FINDING, LABEL
 from netprobe.text import escape
 
 __all__ = ["Piece", "as_svg"]
@@ -42,7 +43,7 @@ text { fill: #e6ecf2 }
 .dim { fill: #a7b4c1 }
 }
 """
-_WORDS: Final = frozenset({"bold", "green", "red", "yellow", "dim"})
+_WORDS: Final = frozenset(f"{ANSWER} {EXPECTED} {FAILURE} {FINDING} {LABEL}".split())  # they have a class
 _COLUMN: Final = 8.43  # px: a character of 14 px is 0.602 em wide in most monospaced fonts
 _ROW: Final = 20
 _BASELINE: Final = 14  # of a row, from its top

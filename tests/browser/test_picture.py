@@ -17,7 +17,7 @@ from tests.browser.sight import COLOURS
 
 pytestmark = pytest.mark.xdist_group("browser")
 
-ROLES = {name: getattr(palette, name) for name in palette.__all__}
+ROLES = {name: getattr(palette, name) for name in palette.__all__ if name.isupper()}
 TABLE: list[list[Piece]] = [
     [("0.0.0.0:41234 is open to pc2", palette.ANSWER)],
     [],

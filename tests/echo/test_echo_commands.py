@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from rich.text import Text
 
 from tests.conftest import NETPROBE, Run, run_in_terminal
 from tests.echo.running import Server
@@ -130,7 +131,7 @@ def test_ping_prints_a_line_a_message_and_a_summary(server: Server, netprobe: Ru
     lines = ran.stdout.splitlines()
     assert [f"seq={n}" in line for n, line in enumerate(lines[:3], 1)] == [True] * 3
     assert "0% lost" in ran.stdout
-    assert "rtt p50/p90/p99/p99.9" in ran.stdout
+    assert "rtt p50 " in ran.stdout  # three replies have no p90
 
 
 def test_ping_of_a_closed_port_names_it_and_exits_1(netprobe: Run) -> None:
@@ -153,5 +154,5 @@ def test_in_a_narrow_terminal_lines_are_broken_between_words(command: list[str],
     where = framed_at if "--framed" in command else plain_at
     ran = run_in_terminal([str(NETPROBE), "echo", command[0], where, *command[1:]], 40)
     assert ran.status == 0
-    assert max(map(len, ran.stdout.splitlines())) <= 40
+    assert max(len(Text.from_ansi(line).plain) for line in ran.stdout.splitlines()) <= 40
     assert "\n  " in ran.stdout  # what goes on is indented

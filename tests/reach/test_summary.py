@@ -74,7 +74,7 @@ def test_every_address_is_said_only_if_it_is_every_one() -> None:
 def test_a_file_is_what_cells_are_counted_against_if_there_is_one() -> None:
     change = Change("tcp 0.0.0.0 at 127.0.0.1 from local", "refused", "reachable")
     assert summarize([replace(CELL, differs=True)], changes=()).conclusions[0].text.endswith("this host on 127.0.0.1")
-    assert summarize([CELL], changes=(change,)).conclusions[0].text.endswith("; 1 of 1 cells changed")
+    assert summarize([CELL], changes=(change,)).conclusions[0].text.endswith("; 1 of 1 cell changed")
 
 
 def test_vantages_that_agree_are_one_group() -> None:

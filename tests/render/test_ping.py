@@ -128,7 +128,7 @@ def test_a_percentile_needs_its_samples(samples: int, names: list[str], capsys: 
 
 
 def test_a_handshake_is_no_echo(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ASKED._replace(how="connect-only", port=443, destination="127.0.0.1:443")
+    asked = replace(ASKED, how="connect-only", port=443, destination="127.0.0.1:443")
     run(PingScreen(asked, terminal()), [reply(1, None)])
     out = capsys.readouterr().out
     assert out.startswith("tcp handshakes with 127.0.0.1:443, one a second\n")
@@ -137,7 +137,7 @@ def test_a_handshake_is_no_echo(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_to_run_there_is_reachable_from_here(capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ASKED._replace(host="192.0.2.7", destination="192.0.2.7:7", port=7, how="framed")
+    asked = replace(ASKED, host="192.0.2.7", destination="192.0.2.7:7", port=7, how="framed")
     run(PingScreen(asked, terminal()), [reply(1, None)])
     (command,) = re.findall(r"netprobe echo serve(.*)\n", capsys.readouterr().out)
     assert "--framed" in command
@@ -154,7 +154,7 @@ def test_a_cause_that_is_not_there_sends_nobody_there(capsys: pytest.CaptureFixt
     [(0.2, "5 a second"), (0.0, "one after the other"), (5, "one every 5 s"), (0.3, "one every 0.3 s")],
 )
 def test_the_pace_in_words(interval_s: float, words: str) -> None:
-    assert ASKED._replace(interval_s=interval_s).heading.endswith(f", {words}")
+    assert replace(ASKED, interval_s=interval_s).heading.endswith(f", {words}")
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

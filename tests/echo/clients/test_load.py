@@ -62,7 +62,7 @@ def test_a_stream_is_whole(plain_at: str, netprobe: Run) -> None:
 
 def test_a_load_is_bounded_in_time_by_default(plain_at: str, netprobe: Run) -> None:
     text = netprobe("echo", "load", "--help").stdout
-    assert "[default: 10]" in " ".join(text.split())
+    assert "default 10;" in " ".join(text.split())
     found = record(netprobe, plain_at, "--duration", "0.2")
     assert found["messages"] > 0
 
@@ -208,7 +208,7 @@ def test_a_name_is_asked_at_the_address_that_answers(
     plan = LoadPlan(3, **more)
     port = int(plain_at.rpartition(":")[2])
 
-    def both(*_: object) -> list[PeerAddress]:
+    def both(*_: object, **__: object) -> list[PeerAddress]:
         return [address_of(host, port) for host in ("127.0.0.9", "127.0.0.1", "127.0.0.8")]
 
     monkeypatch.setattr(load, "resolve", both)
@@ -223,7 +223,7 @@ def test_a_name_whose_addresses_all_refuse_is_refused(monkeypatch: pytest.Monkey
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         found = [address_of(f"127.0.0.{n}", port) for n in (1, 2)]
-        monkeypatch.setattr(load, "resolve", lambda *_: found)
+        monkeypatch.setattr(load, "resolve", lambda *_, **__: found)
         with pytest.raises(PeerError, match="refused"):
             loaded(port, LoadPlan(2, count=5))
 
