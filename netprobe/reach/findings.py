@@ -168,7 +168,7 @@ def findings_of(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Find
                 expected=kind.expected,
                 observed=kind.observed,
                 where=_where(same, places, name_binds=several),
-                what=kind.what,
+                what=f"{kind.what}{_waited(same)}",
                 because=_because(kind, same, places),
                 cells=tuple(positions),
                 commands=commands_for(same, places, path_works=bool(kind.other)),
@@ -188,7 +188,7 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
         return None
     if cell.differs:
         silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
-        seen = f"no answer in {_rounded(silence[1])} s" if silence else f"observed {cell.observed}"
+        seen = "no answer" if silence else f"observed {cell.observed}"
         said = (None if silence else _impersonal(cell), cell.difference if cell.difference != cell.cause else None)
         return _Kind(
             True,
@@ -221,6 +221,15 @@ def _impersonal(cell: Cell) -> str | None:
     cause = _SECONDS.sub(lambda found: _rounded(found[0]), cell.cause)
     cause = cause.replace(f"on port {cell.port} ", "on that port ")
     return cause.replace(f"not from {probed}", "not from the address that was asked")
+
+
+def _waited(cells: Sequence[Cell]) -> str:
+    """How long the silence was: a cell that was asked again had a longer one, for the same cause."""
+    found = [_SILENCE.fullmatch(cell.cause or "") for cell in cells if cell.observed == Verdict.NO_ANSWER]
+    waits = sorted({float(_rounded(match[1])) for match in found if match is not None})
+    if not waits:
+        return ""
+    return f" in {waits[0]:g} s" if len(waits) == 1 else f" in {waits[0]:g} to {waits[-1]:g} s"
 
 
 def _rounded(seconds: str) -> str:

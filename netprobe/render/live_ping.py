@@ -85,8 +85,10 @@ class LivePing:
         with out.capture() as captured:
             for line in lines:
                 out.print(line, soft_wrap=True)
-        up = f"\r\x1b[{self._drawn}A\x1b[J" if self._drawn else ""
-        sys.stdout.write(up + captured.get())
+        # Each line is cleared by itself (EL), and below the last one what an earlier picture left (ED): to clear all of
+        # it at once is, from the screen's first line, to clear the screen, which tmux and others keep as history.
+        up = f"\r\x1b[{self._drawn}A" if self._drawn else ""
+        sys.stdout.write(up + captured.get().replace("\n", "\x1b[K\n") + "\x1b[J")
         sys.stdout.flush()
         self._drawn = sum(max(-(-cell_len(line.plain) // self._terminal.width), 1) for line in lines)
 

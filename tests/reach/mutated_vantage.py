@@ -325,7 +325,7 @@ class Fuzzer:
                 true, [{**cell, "cause": None if cell["cause"] == "-" else cell["cause"]} for cell in cells], odd
             )
         else:
-            assert "local" in out
+            assert "this host" in out
 
     def _look_at_cells(self, true: dict[tuple[str, ...], Line], cells: list[Line], odd: MutatedVantage) -> None:
         assert [_key(cell) for cell in cells] == list(true), "the cells"
