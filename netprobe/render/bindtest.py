@@ -42,14 +42,22 @@ def can_print(text: str) -> bool:
 
 
 def lines_of(
-    run: BindtestRun, width: int, *, unicode: bool = True, wide: bool = False, matrix: bool = False
+    run: BindtestRun,
+    width: int,
+    *,
+    unicode: bool = True,
+    wide: bool = False,
+    matrix: bool = False,
+    vantages: bool = False,
 ) -> list[Line]:
     """All that there is to show, in lines of ``width``. ``run`` is escaped already.
 
-    ``unicode``: a tick can be printed; ``wide``: words for marks; ``matrix``: the whole matrix, whatever is in it.
+    ``unicode``: a tick can be printed; ``wide``: words for marks; ``matrix``: the whole matrix, whatever is in it;
+    ``vantages``: which vantage each column is, too.
     """
     page = _Page(run, width, unicode, wide)
-    blocks = [page.answer(), page.changes(), page.matrix(whole=matrix), *page.findings()]
+    blocks = [page.answer(), page.changes(), page.vantages() if vantages else []]
+    blocks += [page.matrix(whole=matrix), *page.findings()]
     blocks += [page.untested(), page.next_steps(), page.rules()]
     lines: list[Line] = []
     for block in blocks:
@@ -145,6 +153,16 @@ class _Page:
         return lines
 
     # The matrix.
+
+    def vantages(self) -> list[Line]:
+        """``pc2: ssh:pc2, Linux 6.1.0, Python 3.11.2``, for each column."""
+        lines: list[Line] = []
+        for vantage in self.run.facts.vantages:
+            system = " ".join(text for text in (vantage.system, vantage.release) if text)
+            python = f"Python {vantage.python}" if vantage.python else None
+            text = ", ".join(text for text in (vantage.spec, system, python, vantage.error) if text)
+            lines += folded(f"{call_vantage(vantage.name, self.run.places)}: {text}", self.width, indent=4, first=2)
+        return lines
 
     def matrix(self, *, whole: bool) -> list[Line]:
         """Sections and their legend: all of it, or what there is to see."""

@@ -85,10 +85,13 @@ class LivePing:
         with out.capture() as captured:
             for line in lines:
                 out.print(line, soft_wrap=True)
-        # Each line is cleared by itself (EL), and below the last one what an earlier picture left (ED): to clear all of
-        # it at once is, from the screen's first line, to clear the screen, which tmux and others keep as history.
-        up = f"\r\x1b[{self._drawn}A" if self._drawn else ""
-        sys.stdout.write(up + captured.get().replace("\n", "\x1b[K\n") + "\x1b[J")
+        text = captured.get()
+        if self._drawn:
+            # Each line is cleared by itself (EL), and below the last one what an earlier picture left (ED): to clear
+            # all at once is, from the screen's first line, to clear the screen, which tmux and others keep as history.
+            cleared = "".join(f"\x1b[K{line}\n" for line in text.splitlines())
+            text = f"\r\x1b[{self._drawn}A{cleared}\x1b[J"
+        sys.stdout.write(text)
         sys.stdout.flush()
         self._drawn = sum(max(-(-cell_len(line.plain) // self._terminal.width), 1) for line in lines)
 

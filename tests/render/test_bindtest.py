@@ -13,7 +13,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.explain import NEVER_ARRIVED
 from netprobe.reach.findings import MANUAL, Places, findings_of, next_steps, untested_of, unusable
-from netprobe.reach.run_facts import HostSummary, RunFacts
+from netprobe.reach.run_facts import HostSummary, RunFacts, VantageSummary
 from netprobe.reach.summary import summarize
 from netprobe.render import palette
 from netprobe.render.bindtest import lines_of
@@ -107,6 +107,22 @@ def dropped(cells: Sequence[Cell], destination: str = "10.10.152.8", seconds: st
         else cell
         for cell in cells
     ]
+
+
+def test_a_silence_that_was_asked_again_is_no_cause_of_its_own() -> None:
+    (finding,) = findings_of(dropped(dropped(BOTH), "192.168.0.1", "4.52"))
+    assert finding.title == (
+        "tcp from pc2 to 192.168.0.1 and 10.10.152.8 (2 cells): expected reachable, no answer in 2 to 4.5 s"
+    )
+
+
+def test_which_vantage_a_column_is_can_be_shown() -> None:
+    vantage = VantageSummary("pc2", "ssh:pc2", "linux", "6.1.0", "3.11.2", (), None)
+    lost = VantageSummary("web1", "ssh:web1", None, None, None, (), "host key unknown")
+    run = replace(run_of(BOTH), facts=replace(FACTS, vantages=(vantage, lost)))
+    said = "  pc2: ssh:pc2, linux 6.1.0, Python 3.11.2\n  web1: ssh:web1, host key unknown\n"
+    assert said in as_text(lines_of(run, 80, vantages=True))
+    assert "ssh:pc2" not in as_text(lines_of(run, 80)).partition("Next")[0]
 
 
 def test_one_address_asked_from_this_host() -> None:

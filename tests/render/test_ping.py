@@ -201,7 +201,9 @@ def test_live_is_redrawn_in_place_and_says_how_it_ends_until_then(capsys: pytest
     assert "Ctrl-C ends it" in first
     screen.end(None)
     last = capsys.readouterr().out
-    assert last.startswith(f"\r\x1b[{first.count(chr(10))}A\x1b[J")
+    assert last.startswith(f"\r\x1b[{first.count(chr(10))}A\x1b[K")
+    assert last.endswith("\x1b[J")  # nowhere else: a screen cleared from its first line is kept as history
+    assert last.count("\x1b[J") == 1
     assert "Ctrl-C ends it" not in last
 
 

@@ -239,6 +239,8 @@ def _detail_vantages(output: Output, test: Bindtest) -> None:
         for name, trace in test.crashes.items():
             for line in trace.splitlines():
                 output.say(f"{name}: {line}")
+    if output.in_table:  # which has them
+        return
     for name, facts in test.hellos.items():
         output.detail(f"{name}: {facts.host}, {facts.system} {facts.release}, Python {facts.python}")
 
@@ -386,9 +388,15 @@ class _Report:
         shown = escaped(self._run)
         assert shown is not None
         options = self._options
-        print_lines(
-            lines_of(shown, terminal.width, unicode=can_print("✓"), wide=options.wide, matrix=options.matrix), terminal
+        lines = lines_of(
+            shown,
+            terminal.width,
+            unicode=can_print("✓"),
+            wide=options.wide,
+            matrix=options.matrix,
+            vantages=self._output.verbose > 0,
         )
+        print_lines(lines, terminal)
 
     # The files. One that cannot be written ends in an error, but only after the others and the answer.
 
