@@ -1,0 +1,61 @@
+"""Who stopped a probe, by which rule, route, setting or queue: the record that a cell's explanation becomes.
+
+A blame is ``certain`` only when something was seen that allows no other reading. Otherwise it names what remains, and
+what was ruled out by what: a reader can go on from there, and nobody was told a cause that was only likely.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Blame", "Excluded", "Layer"]
+
+
+class Layer(StrEnum):
+    """Where in a network stack the probe, or its answer, ended."""
+
+    SOCKET = "socket"
+    QUEUE = "queue"
+    NFTABLES = "nftables"
+    IPTABLES = "iptables"
+    ROUTE = "route"
+    RP_FILTER = "rp_filter"
+    NEIGHBOUR = "neighbour"
+    ADDRESS_STATE = "address-state"
+    MTU = "mtu"
+    NAT = "nat"
+    SERVICE = "service"
+    PATH = "path"
+    ICMP_LIMIT = "icmp-limit"
+    LINK = "link"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A cause that is ruled out (``what``), and what rules it out (``by``)."""
+
+    what: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blame:
+    """``place`` is the host: ``this host``, a vantage's name, a router's address; None where that is not known.
+
+    ``what`` is what it did there, in a few words ("dropped by a rule"), ``text`` the culprit's own words (a rule as nft
+    prints it, a route, a sysctl), ``evidence`` what was seen of it, each a sentence. ``remaining`` are the causes that
+    nothing seen so far excludes, ``excluded`` those that are ruled out; both are empty where ``certain``, unless they
+    were worth asking. ``command`` is one to look with, on ``place``.
+    """
+
+    place: str | None
+    layer: Layer
+    what: str
+    text: str | None = None
+    evidence: tuple[str, ...] = ()
+    certain: bool = False
+    remaining: tuple[str, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
+    command: str | None = None
