@@ -18,6 +18,7 @@ __all__ = [
     "addresses",
     "default_routes",
     "links",
+    "route_between",
     "route_to",
     "usable_addresses",
 ]
@@ -32,6 +33,7 @@ _IFLA_INFO_KIND, _IFLA_EXT_MASK = 1, 29
 _RTEXT_FILTER_SKIP_STATS = 1 << 3  # counters are half of a link's message, and nobody reads them here
 _IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8  # linux/if_addr.h
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
+_RTA_SRC, _RTA_IIF, _RTA_IP_PROTO = 2, 3, 27
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
 _LINK_ATTRIBUTES = frozenset((_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO))
 _LINK_INFO = frozenset((_IFLA_INFO_KIND,))
@@ -138,6 +140,29 @@ def route_to(address: str, index: int = 0) -> Route:
     body = _RTMSG.pack(family, 8 * len(destination), 0, 0, 0, 0, 0, 0, 0) + attribute(_RTA_DST, destination)
     if index:
         body += attribute(_RTA_OIF, struct.pack("=i", index))
+    answer = request(NETLINK_ROUTE, RTM_GETROUTE, body)
+    found = attributes(answer, _ROUTE_ATTRIBUTES, _RTMSG.size)
+    return Route(_number(found, _RTA_OIF, 0), _gateway(family, found), answer[7] == _RTN_LOCAL)
+
+
+def route_between(source: str, destination: str, interface: int = 0, protocol: int = 0) -> Route:
+    """Where a packet with both these addresses would go, by all tables and policy rules. Nothing is sent.
+
+    With an ``interface`` (its index) it is a packet that comes in there from elsewhere: the kernel's input routing,
+    with its reverse path filter. Without, it is one of this host's own, and ``source`` must be its address.
+    ``protocol`` is an IPPROTO_*, for rules that name one.
+
+    Raises OSError: ENETUNREACH, EHOSTUNREACH or EACCES where there is no route; EINVAL for what comes in where the
+    reverse path filter or a blackhole drops it.
+    """
+    family = socket.AF_INET6 if ":" in destination else socket.AF_INET
+    far, near = socket.inet_pton(family, destination), socket.inet_pton(family, source)
+    body = _RTMSG.pack(family, 8 * len(far), 8 * len(near), 0, 0, 0, 0, 0, 0)
+    body += attribute(_RTA_DST, far) + attribute(_RTA_SRC, near)
+    if interface:
+        body += attribute(_RTA_IIF, struct.pack("=i", interface))
+    if protocol:
+        body += attribute(_RTA_IP_PROTO, struct.pack("=B", protocol))
     answer = request(NETLINK_ROUTE, RTM_GETROUTE, body)
     found = attributes(answer, _ROUTE_ATTRIBUTES, _RTMSG.size)
     return Route(_number(found, _RTA_OIF, 0), _gateway(family, found), answer[7] == _RTN_LOCAL)

@@ -6,6 +6,7 @@ what was ruled out by what: a reader can go on from there, and nobody was told a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -59,3 +60,25 @@ class Blame:
     remaining: tuple[str, ...] = ()
     excluded: tuple[Excluded, ...] = ()
     command: str | None = None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All of it for a reader: what was seen, the culprit's own words, what remains, what does not."""
+        found = list(self.evidence)
+        if self.text is not None:
+            found.append(self.text)
+        if self.remaining:
+            found.append(f"What remains: {_alternatives(self.remaining)}.")
+        if self.excluded:
+            found.append(f"Ruled out: {'; '.join(f'{each.what} ({each.by})' for each in self.excluded)}.")
+        return tuple(found)
+
+    def __str__(self) -> str:
+        where = f", on {self.place}" if self.place is not None else ""
+        return " ".join((f"{self.what}{where}:", *self.sentences)) if self.sentences else f"{self.what}{where}"
+
+
+def _alternatives(causes: Sequence[str]) -> str:
+    """``a``, ``a, or b``; with semicolons where a cause has a comma itself."""
+    mark = ";" if any("," in cause for cause in causes) else ","
+    return causes[0] if len(causes) == 1 else f"{f'{mark} '.join(causes[:-1])}{mark} or {causes[-1]}"

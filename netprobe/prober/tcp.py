@@ -35,6 +35,9 @@ class TcpProbe(Probe):
         else:
             self.context.loop.wake(self, self.started_at + self.context.timeout)
         code = self.sock.connect_ex(target)
+        own = self.sock.getsockname()
+        if own[1]:  # the listener's kernel knows the connection by it, answered or not
+            self.evidence.update(source=own[0], source_port=own[1])
         if code not in CONNECTING:
             if self.self_connects:
                 self.end("self")  # its port is taken by the first attempt's remains, and nobody else has it

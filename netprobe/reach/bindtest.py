@@ -12,8 +12,10 @@ from itertools import chain
 from types import TracebackType
 from typing import Self
 
+from netprobe.diagnosis.attribute import blame_for
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, NetprobeError
+from netprobe.outcome.blame import Blame
 from netprobe.outcome.failures import Outcome, diagnose
 from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.cells import (
@@ -27,6 +29,7 @@ from netprobe.reach.cells import (
 from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
+from netprobe.reach.kernel_view import Failure, KernelView
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request, Resolved
 from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
@@ -45,6 +48,8 @@ from netprobe.verdicts import Verdict
 
 __all__ = ["Bindtest"]
 
+_HERE = "this host"
+_Path = tuple[str, ScopedAddress, str]  # from which vantage, to which address, by which protocol
 FACTS_S = 0.2  # how old this host's facts may be that a difference is explained with
 
 
@@ -70,10 +75,13 @@ class Bindtest:
         self.crashes: dict[str, str] = {}
         self.resolved: dict[str, list[Resolved]] = {session.name: [] for session in self.sessions}
         self._responder = Responder(self.nonce)
+        self._view = KernelView()
         self._answers: dict[int, Answer] = {}
         self._failures: dict[str, NetprobeError] = {}
         self._ended: set[str] = set()
         self._heard: set[str] = set()  # the vantages that have answered
+        self._proofs: set[_Path] = set()  # where a listener answered
+        self._paths: dict[_Path, list[int]] = {}  # the questions that have one
         self._events: Events = queue.SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -89,6 +97,7 @@ class Bindtest:
                 failed = [x for x in self.listening if not x.is_open]
                 self.errors += listener_errors(failed, self.settings.options, self.host)
             self._responder.start()
+            self._view.begin()
             vantages = [session.name for session in self.sessions]
             self._plan = Plan(self.listening, vantages, self.host, self.settings.to, version)
             self._responder.visitors.expect(self._plan.most_cells * len(vantages))
@@ -202,6 +211,7 @@ class Bindtest:
         known.append(resolved)
         self._questions[name] = list(self._plan.questions(name, _addresses(known)))
         self.questions = list(chain.from_iterable(self._questions.values()))
+        self._paths.clear()
         if not resolved.addresses:
             text = next(x.text for x in self._plan.names if x.ascii == resolved.name)
             what = f"{text} at {'this host' if name == LOCAL else name}"
@@ -229,19 +239,44 @@ class Bindtest:
         situation = self._situation(question)
         prediction = self._predict(question, situation)
         outcome = self._observe(situation, question, answer, reason)
-        explanation = None
+        explanation, blame = None, None
         if is_different(prediction, outcome, answer):
             arrival = self._arrival(question, answer)
+            blame = self._blame(question, answer, prediction, outcome, situation)
             came_from = format_endpoint(arrival.peer, arrival.peer_port) if arrival else None
             changed = changes(situation, prediction, self._facts_now())
-            context = Context(answer, came_from, changed, len(self.sessions))
+            context = Context(answer, came_from, changed, len(self.sessions), blame)
             explanation = difference(situation, prediction, outcome, context) or None
+        if outcome.verdict == Verdict.REACHABLE:
+            self._proofs.add(_path(question))
         if answer is not None and outcome.row == UNPROVEN:
             arrival = self.arrivals.get(answer.challenge or "")
             answer = replace(answer, observed=arrival.peer if arrival else None)  # which is this side's to say
         route = situation.vantage.route_to(question.destination)
         source = route.source if route and question.listener.is_open else None
-        return build_cell(question, prediction, outcome, answer, difference=explanation, source=source)
+        return build_cell(question, prediction, outcome, answer, difference=explanation, source=source, blame=blame)
+
+    def _blame(
+        self, question: Question, answer: Answer | None, expected: Prediction, observed: Outcome, situation: Situation
+    ) -> Blame | None:
+        """Who stopped a probe that should not have failed, as far as it shows from here."""
+        if answer is None:
+            return None
+        failure = Failure(
+            question=question,
+            answer=answer,
+            expected=expected.verdict,
+            observed=observed.verdict,
+            arrival=self._arrival(question, answer),
+            host=self._facts_now(),
+            vantage=situation.vantage,
+            same_host=situation.same_host,
+            timeout_s=self.settings.timeout,
+            host_name=_HERE,
+            answered=self._other_answered(question),
+            vantage_name=_HERE if question.vantage == LOCAL else question.vantage,
+        )
+        return blame_for(self._view.see(failure))
 
     def _unresolved_cell(self, question: NamedQuestion, reason: str | None) -> Cell:
         """Of a name without an address at its vantage. What would be to expect of one is not known."""
@@ -252,6 +287,19 @@ class Bindtest:
             return build_cell(question, prediction, outcome, None)
         outcome = replace(outcome, cause=resolver_words(said))
         return build_cell(question, prediction, outcome, None, errno=said.error)
+
+    def _other_answered(self, question: Question) -> str | None:
+        """The other protocol, if it was answered between the same two addresses."""
+        other = "udp" if question.listener.protocol == "tcp" else "tcp"
+        path = (question.vantage, question.destination, other)
+        if path in self._proofs:
+            return other
+        if not self._paths:
+            for each in self.questions:
+                if isinstance(each, Question):
+                    self._paths.setdefault(_path(each), []).append(each.id)
+        answers = (self._answers.get(number) for number in self._paths.get(path, ()))
+        return other if any(x is not None and x.challenge in self.arrivals for x in answers) else None
 
     def _facts_now(self) -> HostFacts:
         """This host's facts; read at most five times a second, since a vantage may have every cell differ."""
@@ -319,6 +367,10 @@ class Bindtest:
         )
         is_receipt = self._responder.has_seen(challenge, claimed, answer.receipt or "")
         return Sighting(challenge_of(self._secret, question.id), is_receipt, self.arrivals.get(challenge))
+
+
+def _path(question: Question) -> _Path:
+    return (question.vantage, question.destination, question.listener.protocol)
 
 
 def _addresses(resolved: Iterable[Resolved]) -> dict[str, Sequence[ScopedAddress]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from netprobe.outcome.blame import Blame
 from netprobe.outcome.evidence import Evidence, Icmp
 from netprobe.outcome.failures import Outcome
 from netprobe.prober.facts import ANY_ZONE
@@ -37,7 +38,7 @@ class Cell:
     Keys up to ``rtt_ms`` are those of schema netprobe/bindtest/1; later ones are only ever added behind them.
     ``expected`` is null where no rule knows (an address that neither side has). ``bind_name`` and ``destination_name``
     are the names that led to the two addresses; the second one was resolved at the vantage, and where it has no address
-    there, ``destination`` is that name, too.
+    there, ``destination`` is that name, too. ``blame`` is who stopped a probe that was not to fail.
     """
 
     bind: str | None
@@ -61,6 +62,7 @@ class Cell:
     rules: tuple[str, ...]
     bind_name: str | None = None
     destination_name: str | None = None
+    blame: Blame | None = None
 
 
 def build_request(
@@ -161,6 +163,7 @@ def build_cell(
     difference: str | None = None,
     source: str | None = None,
     errno: str | None = None,
+    blame: Blame | None = None,
 ) -> Cell:
     """The record. ``source`` is what the vantage's routing table gives, for a cell whose answer has none.
 
@@ -189,4 +192,5 @@ def build_cell(
         rules=tuple(rule.id for rule in prediction.rules),
         bind_name=listener.name,
         destination_name=question.name,
+        blame=blame,
     )

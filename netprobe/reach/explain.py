@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from netprobe.outcome.blame import Blame
 from netprobe.outcome.failures import Outcome
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer
@@ -29,13 +30,15 @@ class Context:
     """What is known about a cell besides its two verdicts.
 
     ``answer`` is the prober's (None: nothing was probed), ``arrived_from`` the source address that the responder saw.
-    ``changes`` happened on the responder's host during the run, in which ``vantages`` took part.
+    ``blame`` is who stopped the probe. ``changes`` happened on the responder's host during the run, in which
+    ``vantages`` took part.
     """
 
     answer: Answer | None = None
     arrived_from: str | None = None
     changes: tuple[str, ...] = ()
     vantages: int = 1
+    blame: Blame | None = None
 
     @property
     def stage(self) -> str | None:
@@ -54,6 +57,8 @@ def difference(situation: Situation, expected: Prediction, observed: Outcome, co
         return "what both sides tell of a connection must agree before it counts"
     explain = None if observed.row == OTHER_LISTENER else _EXPLANATIONS.get(observed.verdict)
     explained = "" if explain is None else explain(situation, expected, context)
+    if context.blame is not None and observed.row != OTHER_LISTENER:
+        explained = "" if context.changes and not context.blame.certain else str(context.blame)
     return "; ".join(part for part in (*context.changes, explained) if part) or (observed.cause or "")
 
 

@@ -18,11 +18,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from typing import Final
 
+from netprobe.outcome.blame import Blame
 from netprobe.reach.cells import Cell
-from netprobe.reach.explain import NEVER_ARRIVED
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
@@ -46,6 +47,7 @@ _MOST_NAMES: Final = 3  # up to this many addresses are listed, more are counted
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})
 _SILENCE: Final = re.compile(r"silence for ([\d.]+) s")
 _CLOSED: Final = re.compile(r"nothing listens .*?\(or [^)]*\)(?:: (.*))?")
+_NUMBER: Final = re.compile(r"\b\d+\b(?![.:])")
 _SECONDS: Final = re.compile(r"(?<=for )[\d.]+(?= s\b)")
 _ELSEWHERE: Final = re.compile(r"answered from (\S+), not from \S+: (.*)", re.DOTALL)
 
@@ -138,7 +140,8 @@ class _Kind:
     """What the cells of one finding have in common.
 
     ``said`` are the cause and its explanation as the cells have them, ``other`` is the other protocol where that one
-    was answered on the same path, ``translated`` the vantage that comes through an address translation.
+    was answered on the same path, ``translated`` the vantage that comes through an address translation. ``blame`` is
+    who stopped them, but for what was counted and seen of each.
     """
 
     differs: bool
@@ -148,6 +151,7 @@ class _Kind:
     said: tuple[str, ...] = ()
     other: str = ""
     translated: str = ""
+    blame: tuple[object, ...] = ()
 
 
 def findings_of(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Finding, ...]:
@@ -189,7 +193,8 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
     if cell.differs:
         silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
         seen = "no answer" if silence else f"observed {cell.observed}"
-        said = (None if silence else _impersonal(cell), cell.difference if cell.difference != cell.cause else None)
+        difference = None if cell.blame is not None or cell.difference == cell.cause else cell.difference
+        said = (None if silence else _impersonal(cell), difference)
         return _Kind(
             True,
             cell.expected,
@@ -197,6 +202,7 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
             f"expected {cell.expected}, {seen}",
             tuple(text for text in said if text),
             next((x for x in ("tcp", "udp") if x != cell.protocol and (*_path(cell), x) in answered), ""),
+            blame=_culprit(cell.blame),
         )
     if cell.observed != Verdict.REACHABLE:
         return None
@@ -208,6 +214,13 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
     if cell.cause is not None:
         return _Kind(False, None, cell.observed, "reachable, but unusual", (cell.cause,))
     return None
+
+
+def _culprit(blame: Blame | None) -> tuple[object, ...]:
+    """Two cells with the same one have one cause."""
+    if blame is None:
+        return ()
+    return (blame.place, blame.layer, blame.what, blame.text, blame.certain, blame.remaining)
 
 
 def _impersonal(cell: Cell) -> str | None:
@@ -253,27 +266,31 @@ def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, .
         sender = call_vantage(kind.translated, places)
         text = f"{sender} sends from {_listed(own)}; {places.listener} sees {_listed(seen)}."
         return (_sentence(text) if sender == places.local else text,)
+    blame = cells[0].blame
+    if blame is not None:
+        seen = _seen_of(cells) if kind.observed in (Verdict.NO_ANSWER, Verdict.REFUSED) else ()  # else it is the cause
+        where = f", on {_called(blame.place, places)}" if blame.place is not None else ""
+        head = [_sentence(f"{blame.what}{where}")] if where and seen else []
+        return (*map(_sentence, kind.said), *head, *replace(blame, evidence=seen).sentences)
     answered = f"{kind.other} on that path was answered" if kind.other else ""
-    found: list[str] = []
-    for text in kind.said:
-        if text.startswith(f"{NEVER_ARRIVED}:"):
-            found.append(_sentence(f"{NEVER_ARRIVED}; {answered}" if answered else NEVER_ARRIVED))
-            found.append(f"What remains: {_what_remains(kind, cells, places)}.")
-            answered = ""
-        else:
-            found.append(_sentence(text))
+    found = [_sentence(text) for text in kind.said]
     if answered and kind.observed in (Verdict.NO_ANSWER, Verdict.REJECTED, Verdict.REFUSED):
         found.append(_sentence(answered))
     return tuple(found)
 
 
-def _what_remains(kind: _Kind, cells: Sequence[Cell], places: Places) -> str:
-    """Why a question may not have reached the listener, with nothing left out and nothing chosen."""
-    there = _listed([call_vantage(name, places) for name in _distinct(cells, lambda cell: cell.vantage)], "or")
-    if kind.other:  # so neither the route there nor the one back is missing
-        protocols = _listed(_distinct(cells, lambda cell: cell.protocol))
-        return f"a rule for {protocols} at {there}, on the way, or on {places.listener}"
-    return f"a rule at {there}, on the way, or on {places.listener}; or no route from there or back"
+def _seen_of(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """What was seen of all these, each once: counts go on meanwhile, so the last one is told."""
+    found: dict[str, str] = {}
+    for cell in cells:
+        for text in cell.blame.evidence if cell.blame is not None else ():
+            found[_NUMBER.sub("#", text)] = text
+    return tuple(found.values())
+
+
+def _called(place: str, places: Places) -> str:
+    """The place of a blame, which is told by the host that listens."""
+    return places.listener if place == AUTOMATIC.listener else place
 
 
 def _sentence(text: str) -> str:
@@ -321,6 +338,10 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_work
     if places.system != "linux":
         return ()
     cell = cells[0]
+    blame = cell.blame
+    if blame is not None and blame.command is not None and blame.place is not None:
+        place = None if blame.place == AUTOMATIC.listener else blame.place
+        return (Command(blame.command, places.away if place is None else _whose(place)),)
     there = None if cell.vantage == LOCAL else cell.vantage
     destination = cell.destination.partition("%")[0]
     route = Command(f"ip route get {destination}", there)
@@ -342,6 +363,15 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_work
             return (Command(holder, there if own else places.away),)
         case _:
             return (rules,)
+
+
+def _whose(place: str) -> str:
+    """``pc2``; ``the host that has 10.2.0.2``."""
+    try:
+        ip_address(place)
+    except ValueError:
+        return place
+    return f"the host that has {place}"
 
 
 def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:

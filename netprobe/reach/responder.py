@@ -447,8 +447,9 @@ class Responder:
                 continue
             try:
                 sock.sendto(answer + rest, peer)
-            except OSError:
-                continue  # no route back: the client sees silence, and the arrival tells why
+            except OSError as error:  # no route back, a rule: the client sees silence, and the arrival tells why
+                if asked is not None:
+                    self.visitors.not_answered(asked[0], _errno_name(error))
 
     # Both.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 __all__ = ["MOST_ANSWERS", "MOST_ARRIVALS", "MOST_STRANGERS", "MOST_WAITING", "Arrival", "LeftOut", "Visitors"]
@@ -30,7 +30,10 @@ MOST_WAITING: Final = 4096  # reports that nobody has taken yet; a place for eac
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Who came to a listener, and at which ``local`` address; ``proven`` peers know the nonce."""
+    """Who came to a listener, and at which ``local`` address; ``proven`` peers know the nonce.
+
+    ``send_error`` is the errno of an answer that the system did not take.
+    """
 
     listener: str
     protocol: str
@@ -38,6 +41,7 @@ class Arrival:
     peer_port: int
     local: str
     proven: bool
+    send_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,12 @@ class Visitors:
         else:
             self._arrivals_untold += 1
         return True
+
+    def not_answered(self, challenge: str, error: str) -> None:
+        """The answer to the first who came with a challenge was not sent."""
+        arrival = self._arrivals.get(challenge)
+        if arrival is not None and arrival.send_error is None:
+            self._arrivals[challenge] = replace(arrival, send_error=error)
 
     def came_again(self, address: str) -> bool:
         """Count a visit of a stranger who needs no entry; False: :meth:`stranger` is to make one."""

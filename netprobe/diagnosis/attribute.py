@@ -1,0 +1,468 @@
+"""From what was seen of a probe that failed to who stopped it. Pure.
+
+The order is that of a packet's life seen from the one place that can be asked without rights: the listener's host. What
+the listening program saw comes first, then what its kernel knows of the connection, then what its kernel has counted,
+together with the route or the setting that explains the count. The first that names a step ends it.
+
+A count alone names nothing: it is of all traffic. It does so together with a configuration by which the kernel says
+that it would have done just that to just this probe. What was looked at and did not show anything rules causes out, and
+what nothing rules out remains: a reader is told both, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.kernel.net_counters import Counters
+from netprobe.outcome.blame import Blame, Excluded, Layer
+from netprobe.outcome.evidence import HOST_UNREACHABLE, ICMP_WORDS, NET_UNREACHABLE, PROHIBITED
+from netprobe.verdicts import Verdict
+
+__all__ = ["HALF_OPEN", "RouteBack", "Seen", "StrictFilter", "blame_for"]
+
+HALF_OPEN: Final = "SYN-RECV"
+_RULES: Final = "sudo nft -a list ruleset"
+_SLOW_SHARE: Final = 0.4  # of the time-out: a handshake that took so much of it left too little for the answer
+
+
+@dataclass(frozen=True, slots=True)
+class RouteBack:
+    """What the listener's kernel says of the way to the probe's source: an ``errno``, or out of which interface."""
+
+    errno: str | None
+    interface: str | None = None
+    gateway: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StrictFilter:
+    """An interface on which the kernel would drop the probe, because the way back leaves by another one (RFC 3704)."""
+
+    interface: str
+    back_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """All that is known of one failed probe.
+
+    ``vantage`` and ``host`` are the names of the two ends in a sentence, ``source`` the probe's address (as the
+    listener saw it, or as the vantage says). ``stage`` is the last one that the probe began, ``waited_s`` how long it
+    waited, ``handshake_ms`` what its handshake took. ``arrived_from``: the listening program got the question from
+    there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
+    kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
+    not fit into this listener's buffer or queue. ``answered``: the other protocol, if that was answered on this path.
+    """
+
+    verdict: Verdict
+    expected: Verdict | None
+    protocol: str
+    stage: str | None
+    vantage: str
+    host: str
+    source: str | None
+    destination: str
+    port: int
+    same_host: bool = False
+    waited_s: float | None = None
+    attempts: int = 1
+    timeout_s: float = 2.0
+    handshake_ms: float | None = None
+    arrived_from: str | None = None
+    send_error: str | None = None
+    connection: str | None = None
+    could_look: bool = False
+    moved: Counters = field(default_factory=Counters)
+    drops: int = 0
+    queue_full: bool = False
+    route_back: RouteBack | None = None
+    strict_filters: tuple[StrictFilter, ...] = ()
+    icmp: QueuedError | None = None
+    offender_is_host: bool = False
+    offender_is_vantage: bool = False
+    answered: str | None = None
+
+
+def blame_for(seen: Seen) -> Blame | None:
+    """Who stopped it; None where there is nothing to blame anybody for."""
+    match seen.verdict:
+        case Verdict.NO_ANSWER:
+            return _silence(seen) if seen.expected == Verdict.REACHABLE else _silence_of_nobody(seen)
+        case Verdict.REFUSED:
+            return _refusal(seen)
+        case Verdict.REJECTED | Verdict.UNREACHABLE:
+            return _reported(seen)
+        case _:
+            return None
+
+
+# Silence.
+
+
+def _silence(seen: Seen) -> Blame:
+    for judge in _JUDGES:
+        found = judge(seen)
+        if found is not None:
+            return found
+    return _never_arrived(seen)
+
+
+def _payload_hangs(seen: Seen) -> Blame | None:
+    if seen.stage != "payload":
+        return None
+    return Blame(
+        place=None,
+        layer=Layer.MTU,
+        what="small packets pass, large ones do not",
+        evidence=("The small question was answered.",),
+        remaining=("a link on the path with a smaller MTU, whose ICMP errors are lost", "a rule for large packets"),
+        command=f"ip route get {seen.destination}",
+    )
+
+
+def _not_sent(seen: Seen) -> Blame | None:
+    """The listening program got the question, and its kernel did not take the answer."""
+    if seen.arrived_from is None or seen.send_error is None:
+        return None
+    arrived = f"The question arrived, from {seen.arrived_from}."
+    if seen.send_error in ("ENETUNREACH", "EHOSTUNREACH", "EINVAL"):
+        return Blame(
+            place=seen.host,
+            layer=Layer.ROUTE,
+            what="no route back",
+            text=f"ip route get {seen.source}: {seen.send_error}",
+            evidence=(arrived, f"Sending the answer failed ({seen.send_error})."),
+            certain=True,
+            command=f"ip route get {seen.source}",
+        )
+    if seen.send_error in ("EPERM", "EACCES"):
+        return Blame(
+            place=seen.host,
+            layer=Layer.UNKNOWN,
+            what="the answer was not allowed to leave",
+            evidence=(arrived, f"Sending the answer was forbidden by {seen.host} itself ({seen.send_error})."),
+            remaining=(f"a rule for what {seen.host} sends", "a program of its control group (cgroup-bpf)"),
+            command=_RULES,
+        )
+    if seen.send_error in ("ENOBUFS", "ENOMEM"):
+        return Blame(
+            place=seen.host,
+            layer=Layer.QUEUE,
+            what="the answer did not leave",
+            evidence=(arrived, f"The interface's queue dropped the answer ({seen.send_error})."),
+            certain=True,
+            command="tc -s qdisc",
+        )
+    return Blame(
+        place=seen.host,
+        layer=Layer.UNKNOWN,
+        what="the answer did not leave",
+        evidence=(arrived, f"Sending the answer failed ({seen.send_error})."),
+    )
+
+
+def _answer_lost(seen: Seen) -> Blame | None:
+    """The listening program answered."""
+    if seen.arrived_from is None:
+        return None
+    evidence = [f"The question arrived, from {seen.arrived_from}, and was answered."]
+    if seen.handshake_ms is not None and _is_slow(seen):
+        evidence.append(_slow_words(seen))
+        return _slow(seen, tuple(evidence))
+    return _lost_on_the_way_back(seen, tuple(evidence))
+
+
+def _slow_handshake(seen: Seen) -> Blame | None:
+    """The listener's kernel accepted; its program got nothing."""
+    if seen.handshake_ms is None:
+        return None
+    evidence = ("The connection was accepted.",)
+    if _is_slow(seen):
+        return _slow(seen, (*evidence, _slow_words(seen)))
+    return Blame(
+        place=None,
+        layer=Layer.PATH,
+        what="accepted, then silence",
+        evidence=(*evidence, "The question that followed did not reach the listener, or its answer was lost."),
+        remaining=(
+            f"a rule for established connections at {seen.vantage}, on the path, or on {seen.host}",
+            "a proxy in between that accepted in the listener's place",
+        ),
+        command=_RULES,
+    )
+
+
+def _is_slow(seen: Seen) -> bool:
+    return (seen.handshake_ms or 0.0) >= 1000 * _SLOW_SHARE * seen.timeout_s
+
+
+def _slow_words(seen: Seen) -> str:
+    return f"Its handshake took {(seen.handshake_ms or 0.0) / 1000:.1f} s of the {seen.timeout_s:g} s that it had."
+
+
+def _slow(seen: Seen, evidence: tuple[str, ...]) -> Blame:
+    return Blame(
+        place=None,
+        layer=Layer.PATH,
+        what="a slow path",
+        evidence=evidence,
+        remaining=("a slow path: more --timeout would show", "an answer that was lost"),
+    )
+
+
+def _half_open(seen: Seen) -> Blame | None:
+    """The kernel has answered a SYN, and waits for the client."""
+    if seen.connection is None:
+        return None
+    if seen.connection != HALF_OPEN:
+        return Blame(
+            place=seen.host,
+            layer=Layer.SOCKET,
+            what="accepted by the kernel, and not answered",
+            evidence=(f"The connection is {seen.connection} on {seen.host}.",),
+            remaining=(f"the last packets of the handshake were lost on the way to {seen.vantage}",),
+        )
+    evidence = f"The SYN arrived and was answered: the connection is in {HALF_OPEN} on {seen.host}."
+    return _lost_on_the_way_back(seen, (evidence,))
+
+
+def _lost_on_the_way_back(seen: Seen, evidence: tuple[str, ...]) -> Blame:
+    back = seen.route_back
+    if back is not None and back.errno is not None:
+        return _without_route(seen, back.errno, evidence)
+    by = "" if back is None or back.interface is None else f" (it leaves by {back.interface})"
+    return Blame(
+        place=None,
+        layer=Layer.PATH,
+        what="the answer was lost",
+        evidence=evidence,
+        remaining=(
+            f"a rule for what {seen.host} sends{by}",
+            "another way back than the way there, or a rule on it",
+            f"a rule at {seen.vantage} for what comes in",
+        ),
+        excluded=(Excluded("all that stops a question", "it arrived"),),
+        command=_RULES,
+    )
+
+
+def _no_route_back(seen: Seen) -> Blame | None:
+    """No route to the source: TCP then drops the SYN inside, and shows no connection."""
+    back = seen.route_back
+    return None if back is None or back.errno is None or seen.answered else _without_route(seen, back.errno)
+
+
+def _without_route(seen: Seen, errno: str, evidence: tuple[str, ...] = ()) -> Blame:
+    moved = seen.moved["IpOutNoRoutes"] + seen.moved["Ip6OutNoRoutes"]
+    counted = f"It has counted {_packets(moved)} without a route meanwhile (OutNoRoutes)." if moved else ""
+    told = f"{_subject(seen.host)} has no route back to {seen.source} ({errno})."
+    return Blame(
+        place=seen.host,
+        layer=Layer.ROUTE,
+        what="no route back",
+        text=f"ip route get {seen.source}: {errno}",
+        evidence=tuple(text for text in (*evidence, told, counted) if text),
+        certain=bool(moved),
+        remaining=() if moved else ("the question may have been stopped before that",),
+        command=f"ip route get {seen.source}",
+    )
+
+
+def _reverse_path(seen: Seen) -> Blame | None:
+    """rp_filter: counted, and a strict interface over which the way back does not lead."""
+    moved = seen.moved["TcpExtIPReversePathFilter"]
+    if not moved or not seen.strict_filters or seen.answered:
+        return None
+    filters = seen.strict_filters
+    first = filters[0]
+    back = f", the way back to {seen.source} leaves by {first.back_by}" if first.back_by else ""
+    names = " or ".join(each.interface for each in filters)
+    return Blame(
+        place=seen.host,
+        layer=Layer.RP_FILTER,
+        what="dropped by the reverse path filter",
+        text=f"net.ipv4.conf.{first.interface}.rp_filter = 1",
+        evidence=(
+            f"{_subject(seen.host)} has dropped {_packets(moved)} by that meanwhile (IPReversePathFilter).",
+            f"The filter of {names} is strict{back}.",
+        ),
+        certain=moved >= seen.attempts and len(filters) == 1,
+        remaining=() if len(filters) == 1 else tuple(f"the filter of {each.interface}" for each in filters),
+        command=f"sysctl net.ipv4.conf.all.rp_filter net.ipv4.conf.{first.interface}.rp_filter",
+    )
+
+
+def _queue_is_full(seen: Seen) -> Blame | None:
+    if seen.protocol == "tcp" and seen.queue_full:
+        return Blame(
+            place=seen.host,
+            layer=Layer.QUEUE,
+            what="the listener's queue is full",
+            evidence=(f"Its accept queue is full, and {seen.drops} connections were dropped there.",),
+            certain=seen.drops > 0,
+            command=f"ss -lnt 'sport = :{seen.port}'",
+        )
+    if seen.protocol == "udp" and seen.drops:
+        return Blame(
+            place=seen.host,
+            layer=Layer.QUEUE,
+            what="the listener's buffer was full",
+            evidence=(f"{seen.drops} datagrams did not fit into this listener's receive buffer.",),
+            remaining=("the question was among them, or it was lost elsewhere",),
+            command=f"ss -lnum 'sport = :{seen.port}'",
+        )
+    return None
+
+
+_HINTS: Final = (
+    (("IpInAddrErrors", "Ip6InAddrErrors"), "packets for addresses that are not here, or that it does not forward"),
+    (("IpExtInNoRoutes", "Ip6InNoRoutes"), "packets that it had no route for"),
+    (("TcpExtTCPReqQFullDrop",), "connection requests that did not fit into a queue"),
+    (("TcpInCsumErrors", "UdpInCsumErrors", "Udp6InCsumErrors"), "packets with a wrong checksum"),
+    (("Conntrackdrop",), "packets that connection tracking had no room for"),
+    (("Ip6InDiscards",), "IPv6 packets that it discarded, as an interface without IPv6 does"),
+)
+
+
+def _never_arrived(seen: Seen) -> Blame:
+    """No sign of it anywhere: what was looked at, and what that leaves."""
+    hints = []
+    for names, what in _HINTS:
+        moved = sum(seen.moved[name] for name in names)
+        if moved:
+            hints.append(f"{_subject(seen.host)} has counted meanwhile: {moved} {what}; perhaps these.")
+    evidence = "The question never reached the listener"
+    if seen.could_look and seen.protocol == "tcp":
+        evidence += f": {seen.host} has no connection of it"
+    if seen.answered:
+        evidence += f"; {seen.answered} on that path was answered"
+    if seen.same_host:
+        remaining: tuple[str, ...] = (f"a rule of {seen.host}: what it sends to its own address does not leave it",)
+    else:
+        rule = f"a rule for {seen.protocol}" if seen.answered else "a rule"
+        remaining = (f"{rule} at {seen.vantage}, on the path, or on {seen.host}",)
+        if not seen.answered:
+            remaining = (*remaining, "no route there")
+    excluded = []
+    if seen.answered:
+        excluded.append(Excluded("the routes", f"{seen.answered} was answered"))
+    elif seen.route_back is not None and seen.route_back.errno is None:
+        by = f" by {seen.route_back.interface}" if seen.route_back.interface else ""
+        excluded.append(Excluded("no route back", f"{seen.host} has one{by}"))
+    if seen.could_look and not seen.answered and not seen.same_host and not seen.moved["TcpExtIPReversePathFilter"]:
+        excluded.append(Excluded("the reverse path filter", f"{seen.host} has counted none"))
+    return Blame(
+        place=None,
+        layer=Layer.UNKNOWN,
+        what="never arrived",
+        evidence=(f"{evidence}.", *hints),
+        remaining=remaining,
+        excluded=tuple(excluded),
+        command=_RULES,
+    )
+
+
+_JUDGES: Final[tuple[Callable[[Seen], Blame | None], ...]] = (
+    _payload_hangs,
+    _not_sent,
+    _answer_lost,
+    _slow_handshake,
+    _half_open,
+    _no_route_back,
+    _reverse_path,
+    _queue_is_full,
+)
+
+
+def _subject(name: str) -> str:
+    """At the beginning of a sentence: names stay as they are."""
+    return f"T{name[1:]}" if name.startswith("this ") else name
+
+
+def _packets(number: int) -> str:
+    return f"{number} packet{'s' if number != 1 else ''}"
+
+
+def _silence_of_nobody(seen: Seen) -> Blame:
+    """A closed port that stays silent."""
+    return Blame(
+        place=None,
+        layer=Layer.UNKNOWN,
+        what="dropped instead of refused",
+        remaining=(f"a rule at {seen.vantage}, on the path, or on {seen.host}", "a refusal that was lost"),
+        command=_RULES,
+    )
+
+
+# Refusals, and what somebody says of it.
+
+
+def _refusal(seen: Seen) -> Blame | None:
+    """The listener is open, and a reset or a closed port came back."""
+    if seen.expected != Verdict.REACHABLE:
+        return None
+    if seen.icmp is not None and seen.icmp.offender is not None:
+        return _reported(seen)
+    resets = seen.moved["TcpOutRsts"]
+    remaining = [f"a rule that resets, at {seen.vantage}, on the path, or on {seen.host}"]
+    excluded = []
+    if not seen.same_host:
+        remaining.append(f"an address translation: {seen.destination} port {seen.port} leads elsewhere")
+        remaining.append(f"another host that has {seen.destination}")
+    if seen.could_look and not resets:
+        excluded.append(Excluded(f"{seen.host}'s own TCP", "it has sent no reset meanwhile (OutRsts)"))
+    return Blame(
+        place=None,
+        layer=Layer.UNKNOWN,
+        what="refused, although the listener is open",
+        evidence=(f"The listener on port {seen.port} is open.",),
+        remaining=tuple(remaining),
+        excluded=tuple(excluded),
+        command=_RULES,
+    )
+
+
+def _reported(seen: Seen) -> Blame | None:
+    """An ICMP error blames whoever sent it, and nobody else."""
+    icmp = seen.icmp
+    if icmp is None or icmp.offender is None or not icmp.is_icmp:
+        return _own_side(seen)
+    place = seen.host if seen.offender_is_host else seen.vantage if seen.offender_is_vantage else icmp.offender
+    kind = (icmp.origin, icmp.type, icmp.code)
+    said = (f"{icmp.offender} says so itself: {ICMP_WORDS.get(kind, f'type {icmp.type}, code {icmp.code}')}.",)
+    if kind in NET_UNREACHABLE:
+        look = f"ip route get {seen.destination}"
+        return Blame(place, Layer.ROUTE, "no route there", evidence=said, certain=True, command=look)
+    if kind in HOST_UNREACHABLE:
+        return Blame(
+            place,
+            Layer.NEIGHBOUR,
+            "nobody answered there",
+            evidence=said,
+            remaining=(f"no host has {seen.destination} on that link", "a rule that rejects with these words"),
+            command=f"ip neighbour show to {seen.destination}",
+        )
+    if kind in PROHIBITED:
+        return Blame(place, Layer.UNKNOWN, "rejected by a rule", evidence=said, certain=True, command=_RULES)
+    return Blame(
+        place,
+        Layer.UNKNOWN,
+        "reported as closed",
+        evidence=said,
+        remaining=("a rule that rejects there", "an address translation that leads to a closed port"),
+        command=_RULES,
+    )
+
+
+def _own_side(seen: Seen) -> Blame | None:
+    """No packet left: the vantage's own kernel refused it."""
+    if seen.stage in ("socket", "bind", None):
+        return None
+    said = (f"The kernel of {seen.vantage} refused to send it.",)
+    if seen.verdict == Verdict.UNREACHABLE:
+        look = f"ip route get {seen.destination}"
+        return Blame(seen.vantage, Layer.ROUTE, "no route there", evidence=said, certain=True, command=look)
+    return Blame(seen.vantage, Layer.UNKNOWN, "forbidden by its own output", evidence=said, command=_RULES)

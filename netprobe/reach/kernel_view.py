@@ -1,0 +1,222 @@
+"""What this host's kernel knows of the probes that failed: connections nobody accepted, counts, routes, filters.
+
+A listening program sees what its kernel hands to it. What the kernel dropped before, and what it answered without being
+heard, only the kernel can tell; and it tells anybody: half-open connections (sock_diag(7)), the counters of /proc/net,
+its own routing of the answer (rtnetlink(7)), the settings of its filters (/proc/sys). All of it is read after a probe
+has failed, and nothing while all goes well but one reading of the counters at the beginning, about 2 ms.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter
+from netprobe.kernel import rtnetlink, sock_diag
+from netprobe.kernel.net_counters import Counters, read_counters
+from netprobe.kernel.sock_diag import DiagSocket
+from netprobe.reach.facts import HostFacts
+from netprobe.reach.messages import Answer
+from netprobe.reach.plan import Question
+from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.visitors import Arrival
+from netprobe.verdicts import Verdict
+
+__all__ = ["Failure", "KernelView"]
+
+FRESH_S: Final = 0.2  # how old what was read may be: many cells fail at the same moment
+_CONF: Final = Path("/proc/sys/net/ipv4/conf")
+_STATES: Final = {sock_diag.SYN_RECV: HALF_OPEN, sock_diag.ESTABLISHED: "ESTABLISHED"}
+_STRICT: Final = "1"  # rp_filter: 0 off, 1 strict, 2 loose; the greater one of "all" and the interface's own counts
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One cell that was not as expected, and all that both sides have said of it. Names are those of a sentence.
+
+    ``answered`` is the other protocol, if it was answered on the same path.
+    """
+
+    question: Question
+    answer: Answer
+    expected: Verdict | None
+    observed: Verdict
+    arrival: Arrival | None
+    host: HostFacts
+    vantage: HostFacts
+    same_host: bool
+    timeout_s: float
+    host_name: str
+    vantage_name: str
+    answered: str | None = None
+
+
+@dataclass(slots=True)
+class KernelView:
+    """Looks once for all that fail at the same moment."""
+
+    _before: Counters = field(default_factory=Counters)
+    _now: Counters = field(default_factory=Counters)
+    _read_at: float = -1.0
+    _sockets: dict[tuple[int, int, int], tuple[float, list[DiagSocket] | None]] = field(default_factory=dict)
+    _filters: dict[tuple[str, str], tuple[StrictFilter, ...]] = field(default_factory=dict)
+    _routes: dict[tuple[str, str], RouteBack | None] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Before the first probe."""
+        self._before = read_counters()
+
+    def see(self, failure: Failure) -> Seen:
+        """All that is known of one failure."""
+        question, answer, arrival = failure.question, failure.answer, failure.arrival
+        listener = question.listener
+        source = arrival.peer if arrival is not None else _source(failure)
+        destination = _plain(question.destination)
+        sockets = self._sockets_of(question)
+        listening = next((x for x in sockets or () if x.state in (sock_diag.LISTEN, sock_diag.CLOSE)), None)
+        offender = answer.icmp.offender if answer.icmp is not None else None
+        elsewhere = source is not None and not failure.same_host
+        return Seen(
+            verdict=failure.observed,
+            expected=failure.expected,
+            protocol=listener.protocol,
+            stage=answer.stage,
+            vantage=failure.vantage_name,
+            host=failure.host_name,
+            source=source,
+            destination=destination,
+            port=listener.port,
+            same_host=failure.same_host,
+            waited_s=answer.elapsed_ms / 1000,
+            attempts=max(answer.attempts, 1),
+            timeout_s=failure.timeout_s,
+            handshake_ms=answer.connect_ms,
+            arrived_from=arrival.peer if arrival is not None else None,
+            send_error=arrival.send_error if arrival is not None else None,
+            connection=_state_of(sockets or (), answer, source),
+            could_look=sockets is not None,
+            moved=self._moved(),
+            drops=(listening.drops or 0) if listening is not None else 0,
+            queue_full=listening is not None and 0 < listening.backlog < listening.queued,
+            route_back=self._route_back(destination, source) if elsewhere and source is not None else None,
+            strict_filters=self._strict(destination, source, failure.host) if elsewhere and source else (),
+            icmp=answer.icmp,
+            offender_is_host=offender is not None and offender in failure.host.texts,
+            answered=failure.answered,
+            offender_is_vantage=offender is not None and offender in failure.vantage.texts,
+        )
+
+    def _moved(self) -> Counters:
+        now = time.monotonic()
+        if now - self._read_at > FRESH_S:
+            self._read_at, self._now = now, read_counters()
+        return self._now.since(self._before)
+
+    def _sockets_of(self, question: Question) -> list[DiagSocket] | None:
+        """The sockets at the listener's port; None where the kernel does not tell."""
+        listener = question.listener
+        family = socket.AF_INET if listener.bind.version == 4 else socket.AF_INET6
+        protocol = socket.IPPROTO_TCP if listener.protocol == "tcp" else socket.IPPROTO_UDP
+        key = (family, protocol, listener.port)
+        read_at, found = self._sockets.get(key, (-1.0, None))
+        now = time.monotonic()
+        if now - read_at > FRESH_S:
+            try:
+                found = sock_diag.sockets_at(*key)
+            except OSError:
+                found = None
+            self._sockets[key] = (now, found)
+        return found
+
+    def _route_back(self, destination: str, source: str) -> RouteBack | None:
+        """Where an answer would go; asked once for each pair of addresses."""
+        key = (destination, source)
+        if key not in self._routes:
+            self._routes[key] = _ask_back(destination, source)
+        return self._routes[key]
+
+    def _strict(self, destination: str, source: str, host: HostFacts) -> tuple[StrictFilter, ...]:
+        """The interfaces that would drop such a packet, that of the destination first."""
+        if ":" in destination:
+            return ()  # there is no rp_filter for IPv6
+        key = (destination, source)
+        if key not in self._filters:
+            back = self._route_back(destination, source)
+            by = back.interface if back is not None else None
+            holder = next((x.interface for x in host.addresses if x.address.text == destination), None)
+            links = sorted((x for x in host.links if x.up and not x.loopback), key=lambda link: link.name != holder)
+            self._filters[key] = tuple(
+                StrictFilter(link.name, by)
+                for link in links
+                if _is_strict(link.name) and _is_dropped(destination, source, link.index)
+            )
+        return self._filters[key]
+
+
+def _source(failure: Failure) -> str | None:
+    """The address that the probe has by the vantage's own word."""
+    answer = failure.answer
+    if answer.source is not None:
+        return _plain(ScopedAddress.parse(answer.source))
+    route = failure.vantage.route_to(failure.question.destination)
+    return None if route is None else route.source
+
+
+def _plain(address: ScopedAddress) -> str:
+    return str(address.mapped or address.ip)
+
+
+def _state_of(sockets: list[DiagSocket] | tuple[DiagSocket, ...], answer: Answer, source: str | None) -> str | None:
+    """The state of the probe's connection: it has the probe's port, and its address unless that was translated."""
+    if answer.source_port is None:
+        return None
+    same = [x for x in sockets if x.remote_port == answer.source_port and x.state in _STATES]
+    found = next((x for x in same if x.remote == source), same[0] if same else None)
+    return None if found is None else _STATES[found.state]
+
+
+def _ask_back(destination: str, source: str) -> RouteBack | None:
+    try:
+        route = rtnetlink.route_between(destination, source)
+    except OSError as error:
+        number = error.errno or 0
+        if number == errno.EINVAL and not _has(destination):
+            return None  # the kernel routes nothing that has another host's address
+        return RouteBack(errno.errorcode.get(number, str(number)))
+    return RouteBack(None, _interface(route.ifindex), route.gateway)
+
+
+def _has(address: str) -> bool:
+    return any(entry.address == address for entry in rtnetlink.usable_addresses())
+
+
+def _interface(index: int) -> str | None:
+    try:
+        return socket.if_indextoname(index) if index else None
+    except OSError:
+        return None
+
+
+def _is_strict(interface: str) -> bool:
+    values = [_setting(name) for name in ("all", interface)]
+    return max(values, default="0") == _STRICT
+
+
+def _setting(name: str) -> str:
+    try:
+        return (_CONF / name / "rp_filter").read_text("ascii").strip()
+    except (OSError, ValueError):
+        return "0"
+
+
+def _is_dropped(destination: str, source: str, index: int) -> bool:
+    """Does the kernel's input routing refuse such a packet on that interface?"""
+    try:
+        rtnetlink.route_between(source, destination, index)
+    except OSError as error:
+        return error.errno in (errno.EINVAL, getattr(errno, "EXDEV", errno.EINVAL))
+    return False
