@@ -91,11 +91,22 @@ def _route(cell: Dict[str, Any]) -> Dict[str, Any]:
             except OSError:
                 return {"source": None, "errno": None}  # the cell itself will report it
         sock.connect(socket_address(cell["address"], DISCARD_PORT, cell.get("zone")))
-        return {"source": sock.getsockname()[0].partition("%")[0], "errno": None}
+        source = sock.getsockname()[0].partition("%")[0]
+        return {"source": source, "errno": None, "gateway": _gateway(cell)}
     except OSError as error:
         return {"source": None, "errno": errno_name(error.errno)}
     finally:
         sock.close()
+
+
+def _gateway(cell: Dict[str, Any]) -> Optional[str]:
+    """The router on the way there; None for a destination on the link, or where the kernel does not tell."""
+    if is_link_local(cell["address"]):
+        return None
+    try:
+        return rtnetlink.route_to(cell["address"]).gateway
+    except OSError:
+        return None
 
 
 def _links() -> List[rtnetlink.Link]:

@@ -27,9 +27,9 @@ from netprobe.reach.cells import (
     is_different,
 )
 from netprobe.reach.explain import Context, changes, difference
-from netprobe.reach.facts import HostFacts
+from netprobe.reach.facts import HostAddress, HostFacts
 from netprobe.reach.host import host_facts
-from netprobe.reach.kernel_view import Failure, KernelView
+from netprobe.reach.kernel_view import Failure, KernelView, is_local
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request, Resolved
 from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
@@ -90,6 +90,7 @@ class Bindtest:
             version = self.settings.version
             names = bind_addresses(self.settings.binds, version)
             binds = tuple(names) or default_binds(self.host, version)
+            self.host = self._facts = _with_local(self.host, binds)
             descriptors_for(2 * len(binds) * len(self.settings.protocols))
             opened = self._responder.open(binds, self.settings.protocols, self.settings.options)
             self.listening = [replace(listener, name=names.get(listener.bind)) for listener in opened]
@@ -325,6 +326,7 @@ class Bindtest:
         destination = question.destination.ip
         if same and self.host.has(destination) and not facts.has(destination):
             facts = self.host  # it vanished before it was asked: what was to be expected is how it was before
+        pair = None if same else self._ends(question, facts)
         return Situation(
             listener=question.listener,
             destination=question.destination,
@@ -335,7 +337,19 @@ class Bindtest:
             listeners=self.listening,
             same_host=same,
             timeout=self.settings.timeout,
+            back=None if pair is None else self._view.route_back(*pair),
+            strict_filters=() if pair is None else self._view.strict_filters(*pair, self.host),
         )
+
+    def _ends(self, question: Question, vantage: HostFacts) -> tuple[str, str] | None:
+        """The addresses of a packet to this host, about which its routing can be asked; None where they are unknown."""
+        ip = question.destination.mapped or question.destination.ip
+        source = self.settings.source
+        route = vantage.route_to(question.destination)
+        own = source.text if source is not None else None if route is None else route.source
+        if own is None or ip.is_loopback or ip.is_multicast or ip.is_link_local or not self.host.has(ip):
+            return None
+        return (str(ip), own.partition("%")[0]) if (":" in own) == (ip.version == 6) else None
 
     def _observe(self, situation: Situation, question: Question, answer: Answer | None, reason: str | None) -> Outcome:
         if answer is None or not question.listener.is_open:
@@ -367,6 +381,16 @@ class Bindtest:
         )
         is_receipt = self._responder.has_seen(challenge, claimed, answer.receipt or "")
         return Sighting(challenge_of(self._secret, question.id), is_receipt, self.arrivals.get(challenge))
+
+
+def _with_local(host: HostFacts, binds: Iterable[ScopedAddress]) -> HostFacts:
+    """With those of ``binds`` that no interface has and that a local route covers: they are this host's (AnyIP)."""
+    more = tuple(
+        HostAddress(bind)
+        for bind in binds
+        if not (bind.is_wildcard or bind.is_group or host.has(bind.mapped or bind.ip)) and is_local(bind.text)
+    )
+    return replace(host, addresses=(*host.addresses, *more)) if more else host
 
 
 def _path(question: Question) -> _Path:

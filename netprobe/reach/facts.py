@@ -48,10 +48,14 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class RouteLookup:
-    """What a kernel answered when it was asked for the route to a destination: the source address, or an errno."""
+    """What a kernel answered when it was asked for the route to a destination: the source address, or an errno.
+
+    ``gateway`` is the router on that way; None where there is none, or where it was not told.
+    """
 
     source: str | None
     errno: str | None
+    gateway: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,7 @@ def findings_of(cells: Sequence[Cell], places: Places = AUTOMATIC) -> tuple[Find
                 expected=kind.expected,
                 observed=kind.observed,
                 where=_where(same, places, name_binds=several),
-                what=f"{kind.what}{_waited(same)}",
+                what=f"{kind.what}{_waited(same) if kind.differs else ''}",
                 because=_because(kind, same, places),
                 cells=tuple(positions),
                 commands=commands_for(same, places, path_works=bool(kind.other)),
@@ -204,6 +204,8 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
             next((x for x in ("tcp", "udp") if x != cell.protocol and (*_path(cell), x) in answered), ""),
             blame=_culprit(cell.blame),
         )
+    if cell.observed == Verdict.NO_ANSWER and cell.expected == Verdict.NO_ANSWER and cell.because is not None:
+        return _Kind(False, cell.expected, cell.observed, "no answer, as expected", (cell.because,))
     if cell.observed != Verdict.REACHABLE:
         return None
     elsewhere = _ELSEWHERE.fullmatch(cell.cause or "")
@@ -268,10 +270,12 @@ def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, .
         return (_sentence(text) if sender == places.local else text,)
     blame = cells[0].blame
     if blame is not None:
-        seen = _seen_of(cells) if kind.observed in (Verdict.NO_ANSWER, Verdict.REFUSED) else ()  # else it is the cause
+        evidence = (
+            _seen_of(cells) if kind.observed in (Verdict.NO_ANSWER, Verdict.REFUSED) else ()
+        )  # else it is the cause
         where = f", on {_called(blame.place, places)}" if blame.place is not None else ""
-        head = [_sentence(f"{blame.what}{where}")] if where and seen else []
-        return (*map(_sentence, kind.said), *head, *replace(blame, evidence=seen).sentences)
+        head = [_sentence(f"{blame.what}{where}")] if where and evidence else []
+        return (*map(_sentence, kind.said), *head, *replace(blame, evidence=evidence).sentences)
     answered = f"{kind.other} on that path was answered" if kind.other else ""
     found = [_sentence(text) for text in kind.said]
     if answered and kind.observed in (Verdict.NO_ANSWER, Verdict.REJECTED, Verdict.REFUSED):

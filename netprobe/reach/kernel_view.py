@@ -26,7 +26,7 @@ from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.visitors import Arrival
 from netprobe.verdicts import Verdict
 
-__all__ = ["Failure", "KernelView"]
+__all__ = ["Failure", "KernelView", "is_local"]
 
 FRESH_S: Final = 0.2  # how old what was read may be: many cells fail at the same moment
 _CONF: Final = Path("/proc/sys/net/ipv4/conf")
@@ -102,8 +102,8 @@ class KernelView:
             moved=self._moved(),
             drops=(listening.drops or 0) if listening is not None else 0,
             queue_full=listening is not None and 0 < listening.backlog < listening.queued,
-            route_back=self._route_back(destination, source) if elsewhere and source is not None else None,
-            strict_filters=self._strict(destination, source, failure.host) if elsewhere and source else (),
+            route_back=self.route_back(destination, source) if elsewhere and source is not None else None,
+            strict_filters=self.strict_filters(destination, source, failure.host) if elsewhere and source else (),
             icmp=answer.icmp,
             offender_is_host=offender is not None and offender in failure.host.texts,
             answered=failure.answered,
@@ -132,20 +132,20 @@ class KernelView:
             self._sockets[key] = (now, found)
         return found
 
-    def _route_back(self, destination: str, source: str) -> RouteBack | None:
+    def route_back(self, destination: str, source: str) -> RouteBack | None:
         """Where an answer would go; asked once for each pair of addresses."""
         key = (destination, source)
         if key not in self._routes:
             self._routes[key] = _ask_back(destination, source)
         return self._routes[key]
 
-    def _strict(self, destination: str, source: str, host: HostFacts) -> tuple[StrictFilter, ...]:
+    def strict_filters(self, destination: str, source: str, host: HostFacts) -> tuple[StrictFilter, ...]:
         """The interfaces that would drop such a packet, that of the destination first."""
         if ":" in destination:
             return ()  # there is no rp_filter for IPv6
         key = (destination, source)
         if key not in self._filters:
-            back = self._route_back(destination, source)
+            back = self.route_back(destination, source)
             by = back.interface if back is not None else None
             holder = next((x.interface for x in host.addresses if x.address.text == destination), None)
             links = sorted((x for x in host.links if x.up and not x.loopback), key=lambda link: link.name != holder)
@@ -155,6 +155,14 @@ class KernelView:
                 if _is_strict(link.name) and _is_dropped(destination, source, link.index)
             )
         return self._filters[key]
+
+
+def is_local(address: str) -> bool:
+    """Does the kernel deliver packets to ``address`` to this host? So it is for whole prefixes, too (AnyIP)."""
+    try:
+        return rtnetlink.route_to(address).is_local
+    except OSError:
+        return False
 
 
 def _source(failure: Failure) -> str | None:

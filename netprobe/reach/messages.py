@@ -342,7 +342,9 @@ def _route(route: _Object) -> tuple[str, RouteLookup]:
     destination = route.required("destination", _address)
     zone = route.optional("zone", _name(64))  # as it was asked for: a key of the lookups, and nothing else
     source = route.optional("source", _address)
-    return f"{destination}%{zone}" if zone else destination, RouteLookup(source, route.optional("errno", _errno))
+    return f"{destination}%{zone}" if zone else destination, RouteLookup(
+        source, route.optional("errno", _errno), route.optional("gateway", _address)
+    )
 
 
 def _answer(fields: _Object) -> Answer:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
+from netprobe.diagnosis.attribute import RouteBack, StrictFilter
 from netprobe.reach import rules
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener, ListenerOptions
@@ -38,7 +39,11 @@ _NEIGHBOUR_S: Final = 3.3  # arp(7): three probes, one second apart
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """Everything a prediction depends on. ``listeners`` are those of the whole run; ``timeout`` is in seconds."""
+    """Everything a prediction depends on. ``listeners`` are those of the whole run; ``timeout`` is in seconds.
+
+    ``back`` is the host's route to the probe's source, ``strict_filters`` are its interfaces that would drop the probe;
+    both are gathered beforehand, and None and () where nobody asked.
+    """
 
     listener: Listener
     destination: ScopedAddress
@@ -49,6 +54,8 @@ class Situation:
     listeners: Sequence[Listener] = ()
     same_host: bool = True
     timeout: float = 2.0
+    back: RouteBack | None = None
+    strict_filters: tuple[StrictFilter, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +85,8 @@ def predict(situation: Situation) -> Prediction:
         or packet.leads_elsewhere()
         or packet.link_is_unknown()
         or packet.gets_lost()
+        or packet.is_filtered()
+        or packet.is_not_answered()
         or packet.rival_receives()
         or packet.listener_does_not_match()
         or packet.device_does_not_match()
@@ -140,6 +149,9 @@ class _Packet:
             return None
         if self.options.freebind and rules.BIND_FREEBIND.holds_for(host.system):
             self._note(rules.BIND_FREEBIND)
+            return None
+        if self.listener.is_open and rules.BIND_NONLOCAL.holds_for(host.system):
+            self._note(rules.BIND_NONLOCAL)
             return None
         if bind.is_link_local_6 and host.has(ip):
             because = f"{bind.text} is not on {bind.zone}"
@@ -259,9 +271,9 @@ class _Packet:
             if self.listener.protocol == "udp":
                 return self._no_neighbour(because, rules.TO_WRONG_ZONE)
             return self._verdict(Verdict.NO_ANSWER, because, rules.TO_WRONG_ZONE)
-        freebind = self.options.freebind and rules.BIND_FREEBIND.holds_for(self.host.system)
-        if freebind and self.bind.ip == ip and _on_link(self.vantage, ip):
-            return self._no_neighbour(f"no interface has {ip} yet", rules.BIND_FREEBIND)
+        foreign = next((x for x in (rules.BIND_FREEBIND, rules.BIND_NONLOCAL) if x in self._rules), None)
+        if foreign is not None and self.bind.ip == ip and _on_link(self.vantage, ip):
+            return self._no_neighbour(f"no interface has {ip} yet", foreign)
         if not self.host.has(ip) or self.same_host:
             because = f"neither side has {ip}: the network between them decides"
             return self._verdict(None, because, rules.TO_UNKNOWN)
@@ -307,6 +319,39 @@ class _Packet:
                 return self._no_neighbour(because, rules.ROUTE_DOWN_LINK)
             self._note(rules.ROUTE_DOWN_LINK, f"{link.name} is down, its IPv4 address stays")
         return None
+
+    def is_filtered(self) -> Prediction | None:
+        """The reverse path filter of the interface on which it comes in."""
+        if self.own or self.same_host:
+            return None
+        arrives_on = self._arrives_on()
+        for each in self.situation.strict_filters:
+            if each.interface == arrives_on:
+                back = f", and the way back to {self._source()} leaves by {each.back_by}" if each.back_by else ""
+                because = f"the reverse path filter of {arrives_on} is strict{back}"
+                return self._verdict(Verdict.NO_ANSWER, because, rules.ROUTE_REVERSE_PATH)
+        return None
+
+    def _arrives_on(self) -> str | None:
+        """The interface on which the vantage's packet comes in.
+
+        This host is its next hop, by the address that it has there; or a router is, and the last one of these delivers
+        it on the link that the destination is on.
+        """
+        route = self.vantage.route_to(self.destination)
+        if route is None or route.source is None:
+            return None
+        next_hop = self.effective if route.gateway is None else ip_address(route.gateway)
+        holder = self.host.holder(next_hop) or self.host.holder(self.effective)
+        return None if holder is None else holder.interface
+
+    def is_not_answered(self) -> Prediction | None:
+        """No way back: TCP drops the SYN inside, and nothing else leaves either."""
+        back = self.situation.back
+        if self.own or self.same_host or back is None or back.errno is None:
+            return None
+        because = f"this host has no route back to {self._source()} ({back.errno})"
+        return self._verdict(Verdict.NO_ANSWER, because, rules.ANSWER_NO_ROUTE)
 
     def _no_neighbour(self, because: str, *deciding: Rule) -> Prediction:
         """Nobody answers ARP or ND: the kernel reports it after about 3 s, and a shorter time-out sees silence."""

@@ -102,6 +102,12 @@ BIND_LOOPBACK_ONE = Rule(
     "FreeBSD lo(4), macOS ifconfig(8)",
     ("macos", "freebsd", "openbsd"),
 )
+BIND_NONLOCAL = Rule(
+    "bind-nonlocal",
+    "Where ip_nonlocal_bind is set, an address that no interface has can be bound; it is unreachable until one has it.",
+    "ip-sysctl (ip_nonlocal_bind), measured",
+    ("linux",),
+)
 BIND_FREEBIND = Rule(
     "bind-freebind",
     "IP_FREEBIND binds an address that no interface has; it is unreachable until one has it.",
@@ -277,8 +283,21 @@ ROUTE_NO_NEIGHBOUR = Rule(
     "arp(7), RFC 4861 section 7.2.2, measured",
 )
 
+ROUTE_REVERSE_PATH = Rule(
+    "route-reverse-path",
+    "A strict reverse path filter drops a packet that comes in on another interface than the one by which the way back "
+    "to its source leaves.",
+    "RFC 3704 section 2.2, ip-sysctl (rp_filter), measured",
+    ("linux",),
+)
+
 # The answer.
 
+ANSWER_NO_ROUTE = Rule(
+    "answer-no-route",
+    "Without a route back to the source of a packet nothing answers it: no listener, and no refusal either.",
+    "RFC 1122 section 3.3.1.1, measured",
+)
 ANSWER_UDP_SOURCE = Rule(
     "answer-udp-source",
     "A UDP listener on a wildcard answers from the address that the kernel picks for the route back, which need "
