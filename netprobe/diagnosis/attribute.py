@@ -237,7 +237,7 @@ def _lost_on_the_way_back(seen: Seen, evidence: tuple[str, ...]) -> Blame:
     return Blame(
         place=None,
         layer=Layer.PATH,
-        what="the answer was lost",
+        what="the answer was lost on the way back",
         evidence=evidence,
         remaining=(
             f"a rule for what {seen.host} sends{by}",
@@ -418,7 +418,7 @@ def _refusal(seen: Seen) -> Blame | None:
         place=None,
         layer=Layer.UNKNOWN,
         what="refused, although the listener is open",
-        evidence=(f"The listener on port {seen.port} is open.",),
+        evidence=(f"The listener is open, on port {seen.port}.",),
         remaining=tuple(remaining),
         excluded=tuple(excluded),
         command=_RULES,
@@ -451,7 +451,7 @@ def _reported(seen: Seen) -> Blame | None:
         place,
         Layer.UNKNOWN,
         "reported as closed",
-        evidence=said,
+        evidence=(*said, f"The listener is open, on port {seen.port}.") if seen.expected == Verdict.REACHABLE else said,
         remaining=("a rule that rejects there", "an address translation that leads to a closed port"),
         command=_RULES,
     )
@@ -461,6 +461,15 @@ def _own_side(seen: Seen) -> Blame | None:
     """No packet left: the vantage's own kernel refused it."""
     if seen.stage in ("socket", "bind", None):
         return None
+    if seen.stage in ("answer", "payload"):
+        return Blame(
+            None,
+            Layer.UNKNOWN,
+            "stopped after the handshake",
+            evidence=("The connection was accepted, and broken off by an error that names nobody.",),
+            remaining=(f"a rule for established connections at {seen.vantage}, on the path, or on {seen.host}",),
+            command=_RULES,
+        )
     said = (f"The kernel of {seen.vantage} refused to send it.",)
     if seen.verdict == Verdict.UNREACHABLE:
         look = f"ip route get {seen.destination}"

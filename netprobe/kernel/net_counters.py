@@ -41,9 +41,9 @@ def read_counters() -> Counters:
     for table in _TABLES:
         values.update(_two_lines(_text(table)))
     for line in _text("snmp6").splitlines():
-        name, _, number = line.partition(" ") if "\t" not in line else line.partition("\t")
+        name, _, number = line.partition("\t")  # and blanks before the tab
         if number.strip().isdigit():
-            values[name] = int(number)
+            values[name.rstrip()] = int(number)
     values.update(_by_processor(_text(_CONNTRACK)))
     return Counters(values)
 

@@ -29,7 +29,7 @@ from netprobe.reach.cells import (
 from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.facts import HostAddress, HostFacts
 from netprobe.reach.host import host_facts
-from netprobe.reach.kernel_view import Failure, KernelView, is_local
+from netprobe.reach.kernel_view import Failure, KernelView, is_local, may_bind_any
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer, Crash, Hello, Message, Request, Resolved
 from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
@@ -326,7 +326,7 @@ class Bindtest:
         destination = question.destination.ip
         if same and self.host.has(destination) and not facts.has(destination):
             facts = self.host  # it vanished before it was asked: what was to be expected is how it was before
-        pair = None if same else self._ends(question, facts)
+        pair = None if same or not self._is_as_before(question) else self._ends(question, facts)
         return Situation(
             listener=question.listener,
             destination=question.destination,
@@ -338,8 +338,18 @@ class Bindtest:
             same_host=same,
             timeout=self.settings.timeout,
             back=None if pair is None else self._view.route_back(*pair),
+            nonlocal_bind=may_bind_any(question.listener.bind.version),
             strict_filters=() if pair is None else self._view.strict_filters(*pair, self.host),
         )
+
+    def _is_as_before(self, question: Question) -> bool:
+        """Has the host the destination still? What its routing says now tells nothing about a time when it had it."""
+        ip = question.destination.mapped or question.destination.ip
+        before, now = self.host.holder(ip), self._facts_now().holder(ip)
+        if before is None or now is None:
+            return before is now
+        links = (facts.link(before.interface) for facts in (self.host, self._facts))
+        return len({link is not None and link.up for link in links}) == 1
 
     def _ends(self, question: Question, vantage: HostFacts) -> tuple[str, str] | None:
         """The addresses of a packet to this host, about which its routing can be asked; None where they are unknown."""

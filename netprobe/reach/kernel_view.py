@@ -12,6 +12,7 @@ import errno
 import socket
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,11 @@ from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.visitors import Arrival
 from netprobe.verdicts import Verdict
 
-__all__ = ["Failure", "KernelView", "is_local"]
+__all__ = ["Failure", "KernelView", "is_local", "may_bind_any"]
 
 FRESH_S: Final = 0.2  # how old what was read may be: many cells fail at the same moment
-_CONF: Final = Path("/proc/sys/net/ipv4/conf")
+_SYS: Final = Path("/proc/sys/net")
+_CONF: Final = _SYS / "ipv4" / "conf"
 _STATES: Final = {sock_diag.SYN_RECV: HALF_OPEN, sock_diag.ESTABLISHED: "ESTABLISHED"}
 _STRICT: Final = "1"  # rp_filter: 0 off, 1 strict, 2 loose; the greater one of "all" and the interface's own counts
 
@@ -162,6 +164,15 @@ def is_local(address: str) -> bool:
     try:
         return rtnetlink.route_to(address).is_local
     except OSError:
+        return False
+
+
+@cache
+def may_bind_any(version: int) -> bool:
+    """Is ip_nonlocal_bind set, for IPv4 or IPv6? It is read once: listeners are opened once."""
+    try:
+        return (_SYS / f"ipv{version}" / "ip_nonlocal_bind").read_text("ascii").strip() == "1"
+    except (OSError, ValueError):
         return False
 
 

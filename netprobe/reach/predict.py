@@ -42,7 +42,8 @@ class Situation:
     """Everything a prediction depends on. ``listeners`` are those of the whole run; ``timeout`` is in seconds.
 
     ``back`` is the host's route to the probe's source, ``strict_filters`` are its interfaces that would drop the probe;
-    both are gathered beforehand, and None and () where nobody asked.
+    both are gathered beforehand, and None and () where nobody asked. ``nonlocal_bind``: the system lets anybody bind
+    addresses that are not there (ip_nonlocal_bind).
     """
 
     listener: Listener
@@ -56,6 +57,7 @@ class Situation:
     timeout: float = 2.0
     back: RouteBack | None = None
     strict_filters: tuple[StrictFilter, ...] = ()
+    nonlocal_bind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +152,7 @@ class _Packet:
         if self.options.freebind and rules.BIND_FREEBIND.holds_for(host.system):
             self._note(rules.BIND_FREEBIND)
             return None
-        if self.listener.is_open and rules.BIND_NONLOCAL.holds_for(host.system):
+        if self.situation.nonlocal_bind and rules.BIND_NONLOCAL.holds_for(host.system):
             self._note(rules.BIND_NONLOCAL)
             return None
         if bind.is_link_local_6 and host.has(ip):

@@ -115,5 +115,8 @@ def check(cells: list[dict[str, Any]], wanted: Mapping[str, Any]) -> None:
         if "icmp" in wanted:
             icmp = cell["icmp"]
             assert [icmp["type"], icmp["code"], icmp["offender"]] == wanted["icmp"], icmp
+        if "blame" in wanted:
+            blame = cell["blame"] or {}
+            assert {key: blame.get(key) for key in wanted["blame"]} == wanted["blame"], blame
         if "difference" in wanted:
             assert wanted["difference"] in (cell["difference"] or ""), cell["difference"]

@@ -23,6 +23,7 @@ KEYS = [
     "bind", "port", "protocol", "destination", "vantage", "expected", "observed", "because", "cause", "errno", "source",
     "replied_from", "rtt_ms", "differs", "difference", "icmp", "observed_source", "payload_bytes", "rules", "bind_name",
     "destination_name",
+    "blame",
 ]  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from netprobe.diagnosis.attribute import RouteBack, StrictFilter
 from netprobe.reach import rules
 from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup
 from netprobe.reach.listener import Listener, ListenerOptions
@@ -352,6 +353,13 @@ EXAMPLES: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
     "bind-group-tcp": ("192.168.0.255", "192.168.0.255", {}),
     "bind-broadcast-udp": ("192.168.0.255", "192.168.0.1", {"protocol": "udp"}),
     "bind-multicast-udp": ("0.0.0.0", "224.0.0.5", {"protocol": "udp"}),
+    "route-reverse-path": (
+        "0.0.0.0",
+        "10.10.152.8",
+        {"vantage": THROUGH_E0, "strict_filters": (StrictFilter("e1", "e0"),)},
+    ),
+    "answer-no-route": ("0.0.0.0", "10.10.152.8", {"vantage": THROUGH_E0, "back": RouteBack("ENETUNREACH")}),
+    "bind-nonlocal": ("192.168.0.77", "127.0.0.1", {"nonlocal_bind": True}),
     "bind-foreign": ("192.168.0.77", "127.0.0.1", {}),
     "bind-loopback-net": ("127.0.0.2", "127.0.0.2", {}),
     "bind-loopback-one": ("127.0.0.2", "127.0.0.2", {"system": "macos"}),
@@ -464,3 +472,18 @@ def test_every_rule_has_a_source() -> None:
     for rule in RULES.values():
         assert rule.text.endswith(".")
         assert rule.source
+
+
+def test_a_filter_counts_where_the_packet_comes_in() -> None:
+    strict = (StrictFilter("e0", "e1"),)
+    by_router = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None, "10.10.152.1")})
+    by_the_host = replace(PC2, routes={"10.10.152.8": RouteLookup("192.168.0.2", None, "192.168.0.1")})
+    for vantage, verdict in ((by_router, YES), (by_the_host, SILENT)):
+        assert expect("0.0.0.0", "10.10.152.8", vantage=vantage, strict_filters=strict).verdict == verdict
+
+
+def test_without_a_way_back_a_closed_port_is_silent_too() -> None:
+    back = RouteBack("ENETUNREACH")
+    for bind in ("10.10.152.8", "127.0.0.1"):
+        assert expect(bind, "10.10.152.8", vantage=PC2, back=back).verdict == SILENT
+    assert expect("10.10.152.8", "10.10.152.8", back=back).verdict == YES  # it stays on the host
