@@ -96,16 +96,18 @@ class Expectation:
 class Change:
     """A cell that differs from the file; no ``observed``: a row that matches no cell of this run.
 
-    ``line`` is that of the row in the file, where it is known.
+    ``line`` is that of the row in the file, where it is known, ``blame`` who stopped a probe that failed, in words.
     """
 
     where: str
     expected: str | None
     observed: str | None
     line: int | None = None
+    blame: str | None = None
 
     def __str__(self) -> str:
-        lines = (("-", self.expected), ("+", self.observed))
+        observed = f"{self.observed}; {self.blame}" if self.observed and self.blame else self.observed
+        lines = (("-", self.expected), ("+", observed))
         return "\n".join(f"{sign} {self.where}: {verdict}" for sign, verdict in lines if verdict)
 
 
@@ -125,14 +127,15 @@ class Expectations:
         for cell in cells:
             where = place_of(cell)
             observed = cell.observed + (f" ({cell.cause})" if cell.cause else "")
+            blame = None if cell.blame is None else str(cell.blame)
             matching = index.matching(*_readings_of(cell))
             used.update(matching)
             if not matching:
                 if self.complete:
-                    found.append(Change(where, None, observed))
+                    found.append(Change(where, None, observed, None, blame))
             elif cell.observed not in self.rows[matching[0]].observed:
                 row = self.rows[matching[0]]
-                found.append(Change(where, " or ".join(row.observed), observed, row.line))
+                found.append(Change(where, " or ".join(row.observed), observed, row.line, blame))
         rest = (row for number, row in enumerate(self.rows) if number not in used)
         return (*found, *(_unmatched(row) for row in rest))
 

@@ -150,6 +150,8 @@ class _Page:
                 lines += [(("  ", ""), (sign + verdict, style)), *folded(note, self.width, palette.LABEL, indent=4)]
             else:
                 lines.append((("  ", ""), (sign + verdict.ljust(margin if note else 0), style), (note, palette.LABEL)))
+        if change.blame:
+            lines += folded(change.blame, self.width, indent=4)
         return lines
 
     # The matrix.
