@@ -9,16 +9,14 @@ import pytest
 
 from netprobe.reach.sessions.start_queue import (
     GIVE_UP_S,
-
+    LATE_S,
     LONGEST_PAUSE_S,
-
+    LONGEST_S,
     PLACES,
     StartQueue,
     Turn,
 )
 
-LATE_S=12.0
-LONGEST_S=120.0
 GOES_ON = threading.Event()
 
 
