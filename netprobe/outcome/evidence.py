@@ -18,6 +18,7 @@ __all__ = [
     "PORT_UNREACHABLE",
     "PROHIBITED",
     "PROTOCOL_UNREACHABLE",
+    "REPLY",
     "TTL_EXCEEDED",
     "Evidence",
     "Icmp",
@@ -72,6 +73,8 @@ OWN = "own"  # the offender is the vantage itself
 OTHER = "other"  # the offender is a machine between them
 
 _MULTICAST_4 = frozenset(str(first) for first in range(224, 240))  # the first octets
+
+REPLY = "netprobe/1 reply "  # how the reply of a listener begins: netprobe/prober/wire.py
 
 NEIGHBOUR_MS = 500.0  # ARP and ND give up after about 3 s (arp(7): 3 probes, 1 s apart); a firewall answers at once
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from netprobe.endpoints import format_endpoint, parse_port
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.outcome.failures import diagnose
+from netprobe.outcome.failures import FOREIGN_REPLY, diagnose
 from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
@@ -167,7 +167,7 @@ def _cell(question: Question, answer: Answer, here: HostFacts) -> Cell:
     elif outcome.verdict == Verdict.REACHABLE and is_translated(answer):
         cause = f"the listener sees this host as {answer.observed}: an address translation (NAT) is in between"
         outcome = replace(outcome, cause=cause)
-    wrong = outcome.verdict == Verdict.WRONG_RESPONDER
+    wrong = outcome.verdict == Verdict.WRONG_RESPONDER and outcome.row != FOREIGN_REPLY
     hint = f"is the nonce ({NONCE_VARIABLE}, --nonce) the one that --listen-only printed?" if wrong else None
     cell = build_cell(question, _PROMISED, outcome, answer, difference=hint)
     return replace(cell, bind=(answer.listener or "").partition("@")[2] or None)
