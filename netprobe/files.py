@@ -46,11 +46,9 @@ from netprobe.errors import CannotRunError, InvalidInputError
 
 __all__ = [
     "LONGEST_FILE",
-    "LONGEST_WAIT_S",
     "OutputFile",
     "check_writable",
     "read_bytes",
-    "read_descriptor",
     "read_text",
     "write_text",
 ]

@@ -13,7 +13,6 @@ __all__ = [
     "ICMP_WORDS",
     "NEIGHBOUR_MS",
     "NET_UNREACHABLE",
-    "OTHER",
     "OWN",
     "PORT_UNREACHABLE",
     "PROHIBITED",
@@ -24,7 +23,6 @@ __all__ = [
     "Icmp",
     "is_group",
     "is_link_local",
-    "is_loopback",
 ]
 
 # RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1 (ICMP); RFC 4443 section 3 (ICMPv6).

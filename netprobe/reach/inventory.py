@@ -35,8 +35,6 @@ from netprobe.reach.ssh_arguments import parse_ssh_arguments
 from netprobe.reach.vantages import LOCAL, Vantage, check_python, check_unique, parse_vantage, ssh_vantage, with_pythons
 
 __all__ = [
-    "ConnectionVariables",
-    "Group",
     "Inventory",
     "parse_ini",
     "parse_list",

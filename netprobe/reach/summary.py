@@ -16,7 +16,7 @@ from netprobe.reach.expectations import Change
 from netprobe.reach.rules import RULES, Rule
 from netprobe.verdicts import Verdict
 
-__all__ = ["MANY_VANTAGES", "Agreement", "AppliedRule", "Conclusion", "Group", "Summary", "summarize"]
+__all__ = ["MANY_VANTAGES", "AppliedRule", "Summary", "summarize"]
 
 MANY_VANTAGES: Final = 12  # more columns than a terminal has room for
 

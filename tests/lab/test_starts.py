@@ -67,9 +67,11 @@ def test_a_jump_host_counts_as_what_it_is(lab: BuildLab, sshd: StartSshd, tmp_pa
     keys.start("pc2", "192.168.0.2", log="log", MaxStartups="10:100:10", Banner=str(banner))
     for port in (2201, 2202, 2203):
         keys.start("pc2", "127.0.0.1", port, log=f"log{port}", MaxStartups="2:100:2")
-    ways = {2201: "ProxyJump 192.168.0.2", 2202: "ProxyJump 192.168.0.2", 2203: "ProxyJump 192.168.0.2"}
-    hosts = "".join(f"Host h{port}\n  HostName 127.0.0.1\n  Port {port}\n  {way}\n" for port, way in ways.items())
+    jumps = {2201: "ProxyJump 192.168.0.2", 2202: "ProxyJump 192.168.0.2", 2203: "ProxyJump 192.168.0.2"}
+    hosts = "".join(
+        f"Host h{port}\n  HostName 127.0.0.1\n  Port {port}\n  {through}\n" for port, through in jumps.items()
+    )
     keys.config.write_text(f"{hosts}Host *\n{keys.config.read_text('utf-8')}", "utf-8")
-    lines = [f"web{port}-[1:8] ansible_host=h{port}" for port in ways]
+    lines = [f"web{port}-[1:8] ansible_host=h{port}" for port in jumps]
     assert reached(network, keys, tmp_path, *lines) == (0, 24, set())
     assert drops(keys, "log") == 0

@@ -155,7 +155,7 @@ class _Conversation:
                     if not self._read(self._stderr, self._keep):
                         self._selector.unregister(self._stderr)
             if receiver.has_hello:
-                deadline.has_hello()
+                deadline.said_hello()
 
     def _send(self, data: bytes) -> None:
         """Have ``data`` written as the process reads it."""

@@ -1,4 +1,4 @@
-"""Places at sshds: ten at each, all of a way together, fewer after drops."""
+"""Places at sshds: ten at each, those of a login together, fewer after drops."""
 
 from __future__ import annotations
 
@@ -96,11 +96,11 @@ def test_a_place_that_is_given_back_is_the_next_one_s(queue: StartQueue, end: ob
     assert not has_room(queue, "a")
 
 
-@pytest.mark.parametrize("way", [("jump", "a"), ("a", "jump"), ("jump", "jump", "a")])
-def test_who_waits_for_one_sshd_holds_no_place_at_another(queue: StartQueue, way: Sequence[str]) -> None:
+@pytest.mark.parametrize("sshds", [("jump", "a"), ("a", "jump"), ("jump", "jump", "a")])
+def test_who_waits_for_one_sshd_holds_no_place_at_another(queue: StartQueue, sshds: Sequence[str]) -> None:
     started(queue, PLACES, "a")
     stopped = threading.Event()
-    threads = [waiting(queue.turn(way), stopped)[0] for _ in range(PLACES)]
+    threads = [waiting(queue.turn(sshds), stopped)[0] for _ in range(PLACES)]
     assert has_room(queue, "jump")
     stopped.set()
     for thread in threads:
