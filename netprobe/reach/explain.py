@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from netprobe.outcome.failures import Outcome
+from netprobe.outcome.failures import FOREIGN_REPLY, Outcome
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer
 from netprobe.reach.predict import Prediction, Situation
@@ -52,7 +52,7 @@ def difference(situation: Situation, expected: Prediction, observed: Outcome, co
     """One or two sentences about a cell whose observed verdict is not the expected one."""
     if observed.row == UNPROVEN:
         return "what both sides tell of a connection must agree before it counts"
-    explain = None if observed.row == OTHER_LISTENER else _EXPLANATIONS.get(observed.verdict)
+    explain = None if observed.row in (OTHER_LISTENER, FOREIGN_REPLY) else _EXPLANATIONS.get(observed.verdict)
     explained = "" if explain is None else explain(situation, expected, context)
     return "; ".join(part for part in (*context.changes, explained) if part) or (observed.cause or "")
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.outcome.failures import Outcome, diagnose
+from netprobe.outcome.failures import FOREIGN_REPLY, Outcome, diagnose
 from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
@@ -256,7 +256,7 @@ def _observe(question: Question, answer: Answer, here: HostFacts) -> Outcome:
 
 
 def _cell(question: Question, answer: Answer, prediction: Prediction, outcome: Outcome) -> Cell:
-    wrong = outcome.verdict == Verdict.WRONG_RESPONDER
+    wrong = outcome.verdict == Verdict.WRONG_RESPONDER and outcome.row != FOREIGN_REPLY
     hint = f"is the nonce ({NONCE_VARIABLE}, --nonce) the one that --listen-only printed?" if wrong else None
     cell = build_cell(question, prediction, outcome, answer, difference=hint)
     return replace(cell, bind=(answer.listener or "").partition("@")[2] or None)

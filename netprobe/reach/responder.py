@@ -471,7 +471,7 @@ class Responder:
 
     def _stranger(self, listening: Listener, peer: _SocketAddress, sock: socket.socket) -> None:
         address, port = _plain(peer)
-        if not self.visitors.came_again(address):
+        if not self.visitors.count_known(address):
             arrival = Arrival(listening.id, listening.protocol, address, port, self._local(sock), False)
             self.visitors.stranger(arrival)
 

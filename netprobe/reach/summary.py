@@ -19,7 +19,7 @@ from netprobe.reach.rules import RULES, Rule
 from netprobe.reach.run_facts import HostSummary, RunFacts, VantageSummary
 from netprobe.verdicts import Verdict
 
-__all__ = ["MANY_VANTAGES", "Agreement", "AppliedRule", "Conclusion", "Group", "Summary", "summarize"]
+__all__ = ["MANY_VANTAGES", "AppliedRule", "Summary", "summarize"]
 
 MANY_VANTAGES: Final = 12  # more columns than a terminal has room for
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from netprobe.kernel.error_queue import QueuedError
-from netprobe.outcome.failures import Outcome
+from netprobe.outcome.failures import FOREIGN_REPLY, Outcome
 from netprobe.reach.explain import Context, difference
 from netprobe.reach.facts import HostAddress, HostFacts
 from netprobe.reach.listener import Listener
@@ -24,11 +24,17 @@ def said(
     protocol: str = "tcp",
     own: bool = False,
     same_host: bool = True,
+    row: str = "row",
 ) -> str:
     listener = Listener("t0", ScopedAddress.parse("0.0.0.0"), "udp" if protocol == "udp" else "tcp", 4000)
     situation = Situation(listener, ScopedAddress.parse("192.168.0.1"), HOST, HostFacts(), same_host=same_host)
     prediction = Prediction(expected, "so", effective=situation.destination.ip, own=own)
-    return difference(situation, prediction, Outcome(observed, "cause", "row"), context or Context())
+    return difference(situation, prediction, Outcome(observed, "cause", row), context or Context())
+
+
+def test_what_replies_like_netprobe_is_not_called_another_service() -> None:
+    context = Context(Answer(0, "foreign", "answer", replied_from="192.0.2.9"))
+    assert said(Verdict.REACHABLE, Verdict.WRONG_RESPONDER, context, row=FOREIGN_REPLY) == "cause"
 
 
 def test_a_probe_that_arrived_blames_the_path_back() -> None:

@@ -108,6 +108,13 @@ def test_the_wrong_nonce_is_a_likely_reason_for_a_stranger(prober: Callable[...,
     assert "--nonce" in cell.difference
 
 
+def test_the_nonce_of_who_replies_is_not_doubted(prober: Callable[..., object]) -> None:
+    prober({"cell": 0, "result": "foreign", "stage": "answer", "sample": f"{wire.PROTOCOL} reply abc t0@here"})
+    (cell,) = cells(Settings(protocols=("tcp",)))
+    assert cell.observed == "wrong-responder"
+    assert "nonce" not in f"{cell.cause} {cell.difference}"
+
+
 @pytest.mark.parametrize(
     ("destination", "source", "observed"),
     [("fe80::1%lo", "fe80::2%lo", "fe80::2"), ("::ffff:127.0.0.1", "::ffff:127.0.0.1", "127.0.0.1")],
