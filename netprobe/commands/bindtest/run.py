@@ -26,6 +26,7 @@ from netprobe.reach.expectations import Change, Expectations, dump_expectations,
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
 from netprobe.reach.manual import NONCE_VARIABLE, Visit, connect, offers, parse_target
+from netprobe.reach.responder import ResponderError
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
 from netprobe.reach.sessions.session import Session
@@ -149,11 +150,11 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
             for cell in test.cells(meanwhile):
                 progress.clear()
                 report.add(cell)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ResponderError) as error:
             progress.clear()
             _report_vantages(output, document, test)
             report.finish()
-            report.say_what_is_undone()
+            report.say_what_is_undone("was interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         progress.clear()
         _report_vantages(output, document, test)
@@ -162,7 +163,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         report.save()
         if options.keep:
             document.finish()
-            strangers.keep(options.keep)
+            strangers.keep(options.keep, document.error)
     return document.status
 
 
@@ -205,7 +206,10 @@ def _noise_of(vantage: Vantage, output: Output) -> OnNoise:
 
 
 def _report_vantages(output: Output, document: Document[Cell], test: Bindtest) -> None:
-    """Vantages that failed: status 1 if another one could be used, 3 if none could."""
+    """Vantages that failed: status 1 if another one could be used, 3 if none could; and what failed here, always 3."""
+    fault = test.take_fault()
+    if fault is not None:
+        document.error(fault)
     for error in test.errors:
         if test.hellos:
             error.exit_code = Exit.NO
@@ -262,11 +266,11 @@ class _Report:
             path = Path(self._options.save)
             write_text(path, dump_expectations(self.cells, as_json=path.suffix == ".json"))
 
-    def say_what_is_undone(self) -> None:
-        """After Ctrl-C: a file saved before stays as it was."""
+    def say_what_is_undone(self, what_the_run_did: str) -> None:
+        """After Ctrl-C or a failure: a file saved before stays as it was."""
         for file, undone in ((self._options.save, "written"), (self._options.expect, "compared")):
             if file:
-                self._output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
+                self._output.always_say(f"netprobe: {file}: not {undone}, the run {what_the_run_did}")
 
     def _print(self, cells: Sequence[Cell], terminal: Terminal) -> None:
         """The table format."""
@@ -294,15 +298,16 @@ def _listen(output: Output, options: BindtestOptions) -> Exit:
     document = output.document("bindtest listen", Visit, View(plain=_visit_line, streams=True))
     test = Bindtest(_settings(options), sessions=())
     visits = VisitsDocument(output, document, test)
-    with document:
-        with test, interruptible(visits.stop):
-            for error in test.errors:
-                document.error(error)
-            for visit in offers(test.listening, test.host, test.nonce):
-                document.add(visit)
-            if any(listener.is_open for listener in test.listening):
-                visits.keep(options.keep or _LISTEN_ONLY_S)
-        visits.finish()
+    with document, ExitStack() as stack:
+        stack.callback(visits.finish)
+        stack.enter_context(test)
+        stack.enter_context(interruptible(visits.stop))
+        for error in test.errors:
+            document.error(error)
+        for visit in offers(test.listening, test.host, test.nonce):
+            document.add(visit)
+        if any(listener.is_open for listener in test.listening):
+            visits.keep(options.keep or _LISTEN_ONLY_S)
     return document.status
 
 
