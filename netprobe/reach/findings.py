@@ -268,12 +268,17 @@ def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, .
 
 
 def _what_remains(kind: _Kind, cells: Sequence[Cell], places: Places) -> str:
-    """Why a question may not have reached the listener, with nothing left out and nothing chosen."""
+    """Why a question may not have reached the listener, with nothing left out and nothing chosen.
+
+    TCP asks only after its handshake, which ends as well where the answer to the first packet is lost.
+    """
     there = _listed([call_vantage(name, places) for name in _distinct(cells, lambda cell: cell.vantage)], "or")
+    is_tcp = any(cell.protocol == "tcp" for cell in cells)
+    back, routes = (" there or back", " there or back") if is_tcp else ("", " there")
     if kind.other:  # so neither the route there nor the one back is missing
         protocols = _listed(_distinct(cells, lambda cell: cell.protocol))
-        return f"a rule for {protocols} at {there}, on the way, or on {places.listener}"
-    return f"a rule at {there}, on the way, or on {places.listener}; or no route from there or back"
+        return f"a rule for {protocols} at {there}, on the way{back}, or on {places.listener}; or packets lost"
+    return f"a rule at {there}, on the way{back}, or on {places.listener}; no route{routes}; or packets lost"
 
 
 def _sentence(text: str) -> str:
@@ -306,7 +311,7 @@ def _distinct(cells: Sequence[Cell], key: Callable[[Cell], str]) -> list[str]:
 def _listed(words: Sequence[str], conjunction: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``, ``a, b, c and 4 more``."""
     if len(words) > _MOST_NAMES + 1:
-        return f"{', '.join(words[:_MOST_NAMES])} and {len(words) - _MOST_NAMES} more"
+        return f"{', '.join(words[:_MOST_NAMES])} {conjunction} {len(words) - _MOST_NAMES} more"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 
@@ -316,12 +321,13 @@ def _listed(words: Sequence[str], conjunction: str = "and") -> str:
 def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_works: bool = False) -> tuple[Command, ...]:
     """What shows more about a cause, for its first cell: rules, routes, or who has the port.
 
+    At the vantages it is for as many as are named; of more, the first one stands for all.
     ``path_works``: another question came there and back, so that routes have nothing to tell.
     """
     if places.system != "linux":
         return ()
     cell = cells[0]
-    there = None if cell.vantage == LOCAL else cell.vantage
+    there = _where_to_look([one for one in cells if one.destination == cell.destination])
     destination = cell.destination.partition("%")[0]
     route = Command(f"ip route get {destination}", there)
     rules = Command("sudo nft -a list ruleset", places.away)
@@ -342,6 +348,14 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_work
             return (Command(holder, there if own else places.away),)
         case _:
             return (rules,)
+
+
+def _where_to_look(cells: Sequence[Cell]) -> str | None:
+    """The vantages of the cells, for the heading of a command; None: this host, or this machine."""
+    names = _distinct(cells, lambda cell: cell.vantage)
+    if LOCAL in names:
+        return None if names[0] == LOCAL else names[0]
+    return _listed(names) if len(names) <= _MOST_NAMES else names[0]
 
 
 def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:

@@ -60,7 +60,7 @@ def test_a_rule_that_drops_is_one_finding_that_claims_nothing_unseen(lab: BuildL
         "\n"
         "! tcp from pc2 to 10.10.152.8: expected reachable, no answer in 1 s\n"
         "  The question never arrived at the listener; udp on that path was answered.\n"
-        "  What remains: a rule for tcp at pc2, on the way, or on this host.\n"
+        "  What remains: a rule for tcp at pc2, on the way there or back, or on this\n  host; or packets lost.\n"
         "\n"
         "Not tested: other hosts, other ports, IPv6, large packets (--payload).\n"
         "\n"

@@ -160,7 +160,8 @@ def test_a_firewall_that_drops_is_told_once_and_nothing_is_claimed_that_was_not_
 
         ! tcp from pc2 to 10.10.152.8: expected reachable, no answer in 2 s
           The question never arrived at the listener; udp on that path was answered.
-          What remains: a rule for tcp at pc2, on the way, or on this host.
+          What remains: a rule for tcp at pc2, on the way there or back, or on this
+          host; or packets lost.
 
         Not tested: other hosts, other ports, IPv6, large packets (--payload).
 
@@ -185,9 +186,20 @@ def test_without_the_other_protocol_a_route_may_be_missing_too() -> None:
     (finding,) = findings_of(cells)
     assert finding.because == (
         "The question never arrived at the listener.",
-        "What remains: a rule at pc2, on the way, or on this host; or no route from there or back.",
+        "What remains: a rule at pc2, on the way there or back, or on this host; no route there or back; "
+        "or packets lost.",
     )
     assert "ip route get 10.10.152.8" in [command.line for command in finding.commands]
+
+
+@pytest.mark.parametrize(
+    ("number", "where", "remains"), [(2, "pc0 and pc1", "pc0 or pc1"), (9, "pc0", "pc0, pc1, pc2 or 6 more")]
+)
+def test_one_cause_at_several_vantages_is_looked_at_on_each_of_them(number: int, where: str, remains: str) -> None:
+    cells = [replace(cell, vantage=f"pc{n}") for n in range(number) for cell in dropped(BOTH) if cell.vantage == "pc2"]
+    (finding,) = findings_of(cells)
+    assert [command.where for command in finding.commands] == [None, where]
+    assert f"a rule for tcp at {remains}, on the way" in finding.because[-1]
 
 
 def test_a_nat_is_one_remark_for_all_its_cells() -> None:
@@ -400,7 +412,7 @@ def test_an_interrupted_run_says_what_it_did_not_ask() -> None:
 
 def test_a_run_of_which_no_vantage_could_be_used() -> None:
     assert shown(run_of(cells_of({"web1": "----"}))) == text("""
-        0.0.0.0:41234 was not tested: host key unknown
+        0.0.0.0:41234 was not tested: web1: host key unknown
 
         Not tested: web1 and all other hosts.
         """)
