@@ -363,7 +363,10 @@ def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) ->
     commands = dict.fromkeys(command for finding in findings if finding.differs for command in finding.commands)
     if commands or any(cell.vantage != LOCAL for cell in cells):
         return tuple(commands)
-    return (Command(f"{line} --from ssh:HOST"), Command(f"{line} --listen-only"))
+    elsewhere = Command(f"{line} --from ssh:HOST")
+    if all(cell.bind is not None and ScopedAddress.parse(cell.bind).is_loopback for cell in cells):
+        return (elsewhere,)  # there is no address that another machine could be told to connect to
+    return (elsewhere, Command(f"{line} --listen-only"))
 
 
 # What was not tested.

@@ -146,6 +146,13 @@ def test_one_address_asked_from_this_host() -> None:
         """)
 
 
+def test_a_loopback_address_is_not_offered_to_another_machine() -> None:
+    cells = [replace(cell, bind="127.0.0.1") for cell in HERE]
+    assert [command.line for command in next_steps(cells, [], "netprobe bindtest 127.0.0.1")] == [
+        "netprobe bindtest 127.0.0.1 --from ssh:HOST"
+    ]
+
+
 def test_a_firewall_that_drops_is_told_once_and_nothing_is_claimed_that_was_not_seen() -> None:
     assert shown(run_of(dropped(BOTH))) == text("""
         0.0.0.0:41234 is open to this host and pc2; 1 of 16 cells differs
