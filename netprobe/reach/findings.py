@@ -358,10 +358,15 @@ def _where_to_look(cells: Sequence[Cell]) -> str | None:
     return _listed(names) if len(names) <= _MOST_NAMES else names[0]
 
 
-def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:
-    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again."""
+def next_steps(
+    cells: Sequence[Cell], findings: Sequence[Finding], line: str, places: Places = AUTOMATIC
+) -> tuple[Command, ...]:
+    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again.
+
+    ``--connect`` binds nothing, so it cannot go on to ask from elsewhere.
+    """
     commands = dict.fromkeys(command for finding in findings if finding.differs for command in finding.commands)
-    if commands or any(cell.vantage != LOCAL for cell in cells):
+    if commands or places.away or any(cell.vantage != LOCAL for cell in cells):
         return tuple(commands)
     elsewhere = Command(f"{line} --from ssh:HOST")
     if all(cell.bind is not None and ScopedAddress.parse(cell.bind).is_loopback for cell in cells):

@@ -140,6 +140,7 @@ def test_by_hand_the_printed_line_works_and_the_reply_names_the_bind_address(lab
         assert " ".join(there.stdout.split("\n\n")[0].split()) == (
             f"192.168.0.1:{PORT} (bound to 0.0.0.0) is open to this machine ✓ all 2 cells as expected"
         )
+        assert "Next" not in there.stdout  # neither --from nor --listen-only goes with --connect
         arrival = process.stdout.readline()
         assert "reached by the other side from 192.168.0.2" in arrival
     finally:

@@ -153,6 +153,10 @@ def test_a_loopback_address_is_not_offered_to_another_machine() -> None:
     ]
 
 
+def test_by_hand_nothing_is_offered_that_does_not_go_with_connect() -> None:
+    assert next_steps(HERE, [], "netprobe bindtest --connect 192.168.0.1:4000", MANUAL) == ()
+
+
 def test_a_firewall_that_drops_is_told_once_and_nothing_is_claimed_that_was_not_seen() -> None:
     assert shown(run_of(dropped(BOTH))) == text("""
         0.0.0.0:41234 is open to this host and pc2; 1 of 16 cells differs
