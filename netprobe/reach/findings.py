@@ -198,6 +198,9 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
             tuple(text for text in said if text),
             next((x for x in ("tcp", "udp") if x != cell.protocol and (*_path(cell), x) in answered), ""),
         )
+    if cell.observed == Verdict.NO_ANSWER and cell.expected == Verdict.REFUSED and cell.cause:
+        # Behind an ICMP rate limit: no contradiction, and no refusal either, though it counts as expected.
+        return _Kind(False, cell.expected, cell.observed, "silence, which may be a refusal", (cell.cause,))
     if cell.observed != Verdict.REACHABLE:
         return None
     elsewhere = _ELSEWHERE.fullmatch(cell.cause or "")

@@ -157,6 +157,21 @@ def test_by_hand_nothing_is_offered_that_does_not_go_with_connect() -> None:
     assert next_steps(HERE, [], "netprobe bindtest --connect 192.168.0.1:4000", MANUAL) == ()
 
 
+def test_a_silence_that_counts_as_expected_is_a_remark() -> None:
+    """A port behind an ICMP rate limit: a reader of "all as expected" must see that some of it is not settled."""
+    cells = [
+        replace(cell, observed=Verdict.NO_ANSWER, cause="silence; a longer --patience would settle it")
+        if (cell.vantage, cell.protocol, cell.expected) == ("pc2", "udp", Verdict.REFUSED)
+        else cell
+        for cell in BOTH
+    ]
+    (finding,) = findings_of(cells)
+    assert not finding.differs
+    assert finding.title == "udp from pc2 to 127.0.0.1 and 0.0.0.0 (2 cells): silence, which may be a refusal"
+    assert "R/N*" in shown(run_of(cells))
+    assert "Silence; a longer --patience would settle it." in shown(run_of(cells))
+
+
 def test_a_firewall_that_drops_is_told_once_and_nothing_is_claimed_that_was_not_seen() -> None:
     assert shown(run_of(dropped(BOTH))) == text("""
         0.0.0.0:41234 is open to this host and pc2; 1 of 16 cells differs
