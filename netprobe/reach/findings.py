@@ -189,7 +189,8 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
     if cell.differs:
         silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
         seen = "no answer" if silence else f"observed {cell.observed}"
-        said = (None if silence else _impersonal(cell), cell.difference if cell.difference != cell.cause else None)
+        difference = cell.difference if cell.difference != cell.cause else None
+        said = (None if silence else _impersonal(cell), _without_address(difference, cell) if difference else None)
         return _Kind(
             True,
             cell.expected,
@@ -220,10 +221,19 @@ def _impersonal(cell: Cell) -> str | None:
         return None
     closed = _CLOSED.fullmatch(cell.cause)
     if closed is not None and cell.differs and cell.expected == Verdict.REACHABLE:
-        return closed[1] or "the connection was refused"  # whether nothing listens there is the very question
+        # Whether nothing listens there is the very question.
+        return _without_address(closed[1], cell) if closed[1] else "the connection was refused"
     cause = _SECONDS.sub(lambda found: _rounded(found[0]), cell.cause)
     cause = cause.replace(f"on port {cell.port} ", "on that port ")
-    return cause.replace(f"not from {probed}", "not from the address that was asked")
+    return _without_address(cause.replace(f"not from {probed}", "not from the address that was asked"), cell)
+
+
+def _without_address(text: str, cell: Cell) -> str:
+    """Who sent the ICMP error is peculiar to a cell where it is the one that was asked: a host has many addresses."""
+    probed = cell.destination.partition("%")[0]
+    if cell.icmp is None or cell.icmp.offender is None or cell.icmp.offender.partition("%")[0] != probed:
+        return text
+    return re.sub(rf"\b(at|by|from) {re.escape(cell.icmp.offender)}(?![\w.:%])", r"\1 the address that was asked", text)
 
 
 def _waited(cells: Sequence[Cell]) -> str:

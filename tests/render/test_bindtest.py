@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from netprobe.outcome.evidence import Icmp
 from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.explain import NEVER_ARRIVED
@@ -155,6 +156,24 @@ def test_a_loopback_address_is_not_offered_to_another_machine() -> None:
 
 def test_by_hand_nothing_is_offered_that_does_not_go_with_connect() -> None:
     assert next_steps(HERE, [], "netprobe bindtest --connect 192.168.0.1:4000", MANUAL) == ()
+
+
+def test_a_firewall_that_rejects_at_each_address_is_told_once() -> None:
+    def rejected(cell: Cell) -> Cell:
+        at = cell.destination
+        return replace(
+            cell, expected=Verdict.REACHABLE, observed=Verdict.REJECTED, differs=True, cause=f"prohibited by {at}",
+            icmp=Icmp(3, 13, "prohibited", at), difference=f"a firewall rule at {at}, or a route",
+        )  # fmt: skip
+
+    (finding,) = findings_of([rejected(cell) for cell in BOTH if cell.vantage == "pc2" and cell.protocol == "udp"][:2])
+    assert finding.because == (
+        "Prohibited by the address that was asked.",
+        "A firewall rule at the address that was asked, or a route.",
+    )
+    elsewhere = replace(rejected(BOTH[-1]), destination="192.0.2.7")
+    (finding,) = findings_of([elsewhere])
+    assert finding.because[0] == f"Prohibited by {BOTH[-1].destination}."
 
 
 def test_a_silence_that_counts_as_expected_is_a_remark() -> None:
