@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from netprobe.outcome.evidence import PROHIBITED
 from netprobe.outcome.failures import FOREIGN_REPLY, Outcome
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import Answer
@@ -22,6 +23,7 @@ __all__ = ["NEVER_ARRIVED", "Context", "changes", "difference"]
 NEVER_ARRIVED: Final = "the question never arrived at the listener"
 """What begins the explanation of a silence of which the responder saw nothing; after a colon, what that leaves."""
 _WILDCARDS = ("0.0.0.0", "::")
+_LISTENERS_OF_THIS_RUN = (OTHER_LISTENER, "corrupt")  # a wrong responder that is no other service: the cause says all
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,8 @@ def difference(situation: Situation, expected: Prediction, observed: Outcome, co
     """One or two sentences about a cell whose observed verdict is not the expected one."""
     if observed.row == UNPROVEN:
         return "what both sides tell of a connection must agree before it counts"
-    explain = None if observed.row in (OTHER_LISTENER, FOREIGN_REPLY) else _EXPLANATIONS.get(observed.verdict)
+    has_cause = observed.row in (*_LISTENERS_OF_THIS_RUN, FOREIGN_REPLY)
+    explain = None if has_cause else _EXPLANATIONS.get(observed.verdict)
     explained = "" if explain is None else explain(situation, expected, context)
     return "; ".join(part for part in (*context.changes, explained) if part) or (observed.cause or "")
 
@@ -78,7 +81,9 @@ def _silent(situation: Situation, expected: Prediction, context: Context) -> str
     if expected.verdict == Verdict.REFUSED:
         return _silent_instead_of_refused(situation, context)
     if context.stage == "payload":
-        return "small packets pass and large ones do not: a smaller MTU on the path, whose ICMP errors are lost"
+        if context.answer is not None and context.answer.result != "timeout":
+            return ""  # the connection ended or was reset, which says nothing of the size of packets
+        return "small packets passed; a smaller MTU on the path, whose ICMP errors are lost, looks like this"
     if context.arrived_from is not None:
         arrived = (
             f"the probe arrived (from {context.arrived_from}) and was answered; the answer was lost on the way back"
@@ -88,7 +93,12 @@ def _silent(situation: Situation, expected: Prediction, context: Context) -> str
         return ""
     if expected.own:
         return f"{NEVER_ARRIVED}; a packet to a host's own address does not leave the host, so it was dropped there"
-    return f"{NEVER_ARRIVED}: dropped by the vantage, on the path, or before the listener"
+    if situation.listener.protocol == "udp":
+        return f"{NEVER_ARRIVED}: dropped by the vantage, on the path, or before the listener"
+    if context.stage == "answer":
+        return f"{NEVER_ARRIVED}, although something accepted the connection: a proxy, or a rule let only that pass"
+    # A listener sees no connection whose SYN-ACK was lost (RFC 9293 section 3.5): the way back is as likely.
+    return f"{NEVER_ARRIVED}: dropped by the vantage, on the path there or back, or by the listener's host"
 
 
 def _silent_instead_of_refused(situation: Situation, context: Context) -> str:
@@ -111,10 +121,18 @@ def _refused(situation: Situation, expected: Prediction, context: Context) -> st
     return "the listener is open: a firewall resets, or another host has that address"
 
 
+def _is_prohibited(context: Context) -> bool:
+    """Does the ICMP error say that it was forbidden?"""
+    icmp = None if context.answer is None else context.answer.icmp
+    return icmp is not None and (icmp.origin, icmp.type, icmp.code) in PROHIBITED
+
+
 def _rejected(situation: Situation, expected: Prediction, context: Context) -> str:
     """Got an ICMP error."""
     if context.offender is not None:
-        return f"a firewall rule at {context.offender}"
+        rule = f"a firewall rule at {context.offender}"
+        # A route of type prohibit sends the very error of a rule (ip-route(8)).
+        return f"{rule}, or a route of type prohibit there" if _is_prohibited(context) else rule
     if situation.listener.protocol == "tcp" and context.stage in ("answer", "payload"):
         return "a firewall on the path or at either end, after the handshake"
     return "the vantage's own firewall"

@@ -189,7 +189,8 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
     if cell.differs:
         silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
         seen = "no answer" if silence else f"observed {cell.observed}"
-        said = (None if silence else _impersonal(cell), cell.difference if cell.difference != cell.cause else None)
+        difference = cell.difference if cell.difference != cell.cause else None
+        said = (None if silence else _impersonal(cell), _without_address(difference, cell) if difference else None)
         return _Kind(
             True,
             cell.expected,
@@ -198,6 +199,9 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
             tuple(text for text in said if text),
             next((x for x in ("tcp", "udp") if x != cell.protocol and (*_path(cell), x) in answered), ""),
         )
+    if cell.observed == Verdict.NO_ANSWER and cell.expected == Verdict.REFUSED and cell.cause:
+        # Behind an ICMP rate limit: no contradiction, and no refusal either, though it counts as expected.
+        return _Kind(False, cell.expected, cell.observed, "silence, which may be a refusal", (cell.cause,))
     if cell.observed != Verdict.REACHABLE:
         return None
     elsewhere = _ELSEWHERE.fullmatch(cell.cause or "")
@@ -217,10 +221,19 @@ def _impersonal(cell: Cell) -> str | None:
         return None
     closed = _CLOSED.fullmatch(cell.cause)
     if closed is not None and cell.differs and cell.expected == Verdict.REACHABLE:
-        return closed[1] or "the connection was refused"  # whether nothing listens there is the very question
+        # Whether nothing listens there is the very question.
+        return _without_address(closed[1], cell) if closed[1] else "the connection was refused"
     cause = _SECONDS.sub(lambda found: _rounded(found[0]), cell.cause)
     cause = cause.replace(f"on port {cell.port} ", "on that port ")
-    return cause.replace(f"not from {probed}", "not from the address that was asked")
+    return _without_address(cause.replace(f"not from {probed}", "not from the address that was asked"), cell)
+
+
+def _without_address(text: str, cell: Cell) -> str:
+    """Who sent the ICMP error is peculiar to a cell where it is the one that was asked: a host has many addresses."""
+    probed = cell.destination.partition("%")[0]
+    if cell.icmp is None or cell.icmp.offender is None or cell.icmp.offender.partition("%")[0] != probed:
+        return text
+    return re.sub(rf"\b(at|by|from) {re.escape(cell.icmp.offender)}(?![\w.:%])", r"\1 the address that was asked", text)
 
 
 def _waited(cells: Sequence[Cell]) -> str:
@@ -268,12 +281,17 @@ def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, .
 
 
 def _what_remains(kind: _Kind, cells: Sequence[Cell], places: Places) -> str:
-    """Why a question may not have reached the listener, with nothing left out and nothing chosen."""
+    """Why a question may not have reached the listener, with nothing left out and nothing chosen.
+
+    TCP asks only after its handshake, which ends as well where the answer to the first packet is lost.
+    """
     there = _listed([call_vantage(name, places) for name in _distinct(cells, lambda cell: cell.vantage)], "or")
+    is_tcp = any(cell.protocol == "tcp" for cell in cells)
+    back, routes = (" there or back", " there or back") if is_tcp else ("", " there")
     if kind.other:  # so neither the route there nor the one back is missing
         protocols = _listed(_distinct(cells, lambda cell: cell.protocol))
-        return f"a rule for {protocols} at {there}, on the way, or on {places.listener}"
-    return f"a rule at {there}, on the way, or on {places.listener}; or no route from there or back"
+        return f"a rule for {protocols} at {there}, on the way{back}, or on {places.listener}; or packets lost"
+    return f"a rule at {there}, on the way{back}, or on {places.listener}; no route{routes}; or packets lost"
 
 
 def _sentence(text: str) -> str:
@@ -306,7 +324,7 @@ def _distinct(cells: Sequence[Cell], key: Callable[[Cell], str]) -> list[str]:
 def _listed(words: Sequence[str], conjunction: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``, ``a, b, c and 4 more``."""
     if len(words) > _MOST_NAMES + 1:
-        return f"{', '.join(words[:_MOST_NAMES])} and {len(words) - _MOST_NAMES} more"
+        return f"{', '.join(words[:_MOST_NAMES])} {conjunction} {len(words) - _MOST_NAMES} more"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 
@@ -316,12 +334,13 @@ def _listed(words: Sequence[str], conjunction: str = "and") -> str:
 def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_works: bool = False) -> tuple[Command, ...]:
     """What shows more about a cause, for its first cell: rules, routes, or who has the port.
 
+    At the vantages it is for as many as are named; of more, the first one stands for all.
     ``path_works``: another question came there and back, so that routes have nothing to tell.
     """
     if places.system != "linux":
         return ()
     cell = cells[0]
-    there = None if cell.vantage == LOCAL else cell.vantage
+    there = _where_to_look([one for one in cells if one.destination == cell.destination])
     destination = cell.destination.partition("%")[0]
     route = Command(f"ip route get {destination}", there)
     rules = Command("sudo nft -a list ruleset", places.away)
@@ -344,12 +363,28 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_work
             return (rules,)
 
 
-def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:
-    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again."""
+def _where_to_look(cells: Sequence[Cell]) -> str | None:
+    """The vantages of the cells, for the heading of a command; None: this host, or this machine."""
+    names = _distinct(cells, lambda cell: cell.vantage)
+    if LOCAL in names:
+        return None if names[0] == LOCAL else names[0]
+    return _listed(names) if len(names) <= _MOST_NAMES else names[0]
+
+
+def next_steps(
+    cells: Sequence[Cell], findings: Sequence[Finding], line: str, places: Places = AUTOMATIC
+) -> tuple[Command, ...]:
+    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again.
+
+    ``--connect`` binds nothing, so it cannot go on to ask from elsewhere.
+    """
     commands = dict.fromkeys(command for finding in findings if finding.differs for command in finding.commands)
-    if commands or any(cell.vantage != LOCAL for cell in cells):
+    if commands or places.away or any(cell.vantage != LOCAL for cell in cells):
         return tuple(commands)
-    return (Command(f"{line} --from ssh:HOST"), Command(f"{line} --listen-only"))
+    elsewhere = Command(f"{line} --from ssh:HOST")
+    if all(cell.bind is not None and ScopedAddress.parse(cell.bind).is_loopback for cell in cells):
+        return (elsewhere,)  # there is no address that another machine could be told to connect to
+    return (elsewhere, Command(f"{line} --listen-only"))
 
 
 # What was not tested.

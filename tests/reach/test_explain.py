@@ -43,6 +43,33 @@ def test_a_probe_that_arrived_blames_the_path_back() -> None:
     assert "does not leave the host" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, own=True)
 
 
+def test_a_handshake_that_did_not_end_may_have_lost_its_way_back() -> None:
+    asked = Context(Answer(0, "timeout", "connect"))
+    assert "there or back" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, asked)
+    assert "back" not in said(Verdict.REACHABLE, Verdict.NO_ANSWER, asked, protocol="udp")
+    accepted = said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(Answer(0, "timeout", "answer")))
+    assert "something accepted the connection" in accepted
+    assert "dropped" not in accepted
+
+
+def test_a_connection_that_ended_says_nothing_of_the_mtu() -> None:
+    for result in ("closed", "error"):
+        context = Context(Answer(0, result, "payload"), arrived_from="192.168.0.2:5")
+        assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, context) == "cause"
+
+
+def test_a_payload_that_came_back_changed_is_no_other_service() -> None:
+    context = Context(Answer(0, "corrupt", "payload"))
+    assert said(Verdict.REACHABLE, Verdict.WRONG_RESPONDER, context, row="corrupt") == "cause"
+
+
+def test_a_prohibited_packet_may_have_met_a_route_and_no_rule() -> None:
+    for code, words in ((13, "or a route of type prohibit there"), (1, "a firewall rule at 192.168.0.254")):
+        error = QueuedError("icmp", 3, code, "192.168.0.254", "EHOSTUNREACH", 113)
+        text = said(Verdict.REACHABLE, Verdict.REJECTED, Context(Answer(0, "error", "connect", icmp=error)))
+        assert text.endswith(words)
+
+
 def test_an_offender_is_named() -> None:
     context = Context(
         Answer(0, "error", "connect", icmp=QueuedError("icmp", 3, 13, "192.168.0.254", "EHOSTUNREACH", 113))

@@ -12,7 +12,9 @@ import pytest
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.prober import engine, wire
 from netprobe.reach import own_resolver
-from netprobe.reach.manual import Target, connect, connect_remarks, parse_targets
+from netprobe.reach.facts import HostAddress, HostFacts
+from netprobe.reach.listener import Listener
+from netprobe.reach.manual import Target, connect, connect_remarks, offer_lines, offers, parse_targets
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
 
@@ -241,3 +243,19 @@ def test_another_service_at_an_address_of_the_name_is_not_as_promised(
     prober({**REFUSED, "result": "foreign", "stage": "answer", "errno": None, "error": None}, {**PROOF, "cell": 1})
     found, _ = named_cells("::1", "127.0.0.1")
     assert [(x.observed, x.differs) for x in found] == [("wrong-responder", True), ("reachable", False)]
+
+
+def test_another_machine_is_not_sent_to_its_own_loopback_address() -> None:
+    eth0 = HostFacts(addresses=(HostAddress(ScopedAddress.parse("192.168.0.1"), 24, "eth0"),))
+    lo = Listener("t0", HOME, "tcp", 4000)
+    lan = Listener("t1", ScopedAddress.parse("192.168.0.1"), "tcp", 4001)
+    both = list(offer_lines([lo, lan], eth0, NONCE, 60))
+    assert "On the other machine:" in both
+    assert f"  NETPROBE_BINDTEST_NONCE={NONCE} netprobe bindtest --tcp --connect 192.168.0.1:4001" in both
+    (command,) = [visit.command for visit in offers([lo, lan], eth0, NONCE) if visit.command]
+    assert "127.0.0.1" not in command
+    alone = list(offer_lines([lo], eth0, NONCE, 60))
+    assert alone[-2:] == [
+        "On this host (no other can connect):",
+        f"  NETPROBE_BINDTEST_NONCE={NONCE} netprobe bindtest --tcp --connect 127.0.0.1:4000",
+    ]

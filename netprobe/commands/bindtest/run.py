@@ -365,7 +365,7 @@ class _Report:
             names=tuple(str(name) for name in self.names),
             findings=findings,
             untested=untested,
-            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND)),
+            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND), places),
             facts=facts,
             status=int(self.document.status),
             changes=changes,
