@@ -259,3 +259,10 @@ def test_another_machine_is_not_sent_to_its_own_loopback_address() -> None:
         "On this host (no other can connect):",
         f"  NETPROBE_BINDTEST_NONCE={NONCE} netprobe bindtest --tcp --connect 127.0.0.1:4000",
     ]
+
+
+def test_with_a_version_the_other_family_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"::1: is IPv6, and -4 asks for IPv4 only"):
+        parse_targets(["[::1]:9"], version=4)
+    (target,) = parse_targets(["127.0.0.1:9"], version=4)
+    assert target.address == ScopedAddress.parse("127.0.0.1")

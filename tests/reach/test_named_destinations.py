@@ -16,7 +16,7 @@ from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
 from netprobe.reach.host_name import HostName
 from netprobe.reach.messages import Request, Resolved
-from netprobe.reach.own_resolver import bind_addresses
+from netprobe.reach.own_resolver import bind_addresses, resolver_words
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.settings import Settings, parse_settings
