@@ -46,10 +46,9 @@ from netprobe.errors import CannotRunError, InvalidInputError
 
 __all__ = [
     "LONGEST_FILE",
-    "LONGEST_WAIT_S",
     "OutputFile",
     "check_writable",
-    "read_descriptor",
+    "read_bytes",
     "read_text",
     "write_text",
 ]
@@ -69,12 +68,20 @@ _FLAGS: Final = sum(getattr(os, name, 0) for name in ("O_RDONLY", "O_BINARY", "O
 
 def read_text(path: Path) -> str:
     """The text of a file that was named on the command line, its line ends as line feeds; a byte order mark is none."""
+    try:
+        return read_bytes(path).replace(b"\r\n", b"\n").decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InvalidInputError(str(path), "not UTF-8") from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """What is in a file that was named on the command line."""
     name = str(path)
     try:
         descriptor = os.open(path, _FLAGS)
         try:
             regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
-            data = read_descriptor(descriptor, name, None if regular else LONGEST_WAIT_S)
+            return read_descriptor(descriptor, name, None if regular else LONGEST_WAIT_S)
         finally:
             os.close(descriptor)
     except OSError as error:
@@ -82,10 +89,6 @@ def read_text(path: Path) -> str:
         raise InvalidInputError(name, why) from None
     except ValueError:  # a NUL in the name, which only a program can give
         raise InvalidInputError(name, "not a file's name") from None
-    try:
-        return data.replace(b"\r\n", b"\n").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InvalidInputError(name, "not UTF-8") from None
 
 
 def read_descriptor(descriptor: int, name: str, wait_s: float | None) -> bytes:

@@ -65,15 +65,17 @@ def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**env, "TERM": "xterm-256color", **(extra or {})}
 
 
-def run_process(argv: Sequence[str], stdin: str | None = None, env: Mapping[str, str] | None = None) -> Ran:
-    """Run ``argv`` to its end (60 s at most), with an empty stdin where none is given."""
+def run_process(
+    argv: Sequence[str], stdin: str | None = None, env: Mapping[str, str] | None = None, timeout: float = 60
+) -> Ran:
+    """Run ``argv`` to its end (``timeout`` seconds at most), with an empty stdin where none is given."""
     done = subprocess.run(
         argv,
         input=stdin or "",
         capture_output=True,
         text=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=timeout,
         env=clean_environment(env),
         check=False,
     )

@@ -261,10 +261,12 @@ def _end_with_reader_of(pipe: int) -> None:
     """End this process once nobody has the reading end, in the middle of anything."""
 
     def watch() -> None:
-        poller = select.poll()
-        poller.register(pipe, 0)  # an error is always reported, and that is one (poll(2), POLLERR)
-        poller.poll()
-        os._exit(1)
+        try:
+            poller = select.poll()
+            poller.register(pipe, 0)  # an error is always reported, and that is one (poll(2), POLLERR)
+            poller.poll()
+        finally:
+            os._exit(1)  # also when it cannot be watched: nothing may be left behind
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -54,7 +54,9 @@ class Seen:
     waited, ``handshake_ms`` what its handshake took. ``arrived_from``: the listening program got the question from
     there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
     kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
-    not fit into this listener's buffer or queue. ``answered``: the other protocol, if that was answered on this path.
+    not fit into this listener's buffer or queue. ``has_ended``: the connection ended or was reset. ``limited``: the
+    other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
+    ``answered``: the other protocol, if that was answered on this path.
     """
 
     verdict: Verdict
@@ -84,6 +86,9 @@ class Seen:
     offender_is_host: bool = False
     offender_is_vantage: bool = False
     answered: str | None = None
+    has_ended: bool = False
+    limited: bool = False
+    vantages: int = 1
 
 
 def blame_for(seen: Seen) -> Blame | None:
@@ -113,6 +118,13 @@ def _silence(seen: Seen) -> Blame:
 def _payload_hangs(seen: Seen) -> Blame | None:
     if seen.stage != "payload":
         return None
+    if seen.has_ended:
+        return Blame(
+            place=None,
+            layer=Layer.UNKNOWN,
+            what="broken off in the middle of the payload",
+            evidence=("The question was answered; then the connection ended.",),
+        )
     return Blame(
         place=None,
         layer=Layer.MTU,
@@ -343,9 +355,12 @@ def _never_arrived(seen: Seen) -> Blame:
         remaining: tuple[str, ...] = (f"a rule of {seen.host}: what it sends to its own address does not leave it",)
     else:
         rule = f"a rule for {seen.protocol}" if seen.answered else "a rule"
-        remaining = (f"{rule} at {seen.vantage}, on the path, or on {seen.host}",)
+        # A SYN whose answer was lost leaves a half-open connection behind; where nobody could look, it may be that.
+        back = " there or back" if seen.protocol == "tcp" and not seen.could_look else ""
+        remaining = (f"{rule} at {seen.vantage}, on the path{back}, or on {seen.host}",)
         if not seen.answered:
-            remaining = (*remaining, "no route there")
+            remaining = (*remaining, f"no route{back or ' there'}")
+        remaining = (*remaining, "packets lost")
     excluded = []
     if seen.answered:
         excluded.append(Excluded("the routes", f"{seen.answered} was answered"))
@@ -388,11 +403,24 @@ def _packets(number: int) -> str:
 
 def _silence_of_nobody(seen: Seen) -> Blame:
     """A closed port that stays silent."""
+    if seen.limited:
+        return Blame(
+            place=None,
+            layer=Layer.ICMP_LIMIT,
+            what="the host limits its ICMP errors",
+            evidence=("It refused other ports, and is silent since then.",),
+            remaining=("a closed port whose refusal it has not sent: a longer --patience would settle it", "a rule"),
+        )
+    remaining = [f"a rule at {seen.vantage}, on the path, or on {seen.host}", "a refusal that was lost"]
+    if seen.protocol == "udp" and seen.vantages > 1 and not seen.same_host:
+        remaining.insert(
+            0, f"the host's limit of ICMP errors, if some of the {seen.vantages} vantages share an address"
+        )
     return Blame(
         place=None,
         layer=Layer.UNKNOWN,
         what="dropped instead of refused",
-        remaining=(f"a rule at {seen.vantage}, on the path, or on {seen.host}", "a refusal that was lost"),
+        remaining=tuple(remaining),
         command=_RULES,
     )
 
@@ -446,7 +474,9 @@ def _reported(seen: Seen) -> Blame | None:
             command=f"ip neighbour show to {seen.destination}",
         )
     if kind in PROHIBITED:
-        return Blame(place, Layer.UNKNOWN, "rejected by a rule", evidence=said, certain=True, command=_RULES)
+        # A route of type prohibit sends the very error of a rule (ip-route(8)).
+        remaining = ("a rule that rejects", "a route of type prohibit")
+        return Blame(place, Layer.UNKNOWN, "prohibited", evidence=said, remaining=remaining, command=_RULES)
     return Blame(
         place,
         Layer.UNKNOWN,

@@ -13,17 +13,16 @@ __all__ = [
     "ICMP_WORDS",
     "NEIGHBOUR_MS",
     "NET_UNREACHABLE",
-    "OTHER",
     "OWN",
     "PORT_UNREACHABLE",
     "PROHIBITED",
     "PROTOCOL_UNREACHABLE",
+    "REPLY",
     "TTL_EXCEEDED",
     "Evidence",
     "Icmp",
     "is_group",
     "is_link_local",
-    "is_loopback",
 ]
 
 # RFC 792, RFC 1122 section 3.2.2.1, RFC 1812 section 5.2.7.1 (ICMP); RFC 4443 section 3 (ICMPv6).
@@ -72,6 +71,8 @@ OWN = "own"  # the offender is the vantage itself
 OTHER = "other"  # the offender is a machine between them
 
 _MULTICAST_4 = frozenset(str(first) for first in range(224, 240))  # the first octets
+
+REPLY = "netprobe/1 reply "  # how the reply of a listener begins: netprobe/prober/wire.py
 
 NEIGHBOUR_MS = 500.0  # ARP and ND give up after about 3 s (arp(7): 3 probes, 1 s apart); a firewall answers at once
 

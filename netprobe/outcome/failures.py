@@ -23,6 +23,7 @@ from netprobe.outcome.evidence import (
     PORT_UNREACHABLE,
     PROHIBITED,
     PROTOCOL_UNREACHABLE,
+    REPLY,
     TTL_EXCEEDED,
     Evidence,
     Icmp,
@@ -31,7 +32,7 @@ from netprobe.outcome.evidence import (
 )
 from netprobe.verdicts import Verdict
 
-__all__ = ["FAILURES", "Failure", "Outcome", "diagnose"]
+__all__ = ["FAILURES", "FOREIGN_REPLY", "Failure", "Outcome", "diagnose"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class Failure:
     limited: bool | None = None
     link_local: bool | None = None
     group: bool | None = None
+    begins: str | None = None  # the sample
     source: str = "measured"
 
     def matches(self, seen: Evidence) -> bool:
@@ -67,6 +69,7 @@ class Failure:
             and (self.quick is None or (seen.elapsed_ms < NEIGHBOUR_MS) == self.quick)
             and (self.limited is None or seen.limited == self.limited)
             and (self.link_local is None or is_link_local(seen.destination) == self.link_local)
+            and (self.begins is None or (seen.sample or "").startswith(self.begins))
             and (self.group is None or (seen.broadcast or is_group(seen.destination)) == self.group)
         )
 
@@ -75,6 +78,8 @@ def _names(*errnos: str) -> frozenset[str]:
     """Errno names, each with Winsock's spelling of it."""
     return frozenset(errnos) | frozenset(f"WSA{name}" for name in errnos)
 
+
+FOREIGN_REPLY = "foreign-reply"  # the row of a reply that knows netprobe, and so maybe the nonce
 
 _CONNECT_OR_ANSWER = frozenset({"connect", "answer"})
 _ANSWER = frozenset({"answer"})
@@ -92,6 +97,13 @@ FAILURES: tuple[Failure, ...] = (
         "nothing listens {where}: the client connected to itself from that very port (simultaneous open)",
         result="self",
         source="RFC 9293 section 3.5, measured",
+    ),
+    Failure(
+        FOREIGN_REPLY,
+        Verdict.WRONG_RESPONDER,
+        "what answered is a reply of netprobe's, but none that a listener of this run gives to this probe: {sample}",
+        result="foreign",
+        begins=REPLY,
     ),
     Failure(
         "foreign",

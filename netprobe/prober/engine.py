@@ -17,7 +17,7 @@ from netprobe.prober.tcp import TcpProbe
 from netprobe.prober.udp import UdpProbe
 from netprobe.prober.wire import Address
 
-__all__ = ["Emit", "Engine", "run"]
+__all__ = ["Engine", "run"]
 
 BURST = 64
 STOP_CHECK_S = 0.1  # how often a run that can be stopped looks whether it was

@@ -10,8 +10,8 @@ from netprobe.kernel import error_queue
 from netprobe.kernel.constants import SO_BINDTODEVICE
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.prober.loop import Loop, Watched
-from netprobe.prober.sockets import errno_name, is_link_local, socket_address
-from netprobe.prober.wire import Address, pattern
+from netprobe.prober.sockets import can_have_seen, errno_name, is_link_local, socket_address
+from netprobe.prober.wire import Address, pattern, read_reply
 
 __all__ = ["CHUNK", "Context", "Probe", "sample"]
 
@@ -120,6 +120,13 @@ class Probe(Watched):
             if queued.errno != "EMSGSIZE":
                 fatal = queued.number
         return fatal
+
+    def read_reply(self, line: bytes) -> Optional[Dict[str, Any]]:
+        """What a listener of this run answers to this probe; None for anything else."""
+        reply = read_reply(self.context.nonce, self.challenge, line)
+        if reply is None or not can_have_seen(self.cell["address"], reply["observed"], reply["local"]):
+            return None
+        return reply
 
     def answered(self, reply: Dict[str, Any]) -> None:
         """Keep what the listener proved; the payload, if one is wanted, follows."""

@@ -66,8 +66,8 @@ class Conversation:
         try:
             for line in iter(self._stream.readline, ""):
                 self._questions.put(line)
-        except ValueError as error:  # no text in the encoding of this place
-            self._questions.put(error)
+        except Exception as error:  # no text in the encoding of this place, a stdin that cannot be read (EIO)
+            self._questions.put(error)  # nobody but the main thread can tell of it
         else:
             os._exit(0)
 
@@ -93,12 +93,12 @@ class Conversation:
 
     def _beat(self, pause: float) -> None:
         """Tell who listens that we live; and learn when nobody listens any more."""
-        while True:
-            time.sleep(pause)
-            try:
+        try:
+            while True:
+                time.sleep(pause)
                 self._emit({"alive": True})
-            except (OSError, ValueError):
-                os._exit(1)
+        finally:
+            os._exit(1)  # whatever ended it: without it a stdout that nobody reads would keep this process
 
     def _limit_life(self, request: Dict[str, Any]) -> None:
         """Have the system end this process when the request cannot be under way any more."""

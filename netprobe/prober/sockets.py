@@ -10,6 +10,7 @@ from netprobe.prober.wire import Address
 __all__ = [
     "CONNECTING",
     "OUT_OF_DESCRIPTORS",
+    "can_have_seen",
     "descriptors_for",
     "errno_name",
     "is_link_local",
@@ -24,6 +25,8 @@ OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, 10024
 RESERVED = 64  # descriptors for everything that is not a probe
 WINDOWS_LIMIT = 448  # select() takes 512 there
 MAPPED = b"\0" * 10 + b"\xff\xff"  # ::ffff:0:0/96, RFC 4291 section 2.5.5.2
+# RFC 6052 section 2.1 and RFC 8215: an IPv6 address that begins like this is translated to the IPv4 address in it.
+NAT64 = (b"\0\x64\xff\x9b" + b"\0" * 8, b"\0\x64\xff\x9b\0\1")
 MOST_INDEX = 2**31 - 1  # netdevice(7): ifr_ifindex is an int
 
 _NUMBER = re.compile(r"[0-9]{1,10}\Z")
@@ -63,6 +66,23 @@ def is_loopback(address: str) -> bool:
 def packed(address: str) -> bytes:
     """The address as bytes, whatever its spelling; without a zone."""
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)
+
+
+def can_have_seen(asked: str, observed: str, local: str) -> bool:
+    """Can a listener that was asked as ``asked`` have seen ``observed`` come to its address ``local`` ("-": unknown)?
+
+    It sees the family that was asked (of an IPv4-mapped address: IPv4), unless a NAT64 is in between. That is known by
+    its prefix, or by the address that was asked: it ends with the listener's (RFC 6052 section 2.2; other lengths of
+    prefixes than 96 bits are rare).
+    """
+    to = packed(asked)
+    if _is_ipv4(to) or not _is_ipv4(packed(observed)):
+        return _is_ipv4(to) == _is_ipv4(packed(observed))
+    return to.startswith(NAT64) or (":" not in local and local != "-" and to.endswith(packed(local)))
+
+
+def _is_ipv4(raw: bytes) -> bool:
+    return len(raw) == 4 or raw.startswith(MAPPED)
 
 
 def errno_name(number: Optional[int]) -> Optional[str]:

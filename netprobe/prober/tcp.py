@@ -7,7 +7,7 @@ import time
 from netprobe.prober.pacing import PACE_GRACE_S, PACE_S
 from netprobe.prober.probe import CHUNK, Probe, sample
 from netprobe.prober.sockets import CONNECTING
-from netprobe.prober.wire import LINE_LIMIT, probe_line, read_reply
+from netprobe.prober.wire import LINE_LIMIT, probe_line
 
 __all__ = ["TcpProbe"]
 
@@ -138,7 +138,7 @@ class TcpProbe(Probe):
             self.received += data
             line, newline, rest = self.received.partition(b"\n")
             if newline or len(self.received) > LINE_LIMIT:
-                reply = read_reply(self.context.nonce, self.challenge, line)
+                reply = self.read_reply(line)
                 if reply is None:
                     self.end("foreign", sample=sample(self.received))
                 else:

@@ -15,7 +15,7 @@ from netprobe.kernel import error_queue
 from netprobe.prober.pacing import PACE_GRACE_S, PACE_S
 from netprobe.prober.probe import CHUNK, Probe, sample
 from netprobe.prober.sockets import is_loopback, packed
-from netprobe.prober.wire import PROTOCOL, Address, probe_line, read_probe, read_reply
+from netprobe.prober.wire import PROTOCOL, Address, probe_line, read_probe
 
 __all__ = ["UdpProbe"]
 
@@ -148,7 +148,7 @@ class UdpProbe(Probe):
             # A question of this run: our port happens to be the one that is asked, so nothing else listens there.
             self.context.self_connected(asked[0], own[1], peer)
             return
-        reply = read_reply(self.context.nonce, self.challenge, data)
+        reply = self.read_reply(data)
         if reply is None:
             if data.startswith(b"%s reply " % PROTOCOL.encode()) and self.challenge.encode() not in data:
                 return  # a late answer to somebody else's question
@@ -176,7 +176,7 @@ class UdpProbe(Probe):
     def _take_payload(self, data: bytes, peer: Address) -> None:
         """The whole datagram must come back behind the reply line, from where the proof came."""
         line, _, rest = data.partition(b"\n")
-        if peer[:2] != self.listener[:2] or read_reply(self.context.nonce, self.challenge, line) is None or not rest:
+        if peer[:2] != self.listener[:2] or self.read_reply(line) is None or not rest:
             return
         self.payload_received = len(rest)
         self.end("proof" if rest == self.payload else "corrupt")

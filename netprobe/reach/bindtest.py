@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Self
 
 from netprobe.diagnosis.attribute import blame_for
-from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.blame import Blame
 from netprobe.outcome.failures import Outcome, diagnose
@@ -37,7 +36,7 @@ from netprobe.reach.own_resolver import bind_addresses, resolver_words
 from netprobe.reach.plan import NamedQuestion, Plan, Question, default_binds
 from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.proof import UNPROVEN, Sighting, challenge_of, weigh
-from netprobe.reach.responder import Responder, listener_error, listener_errors
+from netprobe.reach.responder import Responder, ResponderError, listener_error, listener_errors
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
@@ -112,7 +111,15 @@ class Bindtest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._responder.close()
+        self._responder.__exit__(kind, error, trace)
+
+    def check(self) -> None:
+        """Raises ResponderError once the listeners answer nobody any more. Whoever keeps them open has to ask."""
+        self._responder.check()
+
+    def take_fault(self) -> ResponderError | None:
+        """What went wrong on this side with one peer, once; what nobody takes, leaving the ``with`` raises."""
+        return self._responder.take_fault()
 
     @property
     def arrivals(self) -> Mapping[str, Arrival]:
@@ -130,7 +137,8 @@ class Bindtest:
         ``on_wait`` is called several times a second with how many cells are known, and how many there are.
 
         Ctrl-C ends the asking: what is known until then is given, the rest as ``not-tested``, and the
-        ``KeyboardInterrupt`` is raised after the last cell.
+        ``KeyboardInterrupt`` is raised after the last cell. So does the end of the responder: what was not proven is
+        ``not-tested``, because silence says nothing when nobody answers, and its error is raised.
         """
         position = 0
         interrupted: KeyboardInterrupt | None = None
@@ -140,17 +148,23 @@ class Bindtest:
                     if on_wait is not None:
                         on_wait(position + len(self._answers), len(self.questions))
                     self._take(event)
+                    if self._responder.end is not None:
+                        break
                     while position < len(self.questions) and self._is_known(self.questions[position]):
                         question = self.questions[position]
                         position += 1
                         yield self._cell(question)
         except KeyboardInterrupt as error:
             interrupted = error
-        reason = f"interrupted by {str(interrupted) or 'Ctrl-C'}" if interrupted is not None else None
+        ended = self._responder.end
+        reason = None if ended is None else ended.why
+        if interrupted is not None:
+            reason = f"interrupted by {str(interrupted) or 'Ctrl-C'}"
         for question in self.questions[position:]:
             yield self._cell(question, reason)
         if interrupted is not None:
             raise interrupted
+        self._responder.check()
 
     def name_remarks(self, cells: Sequence[Cell]) -> tuple[NameRemark, ...]:
         """What of the names among the destinations decides who is reached."""
@@ -237,16 +251,16 @@ class Bindtest:
         if isinstance(question, NamedQuestion):
             return self._unresolved_cell(question, reason)
         answer = self._answers.pop(question.id, None)
+        if answer is not None and not answer.names_a_listener and (ended := self._responder.end) is not None:
+            answer, reason = None, ended.why
         situation = self._situation(question)
         prediction = self._predict(question, situation)
         outcome = self._observe(situation, question, answer, reason)
         explanation, blame = None, None
         if is_different(prediction, outcome, answer):
-            arrival = self._arrival(question, answer)
             blame = self._blame(question, answer, prediction, outcome, situation)
-            came_from = format_endpoint(arrival.peer, arrival.peer_port) if arrival else None
             changed = changes(situation, prediction, self._facts_now())
-            context = Context(answer, came_from, changed, len(self.sessions), blame)
+            context = Context(answer, changed, blame)
             explanation = difference(situation, prediction, outcome, context) or None
         if outcome.verdict == Verdict.REACHABLE:
             self._proofs.add(_path(question))
@@ -275,6 +289,7 @@ class Bindtest:
             timeout_s=self.settings.timeout,
             host_name=_HERE,
             answered=self._other_answered(question),
+            vantages=len(self.sessions),
             vantage_name=_HERE if question.vantage == LOCAL else question.vantage,
         )
         return blame_for(self._view.see(failure))

@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from netprobe.prober.pacing import PACE_S
+from netprobe.prober.sockets import can_have_seen
 from netprobe.prober.udp import DATAGRAM_LIMIT
 from netprobe.reach.messages import STAGES, Answer, CellRequest, Request
 from netprobe.reach.scoped_address import ScopedAddress
@@ -87,6 +88,11 @@ def _is_another_family(answer: Answer, cell: CellRequest, request: Request) -> b
     return any((":" in address) != six for address in (answer.source, answer.replied_from) if address is not None)
 
 
+def _was_seen_in_another_family(answer: Answer, cell: CellRequest, request: Request) -> bool:
+    """A listener's reply that says so is none to a prober, whoever has signed it."""
+    return answer.observed is not None and not can_have_seen(cell.address, answer.observed, answer.local or "-")
+
+
 def _connected_elsewhere(answer: Answer, cell: CellRequest, request: Request) -> bool:
     """A TCP connection's peer is the one that was asked (getpeername(2)), unless a wildcard was."""
     if cell.protocol != "tcp" or answer.replied_from is None:
@@ -141,6 +147,7 @@ CONTRADICTIONS: Final[tuple[tuple[str, Test], ...]] = (
         lambda a, c, r: a.result == "proof" and a.payload_received != a.payload_size,
     ),
     ("source or replied_from is of another family", _is_another_family),
+    ("observed is of another family", _was_seen_in_another_family),
     ("replied_from is not where it was connected to", _connected_elsewhere),
     ("icmp is not an error of that family", _is_no_icmp_error),
     ("icmp has an offender of another family", _is_offended_by_another_family),

@@ -45,7 +45,7 @@ from netprobe.reach.cells import Cell
 from netprobe.reach.formats import load_json, load_toml, shown
 from netprobe.verdicts import Verdict
 
-__all__ = ["Change", "Expectation", "Expectations", "dump_expectations", "parse_expectations", "place_of"]
+__all__ = ["Change", "Expectations", "dump_expectations", "parse_expectations", "place_of"]
 
 Groups = Mapping[str, Sequence[str]]
 

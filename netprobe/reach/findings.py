@@ -194,7 +194,7 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
         silence = _SILENCE.fullmatch(cell.cause or "") if cell.observed == Verdict.NO_ANSWER else None
         seen = "no answer" if silence else f"observed {cell.observed}"
         difference = None if cell.blame is not None or cell.difference == cell.cause else cell.difference
-        said = (None if silence else _impersonal(cell), difference)
+        said = (None if silence else _impersonal(cell), _without_address(difference, cell) if difference else None)
         return _Kind(
             True,
             cell.expected,
@@ -206,6 +206,9 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
         )
     if cell.observed == Verdict.NO_ANSWER and cell.expected == Verdict.NO_ANSWER and cell.because is not None:
         return _Kind(False, cell.expected, cell.observed, "no answer, as expected", (cell.because,))
+    if cell.observed == Verdict.NO_ANSWER and cell.expected == Verdict.REFUSED and cell.cause:
+        # Behind an ICMP rate limit: no contradiction, and no refusal either, though it counts as expected.
+        return _Kind(False, cell.expected, cell.observed, "silence, which may be a refusal", (cell.cause,))
     if cell.observed != Verdict.REACHABLE:
         return None
     elsewhere = _ELSEWHERE.fullmatch(cell.cause or "")
@@ -232,10 +235,19 @@ def _impersonal(cell: Cell) -> str | None:
         return None
     closed = _CLOSED.fullmatch(cell.cause)
     if closed is not None and cell.differs and cell.expected == Verdict.REACHABLE:
-        return closed[1] or "the connection was refused"  # whether nothing listens there is the very question
+        # Whether nothing listens there is the very question.
+        return _without_address(closed[1], cell) if closed[1] else "the connection was refused"
     cause = _SECONDS.sub(lambda found: _rounded(found[0]), cell.cause)
     cause = cause.replace(f"on port {cell.port} ", "on that port ")
-    return cause.replace(f"not from {probed}", "not from the address that was asked")
+    return _without_address(cause.replace(f"not from {probed}", "not from the address that was asked"), cell)
+
+
+def _without_address(text: str, cell: Cell) -> str:
+    """Who sent the ICMP error is peculiar to a cell where it is the one that was asked: a host has many addresses."""
+    probed = cell.destination.partition("%")[0]
+    if cell.icmp is None or cell.icmp.offender is None or cell.icmp.offender.partition("%")[0] != probed:
+        return text
+    return re.sub(rf"\b(at|by|from) {re.escape(cell.icmp.offender)}(?![\w.:%])", r"\1 the address that was asked", text)
 
 
 def _waited(cells: Sequence[Cell]) -> str:
@@ -327,7 +339,7 @@ def _distinct(cells: Sequence[Cell], key: Callable[[Cell], str]) -> list[str]:
 def _listed(words: Sequence[str], conjunction: str = "and") -> str:
     """``a``, ``a and b``, ``a, b and c``, ``a, b, c and 4 more``."""
     if len(words) > _MOST_NAMES + 1:
-        return f"{', '.join(words[:_MOST_NAMES])} and {len(words) - _MOST_NAMES} more"
+        return f"{', '.join(words[:_MOST_NAMES])} {conjunction} {len(words) - _MOST_NAMES} more"
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
 
 
@@ -337,6 +349,7 @@ def _listed(words: Sequence[str], conjunction: str = "and") -> str:
 def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_works: bool = False) -> tuple[Command, ...]:
     """What shows more about a cause, for its first cell: rules, routes, or who has the port.
 
+    At the vantages it is for as many as are named; of more, the first one stands for all.
     ``path_works``: another question came there and back, so that routes have nothing to tell.
     """
     if places.system != "linux":
@@ -346,7 +359,7 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_work
     if blame is not None and blame.command is not None and blame.place is not None:
         place = None if blame.place == AUTOMATIC.listener else blame.place
         return (Command(blame.command, places.away if place is None else _whose(place)),)
-    there = None if cell.vantage == LOCAL else cell.vantage
+    there = _where_to_look([one for one in cells if one.destination == cell.destination])
     destination = cell.destination.partition("%")[0]
     route = Command(f"ip route get {destination}", there)
     rules = Command("sudo nft -a list ruleset", places.away)
@@ -378,12 +391,28 @@ def _whose(place: str) -> str:
     return f"the host that has {place}"
 
 
-def next_steps(cells: Sequence[Cell], findings: Sequence[Finding], line: str) -> tuple[Command, ...]:
-    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again."""
+def _where_to_look(cells: Sequence[Cell]) -> str | None:
+    """The vantages of the cells, for the heading of a command; None: this host, or this machine."""
+    names = _distinct(cells, lambda cell: cell.vantage)
+    if LOCAL in names:
+        return None if names[0] == LOCAL else names[0]
+    return _listed(names) if len(names) <= _MOST_NAMES else names[0]
+
+
+def next_steps(
+    cells: Sequence[Cell], findings: Sequence[Finding], line: str, places: Places = AUTOMATIC
+) -> tuple[Command, ...]:
+    """What to run next: what shows the causes; without any, what asks from elsewhere. ``line`` binds the same again.
+
+    ``--connect`` binds nothing, so it cannot go on to ask from elsewhere.
+    """
     commands = dict.fromkeys(command for finding in findings if finding.differs for command in finding.commands)
-    if commands or any(cell.vantage != LOCAL for cell in cells):
+    if commands or places.away or any(cell.vantage != LOCAL for cell in cells):
         return tuple(commands)
-    return (Command(f"{line} --from ssh:HOST"), Command(f"{line} --listen-only"))
+    elsewhere = Command(f"{line} --from ssh:HOST")
+    if all(cell.bind is not None and ScopedAddress.parse(cell.bind).is_loopback for cell in cells):
+        return (elsewhere,)  # there is no address that another machine could be told to connect to
+    return (elsewhere, Command(f"{line} --listen-only"))
 
 
 # What was not tested.

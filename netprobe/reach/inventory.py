@@ -8,6 +8,9 @@ A few characters can stand for any number of hosts (``[1:9999][1:9999]``), of gr
 of paths between groups (forty pairs of groups, each with the next pair as its children). So what a file names is
 counted while it is read, and it is read here before Ansible gets it: ansible-inventory follows every path. What is no
 regular file, such as ``<(command)``, is read here only: a program that is started has no such descriptor.
+
+Nor does Ansible get what cannot be read: it would wait for ``/proc/kmsg``, or a FIFO somewhere in a directory, until
+its time is up. Of a directory it reads all that is in it, so all of that is read here first.
 """
 
 from __future__ import annotations
@@ -25,15 +28,13 @@ from pathlib import Path
 from typing import Final
 
 from netprobe.errors import CannotRunError, InvalidInputError, NetprobeError
-from netprobe.files import read_text
+from netprobe.files import LONGEST_FILE, read_bytes, read_text
 from netprobe.reach import programs
 from netprobe.reach.formats import ExcessError, load_json, load_yaml, shown
 from netprobe.reach.ssh_arguments import parse_ssh_arguments
 from netprobe.reach.vantages import LOCAL, Vantage, check_python, check_unique, parse_vantage, ssh_vantage, with_pythons
 
 __all__ = [
-    "ConnectionVariables",
-    "Group",
     "Inventory",
     "parse_ini",
     "parse_list",
@@ -48,6 +49,7 @@ _MOST_NAMES: Final = 100_000  # of hosts and groups, each as often as it is name
 _MOST_MEMBERS: Final = 1_000_000  # of all groups together; 10,000 hosts in ten groups each are a tenth of that
 _MOST_LEVELS: Final = 64  # of groups in groups
 _MOST_PATHS: Final = 10_000  # from groups down to groups; ansible-inventory takes 0.2 s for as many
+_MOST_FILES: Final = 10_000  # in a directory: one for the variables of each host
 _MOST_LINES: Final = 250_000
 _LONGEST_INI: Final = 8 << 20
 _MOST_QUOTES: Final = 500_000
@@ -274,25 +276,52 @@ def read_inventory(path: Path, *, by_ansible: bool = True) -> Inventory:
         raise InvalidInputError(str(path), getattr(error, "strerror", None) or "not a file's name") from None
     program = shutil.which("ansible-inventory") if by_ansible else None
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        return _read_plain(path)
+        return _parse(read_text(path), path)
     if stat.S_ISDIR(mode) or mode & 0o111:
         if program is None:
             raise CannotRunError(str(path), "a directory or a program as inventory needs ansible-inventory")
+        if stat.S_ISDIR(mode):
+            _check_directory(path)
         return _read_by_ansible(program, path)
+    text = read_text(path)
     try:
-        found = _read_plain(path)
+        found = _parse(text, path)
     except ExcessError:
         raise
     except NetprobeError as error:  # Ansible may know more forms
-        if program is None or not os.access(path, os.R_OK):
+        if program is None:
             raise
         return _read_by_ansible(program, path, error)
     return found if program is None else _read_by_ansible(program, path)
 
 
-def _read_plain(path: Path) -> Inventory:
-    """Read a file here: YAML if it is called so or looks like it, else INI."""
-    text, name = read_text(path), str(path)
+def _check_directory(path: Path) -> None:
+    """Refuse a directory with anything in it that is no file, cannot be read, or is too much."""
+    directories, files, size = [path], 0, 0
+    while directories:
+        directory = directories.pop()
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    files += 1
+                    if files > _MOST_FILES:
+                        raise ExcessError(str(path), f"has more than {_MOST_FILES:,} files")
+                    inside = Path(entry.path)
+                    if entry.is_dir():
+                        directories.append(inside)
+                        continue
+                    if not entry.is_file():
+                        raise InvalidInputError(entry.path, "is no file, and in the directory of an inventory")
+                    size += len(read_bytes(inside))
+                    if size > LONGEST_FILE:
+                        raise ExcessError(str(path), f"its files have more than {LONGEST_FILE >> 20} MiB")
+        except OSError as error:
+            raise InvalidInputError(str(directory), error.strerror or str(error)) from None
+
+
+def _parse(text: str, path: Path) -> Inventory:
+    """What a file says: YAML if it is called so or looks like it, else INI."""
+    name = str(path)
     first = _FIRST_LINE.search(text)
     is_yaml = path.suffix in (".yml", ".yaml", ".json") or (first and _YAML_LINE.fullmatch(first[0].strip()))
     found = parse_yaml(text, name) if is_yaml else parse_ini(text, name)

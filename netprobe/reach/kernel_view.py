@@ -40,7 +40,7 @@ _STRICT: Final = "1"  # rp_filter: 0 off, 1 strict, 2 loose; the greater one of 
 class Failure:
     """One cell that was not as expected, and all that both sides have said of it. Names are those of a sentence.
 
-    ``answered`` is the other protocol, if it was answered on the same path.
+    ``answered`` is the other protocol, if it was answered on the same path; ``vantages`` take part in the run.
     """
 
     question: Question
@@ -55,6 +55,7 @@ class Failure:
     host_name: str
     vantage_name: str
     answered: str | None = None
+    vantages: int = 1
 
 
 @dataclass(slots=True)
@@ -109,6 +110,9 @@ class KernelView:
             icmp=answer.icmp,
             offender_is_host=offender is not None and offender in failure.host.texts,
             answered=failure.answered,
+            has_ended=answer.result != "timeout",
+            limited=answer.limited,
+            vantages=failure.vantages,
             offender_is_vantage=offender is not None and offender in failure.vantage.texts,
         )
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from netprobe.endpoints import format_endpoint, parse_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
-from netprobe.outcome.failures import Outcome, diagnose
+from netprobe.outcome.failures import FOREIGN_REPLY, Outcome, diagnose
 from netprobe.reach.cells import Cell, build_cell, build_evidence, build_request
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host import host_facts
@@ -114,12 +114,14 @@ def _targets(listening: Sequence[Listener], host: HostFacts) -> tuple[dict[str, 
     """Where the other machine could get in, and this host's further addresses at which it could as well.
 
     Of a wildcard it is one address of each family: which of a host's addresses another machine can reach is not for
-    this host to know, and the longer the line, the less anybody types it.
+    this host to know, and the longer the line, the less anybody types it. A loopback address is the other machine's own
+    there, so it is a target only where nothing else is bound (a tunnel, or a second user of this host, may lead to it).
     """
     outside = [x.address for x in host.addresses if not x.address.is_loopback and not x.address.is_link_local_6]
     targets: dict[str, None] = {}
     others: dict[str, None] = {}
-    for listener in listening:
+    beyond = [listener for listener in listening if not listener.bind.is_loopback]
+    for listener in beyond or listening:
         bind = listener.bind
         if not bind.is_wildcard:
             if not bind.is_link_local_6:
@@ -173,7 +175,10 @@ def offer_lines(listening: Sequence[Listener], host: HostFacts, nonce: str, seco
     if not targets:
         yield "No other machine can connect to what is bound here: this host has no address but those of lo."
         return
-    yield "On the other machine:"
+    if all(listener.bind.is_loopback for listener in open_ones):
+        yield "On this host (no other can connect):"
+    else:
+        yield "On the other machine:"
     yield f"  {_command(open_ones, targets, nonce)}"
     if others:
         yield f"This host's other address{'es' if len(others) > 1 else ''}: {', '.join(others)}"
@@ -256,7 +261,7 @@ def _observe(question: Question, answer: Answer, here: HostFacts) -> Outcome:
 
 
 def _cell(question: Question, answer: Answer, prediction: Prediction, outcome: Outcome) -> Cell:
-    wrong = outcome.verdict == Verdict.WRONG_RESPONDER
+    wrong = outcome.verdict == Verdict.WRONG_RESPONDER and outcome.row != FOREIGN_REPLY
     hint = f"is the nonce ({NONCE_VARIABLE}, --nonce) the one that --listen-only printed?" if wrong else None
     cell = build_cell(question, prediction, outcome, answer, difference=hint)
     return replace(cell, bind=(answer.listener or "").partition("@")[2] or None)

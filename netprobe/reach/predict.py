@@ -27,7 +27,7 @@ from netprobe.reach.rules import Rule
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.verdicts import Verdict
 
-__all__ = ["Ip", "Prediction", "Situation", "predict"]
+__all__ = ["Prediction", "Situation", "predict"]
 
 Ip = IPv4Address | IPv6Address
 

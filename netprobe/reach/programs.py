@@ -36,7 +36,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Final
 
-__all__ = ["NO_ROOM", "Finished", "Program", "run"]
+__all__ = ["NO_ROOM", "Program", "run"]
 
 NO_ROOM: Final = frozenset((errno.EAGAIN, errno.EMFILE, errno.ENFILE, errno.ENOMEM))
 """What a start fails with when processes, descriptors or memory have run out: later there may be room (fork(2))."""

@@ -23,7 +23,10 @@ What anybody can hold here is bounded, because strangers come by on purpose, too
 - Answers: a challenge is worth only a few, so that a probe that somebody recorded on its way is no means to have
   datagrams sent to others: the answer is longer than the question (some 200 bytes for 90).
 
-This thread writes nothing and waits for nothing but its sockets.
+This thread writes nothing and waits for nothing but its sockets. It does not end in silence either: a listener without
+it still completes TCP handshakes, because the kernel does, and a run would read what follows as a network that swallows
+probes. A fault with one peer costs that peer, and is told; what ends the thread all the same is there for all to see
+(:attr:`Responder.end`), and no cell without a proof is believed from then on.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -53,7 +57,7 @@ from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.visitors import Arrival, Visitors
 from netprobe.text import escape
 
-__all__ = ["Arrival", "Responder", "listener_error", "listener_errors"]
+__all__ = ["Arrival", "Responder", "ResponderError", "listener_error", "listener_errors"]
 
 SILENT_S: Final = 1.0  # how long a peer may stay without a proof before it is reported as a stranger
 UNPROVEN_S: Final = 5.0  # and before it is sent away
@@ -98,6 +102,23 @@ class _Connection:
     watched: int = 0  # the events that the selector is asked for; 0: it does not know this one
 
 
+class ResponderError(CannotRunError):
+    """A fault of this side, not of the network: ``fault`` is what was raised."""
+
+    def __init__(self, fault: BaseException | None, before: str = "") -> None:
+        self.fault = fault
+        if isinstance(fault, OSError):
+            why, hint = fault.strerror or str(fault), None
+        else:
+            why = "its thread is gone" if fault is None else f"internal error: {type(fault).__name__}: {fault}"
+            hint = "this is a bug in netprobe; run it again with --debug to see where"
+        super().__init__("the responder", before + why, hint)
+        self.__cause__ = fault
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (CannotRunError, (self.what, self.why, self.hint))
+
+
 class Responder:
     """All listeners of a run: ``with Responder(nonce) as responder: responder.open(…); responder.start()``.
 
@@ -121,7 +142,10 @@ class Responder:
         self._waker, self._wake = socket.socketpair()
         self._thread: threading.Thread | None = None
         self._closing = False
-        self._fault: Exception | None = None
+        self._fault: Exception | None = None  # the first one with a peer
+        self._is_fault_told = False
+        self._end: Exception | None = None  # what ended the thread
+        self._is_end_told = False
 
     @property
     def arrivals(self) -> Mapping[str, Arrival]:
@@ -181,8 +205,9 @@ class Responder:
     def close(self) -> None:
         """Close every listener and connection. Safe to call twice, and in the middle of anything.
 
-        A fault of the thread, which served on without the peer that it concerned, is raised here.
+        Raises ResponderError for a fault that nobody was told of.
         """
+        end = None if self._is_end_told else self.end
         self._closing = True
         if self._thread is not None:
             self._wake.send(b".")
@@ -190,17 +215,18 @@ class Responder:
             self._thread = None
         connections = self._connections()
         for connection in connections:
-            self._report(connection)
-            connection.sock.close()
+            self._guarded(self._report, connection)
+            _close(connection.sock)
         for sock in [*self._open, self._waker, self._wake]:
-            sock.close()
+            _close(sock)
         while self._spare:
             os.close(self._spare.pop())
         for table in (self._open, self._unproven, self._proven, self._answered):
             table.clear()
         self._selector.close()
-        if self._fault is not None:
-            fault, self._fault = self._fault, None
+        fault = end or self.take_fault()
+        self._is_end_told = True
+        if fault is not None:
             raise fault
 
     def __enter__(self) -> Self:
@@ -209,32 +235,71 @@ class Responder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except ResponderError:
+            if error is None:  # else that one is told: Ctrl-C stays Ctrl-C
+                raise
+
+    # Its faults.
+
+    @property
+    def end(self) -> ResponderError | None:
+        """Why nobody is answered any more, though no listener was closed; None while the thread serves."""
+        thread = self._thread
+        if self._end is None and (thread is None or thread.is_alive()):
+            return None
+        return ResponderError(self._end, "it has ended, and its listeners answer nobody: ")
+
+    def check(self) -> None:
+        """Raises ResponderError once nobody is answered any more."""
+        end = self.end
+        if end is not None:
+            self._is_end_told = True
+            raise end
+
+    def take_fault(self) -> ResponderError | None:
+        """What went wrong with one peer while the others were served on. Only the first, and once: it may be many."""
+        fault = None if self._is_fault_told else self._fault
+        if fault is None:
+            return None
+        self._is_fault_told = True
+        return ResponderError(fault, "one peer was not served: ")
 
     # The thread.
 
     def _serve(self) -> None:
+        try:
+            self._loop()
+        except Exception as fault:
+            self._end = fault
+
+    def _loop(self) -> None:
         swept = time.monotonic()
         while not self._closing:
             holds_something = self._unproven_count or self._proven or self._answered or self._paused
             for key, events in self._selector.select(SWEEP_S if holds_something else None):
                 if self._closing:
                     return
-                self._handle(key, events)
+                self._guarded(self._handle, key, events)
             now = time.monotonic()
             if now - swept >= SWEEP_S:
                 swept = now
                 self._sweep(now)
 
-    def _handle(self, key: selectors.SelectorKey, events: int) -> None:
-        """One event. A fault of ours with one peer must not make us deaf to all others: :meth:`close` raises it."""
-        if isinstance(key.data, _Connection):
-            self._talk(key.data, events)
-            return
+    def _guarded(self, serve: Callable[..., object], *arguments: object) -> None:
+        """A fault of ours with one peer must not make us deaf to all others: it is kept, to be told."""
         try:
-            key.data(key.fileobj)
+            serve(*arguments)
         except Exception as fault:
             self._fault = self._fault or fault
+
+    def _handle(self, key: selectors.SelectorKey, events: int) -> None:
+        """One event."""
+        if isinstance(key.data, _Connection):
+            self._talk(key.data, events)
+        else:
+            key.data(key.fileobj)
 
     def _woken(self, sock: socket.socket) -> None:
         """Close was called: the loop sees it."""
@@ -243,9 +308,9 @@ class Responder:
         """Send away whose time is over, report who is silent, and try again what lacked a descriptor."""
         for connection in self._connections():
             if now >= connection.ends_at:
-                self._drop(connection)
+                self._guarded(self._drop, connection)
             elif now >= connection.report_at:
-                self._report(connection)
+                self._guarded(self._report, connection)
         self._resume()
 
     def _connections(self) -> list[_Connection]:
@@ -265,9 +330,14 @@ class Responder:
         self._paused.add(sock)
 
     def _resume(self) -> None:
+        """Serve all listeners again. One that cannot be watched (epoll_ctl(2): ENOMEM, ENOSPC) is tried again later."""
         self._refill_spare()
-        while self._paused:
-            self._watch(self._paused.pop())
+        for sock in list(self._paused):
+            self._guarded(self._resume_one, sock)
+
+    def _resume_one(self, sock: socket.socket) -> None:
+        self._watch(sock)
+        self._paused.discard(sock)
 
     def _refill_spare(self) -> None:
         try:
@@ -321,7 +391,8 @@ class Responder:
             self._talk(oldest, selectors.EVENT_READ)
             if not oldest.proven and not oldest.closed:
                 # With a reset: a FIN would leave an orphan and then a TIME-WAIT in the kernel for each of a flood.
-                oldest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                with suppress(OSError):  # BSD: EINVAL for one whose peer has gone
+                    oldest.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 self._drop(oldest)
 
     def _talk(self, connection: _Connection, events: int) -> None:
@@ -411,11 +482,13 @@ class Responder:
         if connection.closed:
             return
         connection.closed = True
-        if connection.watched:
-            self._selector.unregister(connection.sock)
         self._forget(connection)
-        self._report(connection)
-        connection.sock.close()
+        try:
+            if connection.watched:
+                self._selector.unregister(connection.sock)
+            self._report(connection)
+        finally:
+            _close(connection.sock)
         if self._paused or len(self._spare) < SPARE:
             self._resume()
 
@@ -472,7 +545,7 @@ class Responder:
 
     def _stranger(self, listening: Listener, peer: _SocketAddress, sock: socket.socket) -> None:
         address, port = _plain(peer)
-        if not self.visitors.came_again(address):
+        if not self.visitors.count_known(address):
             arrival = Arrival(listening.id, listening.protocol, address, port, self._local(sock), False)
             self.visitors.stranger(arrival)
 
@@ -482,6 +555,12 @@ class Responder:
             return _plain(sock.getsockname())[0]
         except OSError:
             return "-"
+
+
+def _close(sock: socket.socket) -> None:
+    """The descriptor is free whatever close(2) says."""
+    with suppress(OSError):
+        sock.close()
 
 
 def _plain(address: _SocketAddress) -> tuple[str, int]:

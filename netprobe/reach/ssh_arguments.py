@@ -1,6 +1,6 @@
 """The ssh arguments of an inventory (``ansible_ssh_common_args`` and its like): words for the argv of a login. Pure.
 
-An inventory is the user's own file, and what it says about the way to a host is done as Ansible does it, also a
+An inventory is the user's own file, and what it says about a login is done as Ansible does it, also a
 ``ProxyCommand``. But the words only ever are options: no word can become the host or its command, and what would take
 the prober's input or output away, or open something else, has no effect here or is refused.
 

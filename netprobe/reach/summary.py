@@ -17,9 +17,10 @@ from netprobe.reach.findings import AUTOMATIC, Places, Untested, call_vantage, u
 from netprobe.reach.name_remarks import NameRemark
 from netprobe.reach.rules import RULES, Rule
 from netprobe.reach.run_facts import HostSummary, RunFacts, VantageSummary
+from netprobe.reach.vantages import LOCAL
 from netprobe.verdicts import Verdict
 
-__all__ = ["MANY_VANTAGES", "Agreement", "AppliedRule", "Conclusion", "Group", "Summary", "summarize"]
+__all__ = ["MANY_VANTAGES", "AppliedRule", "Summary", "summarize"]
 
 MANY_VANTAGES: Final = 12  # more columns than a terminal has room for
 
@@ -160,8 +161,7 @@ class _Conclusions:
             return f"{name} could not be bound: {cells[0].cause}"
         asked = [cell for cell in cells if cell.observed not in (Verdict.NOT_TESTED, Verdict.NOT_BINDABLE)]
         if not asked:
-            causes = dict.fromkeys(cell.cause for cell in cells if cell.cause and cell.observed == Verdict.NOT_TESTED)
-            return f"{name} was not tested: {_listed(list(causes)) if causes else 'no reason is known'}"
+            return f"{name} was not tested: {self._reasons(cells)}"
         by_vantage: dict[str, list[Cell]] = {}
         for cell in cells:
             by_vantage.setdefault(cell.vantage, []).append(cell)
@@ -194,6 +194,17 @@ class _Conclusions:
         return "".join(
             f"; {_counted(names)} {'was' if len(names) == 1 else 'were'} not asked: {reason}"
             for reason, names in by_reason.items()
+        )
+
+    def _reasons(self, cells: Sequence[Cell]) -> str:
+        """Why nobody was asked: ``web1: connection refused``, lest the listener be taken for what refused."""
+        by_cause: dict[str, dict[str, None]] = {}
+        for cell in cells:
+            if cell.observed == Verdict.NOT_TESTED:
+                by_cause.setdefault(cell.cause or "no reason is known", {})[cell.vantage] = None
+        return "; ".join(
+            cause if LOCAL in names or cause.startswith("interrupted by ") else f"{_counted(list(names))}: {cause}"
+            for cause, names in by_cause.items()
         )
 
     def _off(self, asked: Sequence[Cell]) -> tuple[int, str]:

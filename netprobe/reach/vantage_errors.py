@@ -32,6 +32,10 @@ _NO_PYTHON: Final = "no python3 there"
 _LINK_DIED: Final = "link died"
 _SSH_FAILED: Final = (255, None)
 _LINE_LIMIT: Final = 400
+_CHANGED: Final = "ssh-keygen -R HOST, once you know why it changed"
+_REVOKED: Final = "the known_hosts file says that this key is not to be trusted"
+_NOT_VERIFIED: Final = r"^Host key verification failed"
+_NOT_FORWARDED: Final = r"^stdio forwarding failed"
 _CANNOT_LOG_IN: Final = "ssh must log in without asking: use a key or an agent"
 
 
@@ -50,7 +54,8 @@ class VantageError(CannotRunError):
 class _Symptom:
     """If a vantage of one of ``kinds`` (any, when empty) prints something like ``pattern``, it means ``reason``.
 
-    ``why`` says it in more words; ``{0}`` is what the pattern's group has matched.
+    ``why`` says it in more words; ``{0}`` is what the pattern's group has matched. ``then`` must come somewhere after
+    it: a pattern of both with a gap of many lines between them would look through the rest once for each beginning.
     """
 
     reason: str
@@ -58,16 +63,26 @@ class _Symptom:
     hint: str | None = None
     kinds: tuple[str, ...] = ()
     why: str | None = None
+    then: str | None = None
+
+    def search(self, text: str) -> re.Match[str] | None:
+        """What the pattern has matched, if all of it is there."""
+        match = re.compile(self.pattern, re.MULTILINE).search(text)
+        if match is None or self.then is None:
+            return match
+        return match if re.compile(self.then, re.MULTILINE).search(text, match.end()) else None
 
 
 # Specific ones first. Behind a jump host, ssh prints the end of its pipe after the reason of that end.
 _SSH: Final = (
-    _Symptom("host key changed", r"^Host key for .* has changed and you have requested strict checking|REMOTE HOST IDENTIFICATION HAS CHANGED(?s:.*)^Host key verification failed", "ssh-keygen -R HOST, once you know why it changed"),
-    _Symptom("host key revoked", r"host key for .* was revoked and you have requested|REVOKED HOST KEY DETECTED(?s:.*)^Host key verification failed", "the known_hosts file says that this key is not to be trusted"),
-    _Symptom("host key unknown", r"^Host key verification failed|^No .* host key is known for", "compare it (ssh-keyscan HOST | ssh-keygen -lf -), then log in once by hand"),
+    _Symptom("host key changed", r"^Host key for .* has changed and you have requested strict checking", _CHANGED),
+    _Symptom("host key changed", r"REMOTE HOST IDENTIFICATION HAS CHANGED", _CHANGED, then=_NOT_VERIFIED),
+    _Symptom("host key revoked", r"host key for .* was revoked and you have requested", _REVOKED),
+    _Symptom("host key revoked", r"REVOKED HOST KEY DETECTED", _REVOKED, then=_NOT_VERIFIED),
+    _Symptom("host key unknown", rf"{_NOT_VERIFIED}|^No .* host key is known for", "compare it (ssh-keyscan HOST | ssh-keygen -lf -), then log in once by hand"),
     _Symptom("host unknown", r"^ssh: Could not resolve hostname .*: (?:Name or service not known|nodename nor servname|No address associated|Name does not resolve|Name has no usable address)"),
     _Symptom("name not resolved", r"^ssh: Could not resolve hostname .*?: (.*?)\s*$", "the name service did not say whether there is such a host", why="name not resolved: {0}"),
-    _Symptom("permission denied", r"(?:^no such identity: |Identity file )(.+?)(?: not accessible)?: (?s:.*)Permission denied \(", "name a key file that is there, or use an agent", why="permission denied, and the key file {0} cannot be read"),
+    _Symptom("permission denied", r"(?:^no such identity: |Identity file )(.+?)(?: not accessible)?: ", "name a key file that is there, or use an agent", why="permission denied, and the key file {0} cannot be read", then=r"Permission denied \("),
     _Symptom("permission denied", r"^\S+: Permission denied \(|^Permission denied \(|Too many authentication failures", _CANNOT_LOG_IN),
     _Symptom("connection refused", r"^ssh: connect to host .*: Connection refused"),
     _Symptom("no route", r"^ssh: connect to host .*: (?:No route to host|Network is unreachable|Host is unreachable)"),
@@ -77,9 +92,9 @@ _SSH: Final = (
     _Symptom("not an sshd", r"^(?:kex|ssh)_exchange_identification: (?:No SSH version|banner line contains invalid)|^banner exchange: .*: invalid format|^Protocol major versions differ|^ssh_exchange_identification: .*invalid", why="what answers there is no SSH server of version 2"),
     _Symptom("no common algorithm", r"^Unable to negotiate with .*?: (no matching [a-zA-Z ]+? found)", "the configuration of ssh can allow more of them", why="no common algorithm: {0}"),
     _Symptom("ssh configuration is wrong", r"^(.*(?:Bad configuration option|Bad owner or permissions on|Can't open user config file|bad configuration options|line \d+: (?:[Bb]ad|[Mm]issing|[Uu]nsupported|[Gg]arbage)).*?)\s*$", why="ssh configuration is wrong: {0}"),
-    _Symptom("jump host does not forward", r"open failed: administratively prohibited(?s:.*)^stdio forwarding failed", "its sshd has AllowTcpForwarding no, or PermitOpen"),
-    _Symptom("connection refused", r"open failed: connect failed: Connection refused(?s:.*)^stdio forwarding failed", why="connection refused, says the jump host"),
-    _Symptom("no connection", r"open failed: (?:connect failed: )?(.*?)\s*$(?s:.*)^stdio forwarding failed", why="no connection from the jump host: {0}"),
+    _Symptom("jump host does not forward", r"open failed: administratively prohibited", "its sshd has AllowTcpForwarding no, or PermitOpen", then=_NOT_FORWARDED),
+    _Symptom("connection refused", r"open failed: connect failed: Connection refused", why="connection refused, says the jump host", then=_NOT_FORWARDED),
+    _Symptom("no connection", r"open failed: (?:connect failed: )?(.*?)\s*$", why="no connection from the jump host: {0}", then=_NOT_FORWARDED),
     _Symptom("account does not allow commands", r"open failed: (?:connect failed|administratively prohibited): open failed|account is currently not available|This service allows sftp"),
 )  # fmt: skip
 # Lines of ssh about the end of a connection on which the server has not spoken yet, in the words of all versions since
@@ -133,7 +148,7 @@ def vantage_error(name: str, kind: str, stderr: str, status: int | None, *, had_
 def _found(name: str, kind: str, stderr: str, rows: tuple[_Symptom, ...]) -> VantageError | None:
     """What the first row says that matches."""
     for row in rows:
-        match = re.search(row.pattern, stderr, re.MULTILINE) if not row.kinds or kind in row.kinds else None
+        match = row.search(stderr) if not row.kinds or kind in row.kinds else None
         if match is not None:
             why = row.why.format(*(group[:200] for group in match.groups(""))) if row.why else None
             return VantageError(name, row.reason, why, row.hint)

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-__all__ = ["MOST_ANSWERS", "MOST_ARRIVALS", "MOST_STRANGERS", "MOST_WAITING", "Arrival", "LeftOut", "Visitors"]
+__all__ = ["MOST_ANSWERS", "MOST_STRANGERS", "MOST_WAITING", "Arrival", "LeftOut", "Visitors"]
 
 MOST_STRANGERS: Final = 1000  # addresses that get a report
 MOST_ARRIVALS: Final = 10_000  # challenges that are remembered, unless the run has more questions
@@ -106,8 +106,8 @@ class Visitors:
         if arrival is not None and arrival.send_error is None:
             self._arrivals[challenge] = replace(arrival, send_error=error)
 
-    def came_again(self, address: str) -> bool:
-        """Count a visit of a stranger who needs no entry; False: :meth:`stranger` is to make one."""
+    def count_known(self, address: str) -> bool:
+        """Count a visit of a stranger who has an entry, or gets none; False: :meth:`stranger` is to make one."""
         visits = self._visits.get(address)
         if visits is not None:
             self._visits[address] = visits + 1
@@ -119,7 +119,7 @@ class Visitors:
 
     def stranger(self, arrival: Arrival) -> None:
         """Enter somebody who does not know the nonce."""
-        if not self.came_again(arrival.peer):
+        if not self.count_known(arrival.peer):
             self._visits[arrival.peer] = 1
             self._strangers[arrival.peer] = arrival
             self._waiting.put(arrival)

@@ -78,13 +78,24 @@ def _answer(interfaces: Sequence[Interface]) -> str:
     kinds = [address.kind for link in interfaces for address in link.addresses]
     counted = Counter(_FOR_WHOM.get(kind, "others") for kind in kinds)
     whom = ", ".join(f"{counted[name]} for {name}" for name in (*_ORDER, "others") if counted[name])
-    unusable = [f"{link.name} is {link.state}" for link in interfaces if link.state != "up"]
-    on = f" on {len(interfaces)} interface{'s' if len(interfaces) != 1 else ''}"
+    states: dict[str, list[str]] = {}
+    for link in interfaces:
+        if link.state != "up":
+            states.setdefault(link.state, []).append(link.name)
+    unusable = [f"{_and(names)} {'is' if len(names) == 1 else 'are'} {state}" for state, names in states.items()]
+    having = sum(bool(link.addresses) for link in interfaces)
+    of = f" of {len(interfaces)}" if having != len(interfaces) else ""
+    on = f" on {having}{of} interface{'s' if len(interfaces) != 1 else ''}"
     total = f"{len(kinds)} address{'es' if len(kinds) != 1 else ''}{on}"
     text = f"{total}: {whom}" if whom else total
-    if len(unusable) > _MOST_NAMED:
-        return f"{text}; {len(unusable)} interfaces are not up"
+    down = sum(map(len, states.values()))
+    if down > _MOST_NAMED:
+        return f"{text}; {down} interfaces are not up"
     return "; ".join([text, *unusable])
+
+
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _grid_rows(link: Interface) -> Iterator[tuple[Text, ...]]:

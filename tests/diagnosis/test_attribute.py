@@ -43,7 +43,7 @@ def test_nothing_seen_is_nothing_claimed() -> None:
     found = blamed()
     assert (found.place, found.layer, found.what, found.certain) == (None, Layer.UNKNOWN, "never arrived", False)
     assert found.evidence == ("The question never reached the listener: this host has no connection of it.",)
-    assert found.remaining == ("a rule at pc2, on the path, or on this host", "no route there")
+    assert found.remaining == ("a rule at pc2, on the path, or on this host", "no route there", "packets lost")
     assert [each.what for each in found.excluded] == ["no route back", "the reverse path filter"]
 
 
@@ -51,12 +51,15 @@ def test_where_the_kernel_could_not_be_asked_it_is_not_quoted() -> None:
     found = blamed(could_look=False, route_back=None)
     assert found.evidence == ("The question never reached the listener.",)
     assert found.excluded == ()
+    assert found.remaining == (
+        "a rule at pc2, on the path there or back, or on this host", "no route there or back", "packets lost",
+    )  # fmt: skip
 
 
 def test_what_came_through_by_the_other_protocol_rules_the_routes_out() -> None:
     found = blamed(answered="udp", moved=MOVED, strict_filters=(StrictFilter("eth0", "eth1"),))
     assert found.what == "never arrived"
-    assert found.remaining == ("a rule for tcp at pc2, on the path, or on this host",)
+    assert found.remaining == ("a rule for tcp at pc2, on the path, or on this host", "packets lost")
     assert Excluded("the routes", "udp was answered") in found.excluded
 
 
@@ -141,11 +144,11 @@ def test_a_reset_is_nobodys_until_somebody_is_seen() -> None:
 @pytest.mark.parametrize(
     ("error", "layer", "certain"),
     [
-        (icmp(3, 13), Layer.UNKNOWN, True),
+        (icmp(3, 13), Layer.UNKNOWN, False),
         (icmp(3, 0, "10.9.9.9"), Layer.ROUTE, True),
         (icmp(3, 1, "10.9.9.9"), Layer.NEIGHBOUR, False),
         (icmp(3, 3), Layer.UNKNOWN, False),
-        (icmp(1, 1, "fd00::1", "icmp6"), Layer.UNKNOWN, True),
+        (icmp(1, 1, "fd00::1", "icmp6"), Layer.UNKNOWN, False),
     ],
 )
 def test_an_icmp_error_is_of_who_sent_it(error: QueuedError, layer: Layer, certain: bool) -> None:
@@ -159,6 +162,19 @@ def test_without_an_error_of_somebody_else_it_is_the_vantage() -> None:
     assert blamed(verdict=Verdict.UNREACHABLE).place == "pc2"
     assert blamed(verdict=Verdict.REJECTED).place == "pc2"
     assert blamed(verdict=Verdict.REJECTED, stage="answer").place is None
+
+
+def test_a_connection_that_ended_says_nothing_of_the_mtu() -> None:
+    assert blamed(stage="payload", arrived_from="10.0.0.2").layer == Layer.MTU
+    assert blamed(stage="payload", arrived_from="10.0.0.2", has_ended=True).layer == Layer.UNKNOWN
+
+
+def test_silence_instead_of_a_refusal() -> None:
+    closed = {"expected": Verdict.REFUSED, "protocol": "udp"}
+    assert blamed(**closed).what == "dropped instead of refused"
+    assert blamed(**closed, limited=True).layer == Layer.ICMP_LIMIT
+    assert not blamed(**closed, limited=True).certain
+    assert "3 vantages" in blamed(**closed, vantages=3).remaining[0]
 
 
 def test_what_answered_is_nobodys_fault() -> None:

@@ -61,7 +61,8 @@ def test_a_rule_that_drops_is_one_finding_that_claims_nothing_unseen(lab: BuildL
         "! tcp from pc2 to 10.10.152.8: expected reachable, no answer in 1 s\n"
         "  The question never reached the listener: this host has no connection of it;\n"
         "  udp on that path was answered.\n"
-        "  What remains: a rule for tcp at pc2, on the path, or on this host.\n"
+        "  What remains: a rule for tcp at pc2, on the path, or on this host; or packets\n"
+        "  lost.\n"
         "  Ruled out: the routes (udp was answered).\n"
         "\n"
         "Not tested: other hosts, other ports, IPv6, large packets (--payload).\n"
@@ -142,6 +143,7 @@ def test_by_hand_the_printed_line_works_and_the_reply_names_the_bind_address(lab
         assert " ".join(there.stdout.split("\n\n")[0].split()) == (
             f"192.168.0.1:{PORT} (bound to 0.0.0.0) is open to this machine ✓ all 2 cells as expected"
         )
+        assert "Next" not in there.stdout  # neither --from nor --listen-only goes with --connect
         arrival = process.stdout.readline()
         assert "reached by the other side from 192.168.0.2" in arrival
     finally:

@@ -31,18 +31,22 @@ def drops(keys: Sshd, name: str) -> int:
     return (keys.directory / name).read_text("utf-8").count("drop connection")
 
 
+def sixty_hosts(keys: Sshd, startups: str) -> list[str]:
+    """An inventory of sixty hosts behind one sshd, which is started with this ``MaxStartups``."""
+    keys.start("pc2", "192.168.0.2", log="log", MaxStartups=startups)
+    # Names of one host are one sshd, whatever they are called.
+    keys.config.write_text(
+        f"Host alias other\n  HostName 192.168.0.2\nHost *\n{keys.config.read_text('utf-8')}", "utf-8"
+    )
+    return ["web[1:20] ansible_host=192.168.0.2", "web[21:40] ansible_host=alias", "web[41:60] ansible_host=other"]
+
+
 def test_sixty_hosts_behind_one_sshd_are_all_tested_and_none_is_dropped(
     lab: BuildLab, sshd: StartSshd, tmp_path: Path
 ) -> None:
     network = lab("pc1-pc2")
     keys = sshd(network)
-    keys.start("pc2", "192.168.0.2", log="log", MaxStartups="10:100:10")
-    # Names of one host are one sshd, whatever they are called.
-    lines = ["web[1:20] ansible_host=192.168.0.2", "web[21:40] ansible_host=alias", "web[41:60] ansible_host=other"]
-    keys.config.write_text(
-        f"Host alias other\n  HostName 192.168.0.2\nHost *\n{keys.config.read_text('utf-8')}", "utf-8"
-    )
-    assert reached(network, keys, tmp_path, *lines) == (0, 60, set())
+    assert reached(network, keys, tmp_path, *sixty_hosts(keys, "10:100:10")) == (0, 60, set())
     assert drops(keys, "log") == 0
 
 
@@ -63,9 +67,11 @@ def test_a_jump_host_counts_as_what_it_is(lab: BuildLab, sshd: StartSshd, tmp_pa
     keys.start("pc2", "192.168.0.2", log="log", MaxStartups="10:100:10", Banner=str(banner))
     for port in (2201, 2202, 2203):
         keys.start("pc2", "127.0.0.1", port, log=f"log{port}", MaxStartups="2:100:2")
-    ways = {2201: "ProxyJump 192.168.0.2", 2202: "ProxyJump 192.168.0.2", 2203: "ProxyJump 192.168.0.2"}
-    hosts = "".join(f"Host h{port}\n  HostName 127.0.0.1\n  Port {port}\n  {way}\n" for port, way in ways.items())
+    jumps = {2201: "ProxyJump 192.168.0.2", 2202: "ProxyJump 192.168.0.2", 2203: "ProxyJump 192.168.0.2"}
+    hosts = "".join(
+        f"Host h{port}\n  HostName 127.0.0.1\n  Port {port}\n  {through}\n" for port, through in jumps.items()
+    )
     keys.config.write_text(f"{hosts}Host *\n{keys.config.read_text('utf-8')}", "utf-8")
-    lines = [f"web{port}-[1:8] ansible_host=h{port}" for port in ways]
+    lines = [f"web{port}-[1:8] ansible_host=h{port}" for port in jumps]
     assert reached(network, keys, tmp_path, *lines) == (0, 24, set())
     assert drops(keys, "log") == 0

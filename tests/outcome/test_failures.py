@@ -88,6 +88,12 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
     ("no descriptors", seen("EMFILE", stage="socket"), "not-tested", "descriptors"),
     ("no such source", seen("EADDRNOTAVAIL", stage="bind"), "not-tested", "source address does not exist"),
     ("port 70000", seen("", error="port must be 0-65535.", result="error"), "not-tested", "0-65535"),
+    (
+        "a reply",
+        seen(None, result="foreign", sample="netprobe/1 reply ab x"),
+        "wrong-responder",
+        "that a listener of this",
+    ),
     ("foreign", seen(None, result="foreign", sample="SSH-2.0"), "wrong-responder", "SSH-2.0"),
     ("proxy", seen(None, result="closed", stage="answer"), "wrong-responder", "accepted, then closed"),
     ("reset", seen("ECONNRESET", stage="answer"), "wrong-responder", "accepted, then reset"),

@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 from netprobe.kernel import error_queue
+from netprobe.outcome.evidence import REPLY, Evidence
+from netprobe.outcome.failures import FOREIGN_REPLY, diagnose
 from netprobe.prober import engine, wire
 from netprobe.prober.udp import UdpProbe
 from tests.prober.asking import ask, run
@@ -227,6 +229,38 @@ def test_an_overheard_question_ends_no_probe() -> None:
         prober.self_connected(probe.challenge, port, thief.getsockname())
         prober.run()
     assert [line["result"] for line in said] == ["timeout"]
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+@pytest.mark.parametrize(
+    "seen", [("2001:db8::1", "127.0.0.1", "-"), ("127.0.0.1%lo", "127.0.0.1", "-"), ("127.0.0.1", "here", "-")]
+)
+def test_a_signed_reply_that_no_listener_gives_is_said_to_be_one(
+    serve: Callable[..., int], protocol: str, seen: tuple[str, str, str]
+) -> None:
+    """Who signed it knows the nonce: it must not be said that he does not."""
+
+    def line(asked: bytes) -> bytes:
+        found = wire.read_probe("secret", asked)
+        assert found is not None
+        observed, local, receipt = seen
+        return wire.reply_line("secret", found[0], "t0@127.0.0.1", (observed, 5), local, receipt)
+
+    def answer(peer: socket.socket) -> None:
+        peer.sendall(line(peer.recv(1000)))
+        peer.recv(1000)
+
+    def answer_datagrams(sock: socket.socket) -> None:
+        while True:
+            asked, peer = sock.recvfrom(2000)
+            sock.sendto(line(asked), peer)
+
+    port = serve(answer) if protocol == "tcp" else serve(answer_datagrams, socket.SOCK_DGRAM)
+    said = ask(port, protocol, timeout=1.0)
+    outcome = diagnose(Evidence("foreign", protocol, stage="answer", sample=said["sample"]))
+    assert (said["result"], outcome.row) == ("foreign", FOREIGN_REPLY)
+    assert "nonce" not in str(outcome.cause)
+    assert f"{wire.PROTOCOL} reply " == REPLY
 
 
 def replies(said: Callable[[bytes], bytes]) -> Handler:

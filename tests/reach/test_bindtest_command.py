@@ -208,7 +208,7 @@ def test_a_line_to_paste_is_never_folded() -> None:
     ran = run_in_terminal(argv, 40)
     lines = plain_text(ran.stdout).splitlines()
     assert re.match(r"listening on 127\.0\.0\.1:\d+, tcp and", lines[0])
-    command = lines[lines.index("On the other machine:") + 1]
+    command = lines[lines.index("On this host (no other can connect):") + 1]
     assert re.fullmatch(r"  NETPROBE_BINDTEST_NONCE=[0-9a-f]{32} netprobe bindtest --connect 127\.0\.0\.1:\d+", command)
 
 

@@ -32,6 +32,11 @@ def icmp(kind: int, origin: str = "icmp", offender: str | None = "192.0.2.1") ->
     return replace(FAILED, icmp=QueuedError(origin, kind, 1, offender, "EHOSTUNREACH", 113))
 
 
+# A NAT64 (RFC 6052) with its well-known prefix, and with one of the network's own.
+NAT64 = CellRequest(0, "udp", "64:ff9b::192.0.2.1", 9)
+OWN_NAT64 = CellRequest(0, "udp", "2001:db8:64::192.0.2.1", 9)
+OF_SIX = replace(PROOF, source="2001:db8::9", replied_from="2001:db8::1", observed="2001:db8::9", local="2001:db8::1")
+
 # What is said (part of a row of the table), the answer, the cell, the request
 EXAMPLES: list[tuple[str, Answer, CellRequest, Request]] = [
     ("stage is none", replace(PROOF, stage="connect"), UDP, PLAIN),
@@ -66,6 +71,13 @@ EXAMPLES: list[tuple[str, Answer, CellRequest, Request]] = [
     ("another family", replace(PROOF, source="2001:db8::1"), UDP, PLAIN),
     ("another family", replace(PROOF, replied_from="2001:db8::1"), UDP, PLAIN),
     ("another family", replace(PROOF, source="192.0.2.1"), SIX, PLAIN),
+    ("observed is of another family", replace(PROOF, observed="2001:db8::9"), UDP, PLAIN),
+    ("observed is of another family", replace(PROOF, observed="2001:db8::9"), TCP, PLAIN),
+    ("observed is of another family", replace(PROOF, source="::ffff:192.0.2.9", replied_from="::ffff:192.0.2.1",
+                                              observed="2001:db8::9"), MAPPED, PLAIN),
+    ("observed is of another family", replace(OF_SIX, observed="192.0.2.9"), SIX, PLAIN),
+    ("observed is of another family", replace(OF_SIX, observed="192.0.2.9", local="-"), SIX, PLAIN),
+    ("observed is of another family", replace(OF_SIX, observed="::ffff:192.0.2.9"), SIX, PLAIN),
     ("not where it was connected", replace(PROOF, replied_from="192.0.2.2"), TCP, PLAIN),
     ("not an error of that family", icmp(8), TCP, PLAIN),
     ("not an error of that family", icmp(1, "icmp6", "2001:db8::1"), TCP, PLAIN),
@@ -84,6 +96,9 @@ TRUE: list[tuple[Answer, CellRequest, Request]] = [
     (replace(PROOF, source=None), UDP, PLAIN),
     (replace(PROOF, source="127.0.0.1", replied_from="127.0.0.1"), ANY, PLAIN),
     (replace(PROOF, source="::ffff:192.0.2.9", replied_from="::ffff:192.0.2.1"), MAPPED, PLAIN),
+    (OF_SIX, SIX, PLAIN),
+    (replace(OF_SIX, replied_from=NAT64.address, observed="192.0.2.64", local="0.0.0.0"), NAT64, PLAIN),
+    (replace(OF_SIX, replied_from=OWN_NAT64.address, observed="192.0.2.64", local="192.0.2.1"), OWN_NAT64, PLAIN),
     (WITH_PAYLOAD, TCP, PAYLOAD),
     (replace(WITH_PAYLOAD, result="corrupt", payload_received=100_001), TCP, PAYLOAD),
     (replace(WITH_PAYLOAD, result="timeout", payload_received=3), TCP, PAYLOAD),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from netprobe.kernel.error_queue import QueuedError
-from netprobe.outcome.failures import Outcome
+from netprobe.outcome.blame import Blame, Layer
+from netprobe.outcome.failures import FOREIGN_REPLY, Outcome
 from netprobe.reach.explain import Context, difference
 from netprobe.reach.facts import HostAddress, HostFacts
 from netprobe.reach.listener import Listener
@@ -24,36 +26,39 @@ def said(
     protocol: str = "tcp",
     own: bool = False,
     same_host: bool = True,
+    row: str = "row",
 ) -> str:
     listener = Listener("t0", ScopedAddress.parse("0.0.0.0"), "udp" if protocol == "udp" else "tcp", 4000)
     situation = Situation(listener, ScopedAddress.parse("192.168.0.1"), HOST, HostFacts(), same_host=same_host)
     prediction = Prediction(expected, "so", effective=situation.destination.ip, own=own)
-    return difference(situation, prediction, Outcome(observed, "cause", "row"), context or Context())
+    return difference(situation, prediction, Outcome(observed, "cause", row), context or Context())
 
 
-def test_a_probe_that_arrived_blames_the_path_back() -> None:
-    assert "lost on the way back" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(arrived_from="192.168.0.2:5"))
-    assert "never arrived" in said(Verdict.REACHABLE, Verdict.NO_ANSWER)
-    assert "does not leave the host" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, own=True)
+def test_what_replies_like_netprobe_is_not_called_another_service() -> None:
+    context = Context(Answer(0, "foreign", "answer", replied_from="192.0.2.9"))
+    assert said(Verdict.REACHABLE, Verdict.WRONG_RESPONDER, context, row=FOREIGN_REPLY) == "cause"
 
 
-def test_an_offender_is_named() -> None:
-    context = Context(
-        Answer(0, "error", "connect", icmp=QueuedError("icmp", 3, 13, "192.168.0.254", "EHOSTUNREACH", 113))
-    )
-    for expected in (Verdict.REACHABLE, Verdict.REFUSED):
-        assert "192.168.0.254" in said(expected, Verdict.REJECTED, context)
-    assert "192.168.0.254" in said(Verdict.REACHABLE, Verdict.UNREACHABLE, context)
-    assert "own firewall" in said(Verdict.REACHABLE, Verdict.REJECTED)
+def test_a_payload_that_came_back_changed_is_no_other_service() -> None:
+    context = Context(Answer(0, "corrupt", "payload"))
+    assert said(Verdict.REACHABLE, Verdict.WRONG_RESPONDER, context, row="corrupt") == "cause"
 
 
 def test_what_changed_during_the_run_comes_first() -> None:
     changed = ("192.168.0.1 vanished from this host during the run",)
     assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(changes=changed)) == changed[0]
+    unsure = Blame(None, Layer.UNKNOWN, "never arrived", remaining=("a rule", "a route"))
+    assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(changes=changed, blame=unsure)) == changed[0]
+    sure = replace(unsure, what="no route back", certain=True, remaining=())
+    assert said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(changes=changed, blame=sure)) == (
+        f"{changed[0]}; no route back"
+    )
 
 
-def test_large_packets_that_vanish_are_a_matter_of_the_mtu() -> None:
-    assert "MTU" in said(Verdict.REACHABLE, Verdict.NO_ANSWER, Context(Answer(0, "timeout", "payload")))
+def test_who_is_to_blame_is_said_in_full() -> None:
+    blame = Blame("pc2", Layer.ROUTE, "no route there", evidence=("It says so.",), remaining=("one", "two"))
+    said_of_it = said(Verdict.REACHABLE, Verdict.UNREACHABLE, Context(blame=blame))
+    assert said_of_it == "no route there, on pc2: It says so. What remains: one, or two."
 
 
 def test_a_translation_shows_in_the_address_that_the_listener_was_asked_at() -> None:

@@ -306,6 +306,57 @@ def test_a_file_that_is_too_much_is_not_given_to_ansible(ansible: Callable[[str]
     assert not (tmp_path / "asked").exists()
 
 
+def unreadable(kind: str, path: Path) -> Path:
+    """A path of which nothing can be read, to somebody who would wait for it."""
+    if kind in ("/proc/kmsg", "/dev", "/proc"):
+        if not Path(kind).exists():
+            pytest.skip(f"no {kind} here")
+        return Path(kind)
+    path.write_text("web1\n", "utf-8")
+    if kind == "no right":
+        path.chmod(0)
+        if os.access(path, os.R_OK):
+            pytest.skip("root may read any file")
+        return path
+    if kind == "bytes":
+        path.write_bytes(b"\xff\xfe")
+        return path
+    directory = path.with_name("directory")
+    (directory / "inside").mkdir(parents=True)
+    if kind == "FIFO":
+        os.mkfifo(directory / "inside" / "pipe")
+    elif kind == "device":
+        (directory / "inside" / "zero").symlink_to("/dev/zero")
+    elif kind == "loop":
+        (directory / "inside" / "a").symlink_to(directory)
+        (directory / "inside" / "b").symlink_to(directory)
+    elif kind == "large":
+        for number in range(3):
+            with (directory / "inside" / str(number)).open("wb") as file:
+                file.truncate(8 << 20)
+    return directory
+
+
+@pytest.mark.parametrize(
+    "kind", ["/proc/kmsg", "/dev", "/proc", "no right", "bytes", "FIFO", "device", "loop", "large"]
+)
+def test_what_cannot_be_read_is_not_given_to_ansible(kind: str, ansible: Callable[[str], Path], tmp_path: Path) -> None:
+    path = unreadable(kind, ansible(f"touch {tmp_path}/asked; echo '{{}}'"))
+    with pytest.raises((InvalidInputError, CannotRunError)):
+        read_inventory(path)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_a_directory_is_what_ansible_says(ansible: Callable[[str], Path], tmp_path: Path) -> None:
+    said = json.dumps({"_meta": {"hostvars": {"h": {}}}, "web": {"hosts": ["h"]}})
+    ansible(f"echo '{said}'")
+    directory = tmp_path / "inventory"
+    (directory / "host_vars").mkdir(parents=True)
+    (directory / "hosts").symlink_to(tmp_path / "hosts")
+    (directory / "host_vars" / "h.yml").write_text("a: 1\n", "utf-8")
+    assert read_inventory(directory).members("web") == ("h",)
+
+
 def test_a_group_that_ansible_lists_nowhere_but_as_a_child_is_empty() -> None:
     listed = '{"_meta": {"hostvars": {"h": {}}}, "all": {"children": ["ungrouped", "web"]}, "web": {"hosts": ["h"]}}'
     members = parse_list(listed, "f").all_members()

@@ -12,7 +12,9 @@ import pytest
 from netprobe.errors import CannotRunError, InvalidInputError
 from netprobe.prober import engine, wire
 from netprobe.reach import own_resolver
-from netprobe.reach.manual import Target, connect, connect_remarks, parse_targets
+from netprobe.reach.facts import HostAddress, HostFacts
+from netprobe.reach.listener import Listener
+from netprobe.reach.manual import Target, connect, connect_remarks, offer_lines, offers, parse_targets
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.settings import Settings
 
@@ -106,6 +108,13 @@ def test_the_wrong_nonce_is_a_likely_reason_for_a_stranger(prober: Callable[...,
     prober({"cell": 0, "result": "closed", "stage": "answer"})
     (cell,) = cells(Settings(protocols=("tcp",)))
     assert "--nonce" in cell.difference
+
+
+def test_the_nonce_of_who_replies_is_not_doubted(prober: Callable[..., object]) -> None:
+    prober({"cell": 0, "result": "foreign", "stage": "answer", "sample": f"{wire.PROTOCOL} reply abc t0@here"})
+    (cell,) = cells(Settings(protocols=("tcp",)))
+    assert cell.observed == "wrong-responder"
+    assert "nonce" not in f"{cell.cause} {cell.difference}"
 
 
 @pytest.mark.parametrize(
@@ -234,3 +243,26 @@ def test_another_service_at_an_address_of_the_name_is_not_as_promised(
     prober({**REFUSED, "result": "foreign", "stage": "answer", "errno": None, "error": None}, {**PROOF, "cell": 1})
     found, _ = named_cells("::1", "127.0.0.1")
     assert [(x.observed, x.differs) for x in found] == [("wrong-responder", True), ("reachable", False)]
+
+
+def test_another_machine_is_not_sent_to_its_own_loopback_address() -> None:
+    eth0 = HostFacts(addresses=(HostAddress(ScopedAddress.parse("192.168.0.1"), 24, "eth0"),))
+    lo = Listener("t0", HOME, "tcp", 4000)
+    lan = Listener("t1", ScopedAddress.parse("192.168.0.1"), "tcp", 4001)
+    both = list(offer_lines([lo, lan], eth0, NONCE, 60))
+    assert "On the other machine:" in both
+    assert f"  NETPROBE_BINDTEST_NONCE={NONCE} netprobe bindtest --tcp --connect 192.168.0.1:4001" in both
+    (command,) = [visit.command for visit in offers([lo, lan], eth0, NONCE) if visit.command]
+    assert "127.0.0.1" not in command
+    alone = list(offer_lines([lo], eth0, NONCE, 60))
+    assert alone[-2:] == [
+        "On this host (no other can connect):",
+        f"  NETPROBE_BINDTEST_NONCE={NONCE} netprobe bindtest --tcp --connect 127.0.0.1:4000",
+    ]
+
+
+def test_with_a_version_the_other_family_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"::1: is IPv6, and -4 asks for IPv4 only"):
+        parse_targets(["[::1]:9"], version=4)
+    (target,) = parse_targets(["127.0.0.1:9"], version=4)
+    assert target.address == ScopedAddress.parse("127.0.0.1")

@@ -16,7 +16,7 @@ from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
 from netprobe.reach.host_name import HostName
 from netprobe.reach.messages import Request, Resolved
-from netprobe.reach.own_resolver import bind_addresses
+from netprobe.reach.own_resolver import bind_addresses, resolver_words
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.receiver import Emit, Receiver
 from netprobe.reach.settings import Settings, parse_settings
@@ -253,3 +253,15 @@ def test_what_is_left_out_of_a_name_is_said() -> None:
     assert str(remark) == "a at this host has 40 addresses; the first 16 were asked"
     (detail,) = name_details([name], {"local": [replace(told, addresses=told.addresses[:2])]})
     assert str(detail) == "a at this host is 192.0.2.0 first, then 192.0.2.1"
+
+
+def test_with_a_version_a_name_is_its_addresses_of_that_family() -> None:
+    both = Resolved("localhost", (ScopedAddress.parse("::1"), ScopedAddress.parse("127.0.0.1")))
+    assert [str(address) for address in both.of_version(4).addresses] == ["127.0.0.1"]
+    assert [str(address) for address in both.of_version(6).addresses] == ["::1"]
+    assert both.of_version(None) is both
+    none = Resolved("four", (ScopedAddress.parse("127.0.0.1"),)).of_version(6)
+    assert (none.addresses, none.error) == ((), "EAI_ADDRFAMILY")
+    assert resolver_words(none) == "the name has no address of the family asked for (EAI_ADDRFAMILY)"
+    failed = Resolved("nobody", error="EAI_NONAME")
+    assert failed.of_version(4) is failed  # it says why already

@@ -17,7 +17,7 @@ import pytest
 from netprobe.prober import wire
 from netprobe.reach import responder as module
 from netprobe.reach.listener import Listener, ListenerOptions, Protocol
-from netprobe.reach.responder import Responder
+from netprobe.reach.responder import Responder, ResponderError
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.visitors import MOST_ANSWERS, LeftOut
 from tests.conftest import clean_environment
@@ -257,7 +257,7 @@ def test_a_fault_of_ours_with_one_peer_is_raised_at_the_end_and_deafens_nobody(
         return right(nonce, line)
 
     monkeypatch.setattr(wire, "read_probe", read_probe)
-    with pytest.raises(ArithmeticError, match="a fault of ours"), Responder(NONCE) as responder:
+    with pytest.raises(ResponderError, match="ArithmeticError: a fault of ours"), Responder(NONCE) as responder:
         tcp, udp = started(responder, "tcp", "udp")
         client = clients(tcp.port)
         client.sendall(b"boom\n")

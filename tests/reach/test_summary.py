@@ -47,7 +47,8 @@ def test_many_addresses_are_counted_and_wildcards_are_no_addresses() -> None:
 def test_what_could_not_be_bound_or_tested() -> None:
     assert "could not be bound: taken" in line(replace(CELL, observed=Verdict.NOT_BINDABLE, cause="taken"))
     lost = replace(CELL, vantage="web1", observed=Verdict.NOT_TESTED, cause="host key unknown")
-    assert line(lost) == "0.0.0.0:41234 was not tested: host key unknown"
+    assert line(lost) == "0.0.0.0:41234 was not tested: web1: host key unknown"
+    assert line(lost, replace(lost, vantage="web2")).endswith("not tested: web1 and web2: host key unknown")
     assert line(CELL, lost).endswith("is open to this host; web1 was not asked: host key unknown")
 
 

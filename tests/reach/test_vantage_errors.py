@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 
 import pytest
 
-from netprobe.reach.vantage_errors import vantage_error
+from netprobe.reach.vantage_errors import _OTHERS, _SSH, _Symptom, vantage_error
 
 
 @pytest.mark.parametrize(
@@ -148,6 +149,39 @@ def test_a_changed_key_that_was_let_pass_is_no_reason() -> None:
 def test_a_line_of_any_length_is_read_in_no_time(kind: str, word: str) -> None:
     """A pattern with a gap in it needs quadratic time in one line: here for minutes, were it not cut."""
     vantage_error("v", kind, word * 200_000, 255, had_hello=False)
+
+
+@pytest.mark.parametrize("row", [*_SSH, *_OTHERS], ids=lambda row: row.reason)
+def test_no_pattern_looks_beyond_its_line(row: _Symptom) -> None:
+    """Or 16 KiB of its beginning would be looked through once for each of them."""
+    for pattern in (row.pattern, row.then or ""):
+        assert not re.search(r"\(\?[a-z]*s|\[\\s\\S\]|\[\^[^\]]*\][*+]", pattern)
+        assert not re.compile(pattern).flags & re.DOTALL
+
+
+FORWARDING = "stdio forwarding failed\nConnection closed by UNKNOWN port 65535"
+IN_TWO = (
+    ("REMOTE HOST IDENTIFICATION HAS CHANGED", "Host key verification failed.", "host key changed"),
+    ("REVOKED HOST KEY DETECTED", "Host key verification failed.", "host key revoked"),
+    ("channel 0: open failed: administratively prohibited: x", FORWARDING, "jump host does not forward"),
+    ("channel 0: open failed: connect failed: Connection refused", FORWARDING, "connection refused"),
+    ("channel 0: open failed: connect failed: No such device", FORWARDING, "no connection"),
+)
+
+
+@pytest.mark.parametrize(("first", "then", "reason"), IN_TWO)
+def test_what_is_said_in_two_lines_has_others_between(first: str, then: str, reason: str) -> None:
+    between = "something\n\n" * 20
+    assert vantage_error("v", "ssh", f"x\n{first}\n{between}{then}", 255, had_hello=False).reason == reason
+    assert vantage_error("v", "ssh", f"{then}\n{between}{first}", 255, had_hello=False).reason != reason
+    alone = vantage_error("v", "ssh", f"{first}\n" * 400, 255, had_hello=False)
+    assert alone.reason == "ended without a word"
+
+
+def test_a_key_file_is_named_where_the_login_failed() -> None:
+    said = "no such identity: /a/key: No such file or directory\nWelcome\nann@web1: Permission denied (publickey)."
+    error = vantage_error("v", "ssh", said, 255, had_hello=False)
+    assert error.why == "permission denied, and the key file /a/key cannot be read"
 
 
 def test_an_error_can_be_copied() -> None:

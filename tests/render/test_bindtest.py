@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from netprobe.outcome.blame import Blame, Layer
+from netprobe.outcome.evidence import Icmp
 from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.findings import MANUAL, Places, findings_of, next_steps, untested_of, unusable
@@ -154,6 +155,50 @@ def test_one_address_asked_from_this_host() -> None:
         """)
 
 
+def test_a_loopback_address_is_not_offered_to_another_machine() -> None:
+    cells = [replace(cell, bind="127.0.0.1") for cell in HERE]
+    assert [command.line for command in next_steps(cells, [], "netprobe bindtest 127.0.0.1")] == [
+        "netprobe bindtest 127.0.0.1 --from ssh:HOST"
+    ]
+
+
+def test_by_hand_nothing_is_offered_that_does_not_go_with_connect() -> None:
+    assert next_steps(HERE, [], "netprobe bindtest --connect 192.168.0.1:4000", MANUAL) == ()
+
+
+def test_a_firewall_that_rejects_at_each_address_is_told_once() -> None:
+    def rejected(cell: Cell) -> Cell:
+        at = cell.destination
+        return replace(
+            cell, expected=Verdict.REACHABLE, observed=Verdict.REJECTED, differs=True, cause=f"prohibited by {at}",
+            icmp=Icmp(3, 13, "prohibited", at), difference=f"a firewall rule at {at}, or a route",
+        )  # fmt: skip
+
+    (finding,) = findings_of([rejected(cell) for cell in BOTH if cell.vantage == "pc2" and cell.protocol == "udp"][:2])
+    assert finding.because == (
+        "Prohibited by the address that was asked.",
+        "A firewall rule at the address that was asked, or a route.",
+    )
+    elsewhere = replace(rejected(BOTH[-1]), destination="192.0.2.7")
+    (finding,) = findings_of([elsewhere])
+    assert finding.because[0] == f"Prohibited by {BOTH[-1].destination}."
+
+
+def test_a_silence_that_counts_as_expected_is_a_remark() -> None:
+    """A port behind an ICMP rate limit: a reader of "all as expected" must see that some of it is not settled."""
+    cells = [
+        replace(cell, observed=Verdict.NO_ANSWER, cause="silence; a longer --patience would settle it")
+        if (cell.vantage, cell.protocol, cell.expected) == ("pc2", "udp", Verdict.REFUSED)
+        else cell
+        for cell in BOTH
+    ]
+    (finding,) = findings_of(cells)
+    assert not finding.differs
+    assert finding.title == "udp from pc2 to 127.0.0.1 and 0.0.0.0 (2 cells): silence, which may be a refusal"
+    assert "R/N*" in shown(run_of(cells))
+    assert "Silence; a longer --patience would settle it." in shown(run_of(cells))
+
+
 def test_a_firewall_that_drops_is_told_once_and_nothing_is_claimed_that_was_not_seen() -> None:
     assert shown(run_of(dropped(BOTH))) == text("""
         0.0.0.0:41234 is open to this host and pc2; 1 of 16 cells differs
@@ -186,6 +231,13 @@ def test_one_cause_of_many_cells_is_one_finding_however_long_each_wait_was() -> 
         "tcp from pc2 to 192.168.0.1 and 10.10.152.8 (2 cells): expected reachable, no answer in 2 s"
     )
     assert [cells[position].destination for position in finding.cells] == ["192.168.0.1", "10.10.152.8"]
+
+
+@pytest.mark.parametrize(("number", "where"), [(2, "pc0 and pc1"), (9, "pc0")])
+def test_one_cause_at_several_vantages_is_looked_at_on_each_of_them(number: int, where: str) -> None:
+    cells = [replace(cell, vantage=f"pc{n}") for n in range(number) for cell in dropped(BOTH) if cell.vantage == "pc2"]
+    (finding,) = findings_of(cells)
+    assert [command.where for command in finding.commands] == [None, where]
 
 
 def test_a_nat_is_one_remark_for_all_its_cells() -> None:
@@ -280,6 +332,8 @@ def test_a_cell_that_changed_is_told_with_its_line(as_json: bool) -> None:
           tcp 0.0.0.0 at 10.10.152.8 from pc2
           - reachable     before.toml, line {change.line}
           + no-answer     silence for 2 s
+            never arrived: The question never reached the listener; udp on that path was
+            answered. What remains: a rule for tcp at pc2, on the path, or on this host.
 
           15 other cells as in before.toml
 
@@ -398,7 +452,7 @@ def test_an_interrupted_run_says_what_it_did_not_ask() -> None:
 
 def test_a_run_of_which_no_vantage_could_be_used() -> None:
     assert shown(run_of(cells_of({"web1": "----"}))) == text("""
-        0.0.0.0:41234 was not tested: host key unknown
+        0.0.0.0:41234 was not tested: web1: host key unknown
 
         Not tested: web1 and all other hosts.
         """)

@@ -36,8 +36,8 @@ def shown(capsys: pytest.CaptureFixture[str], *links: Interface, width: int = 80
 def test_the_answer_is_first_and_the_table_below_it(capsys: pytest.CaptureFixture[str]) -> None:
     small = Interface("eth0", 2, "ethernet", "up", 1500, None, ETH0.addresses[:2], ETH0.default_routes)
     assert shown(capsys, LO, small, ETH1) == (
-        "3 addresses on 3 interfaces: 1 for inside networks, 1 for its link, 1 for this\n"
-        "host; eth1 is no-carrier\n"
+        "3 addresses on 2 of 3 interfaces: 1 for inside networks, 1 for its link, 1 for\n"
+        "this host; eth1 is no-carrier\n"
         "\n"
         "  address          for whom         kind        interface  state       what else\n"
         "  127.0.0.1/8      this host        loopback    lo         up\n"
@@ -50,6 +50,12 @@ def test_the_answer_is_first_and_the_table_below_it(capsys: pytest.CaptureFixtur
         "Next:\n"
         "  netprobe bindtest --addr 0.0.0.0\n"
     )
+
+
+def test_interfaces_in_the_same_state_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    links = [Interface(f"ifb{n}", 5 + n, "ethernet", "down", 1500, None, ()) for n in range(2)]
+    said = shown(capsys, LO, ETH1, *links, width=200).splitlines()[0]
+    assert said == "1 address on 1 of 4 interfaces: 1 for this host; eth1 is no-carrier; ifb0 and ifb1 are down"
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 200])

@@ -39,6 +39,7 @@ from netprobe.reach.manual import (
     parse_targets,
 )
 from netprobe.reach.name_remarks import NameRemark
+from netprobe.reach.responder import ResponderError
 from netprobe.reach.run_facts import RunClock, host_summary, vantage_summaries
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.sessions.receiver import OnNoise
@@ -173,12 +174,12 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
             for cell in test.cells(meanwhile):
                 progress.clear()
                 report.add(cell)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, ResponderError) as error:
             progress.clear()
             report.vantage_errors()
             _detail_vantages(output, test)
-            report.finish(status=Exit.INTERRUPTED)
-            report.say_what_is_undone()
+            report.finish(status=error.exit_code if isinstance(error, ResponderError) else Exit.INTERRUPTED)
+            report.say_what_is_undone("failed" if isinstance(error, ResponderError) else "was interrupted")
             raise
         progress.clear()
         report.names = test.name_remarks(report.cells)
@@ -190,7 +191,7 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         report.finish(expectations.changes(report.cells, groups) if expectations else None)
         if options.keep:
             document.finish()
-            strangers.keep(options.keep)
+            strangers.keep(options.keep, document.error)
     return document.status
 
 
@@ -277,8 +278,12 @@ class _Report:
         self._tell(None)
 
     def vantage_errors(self) -> None:
-        """Vantages that could not be used: status 1 if another one could, 3 if none could."""
+        """Vantages that could not be used: status 1 if another one could, 3 if none could; and what failed here."""
         assert self._test is not None
+        fault = self._test.take_fault()
+        if fault is not None:
+            self._errors.append(fault)
+            self.document.error(fault)
         self._tell(Exit.NO if self._test.hellos else None)
 
     def _tell(self, status: Exit | None) -> None:
@@ -301,7 +306,7 @@ class _Report:
         if changes:
             document.answer(Exit.NO)
         failure: NetprobeError | None = None
-        if status != Exit.INTERRUPTED:
+        if status == Exit.OK:
             failure = self._written(self._save)
         summary = self._summarize(changes)
         for name in summary.names or ():
@@ -321,11 +326,11 @@ class _Report:
             document.head = replace(summary, status=int(document.status))
             raise failure
 
-    def say_what_is_undone(self) -> None:
-        """After Ctrl-C: a file saved before stays as it was."""
+    def say_what_is_undone(self, what_the_run_did: str) -> None:
+        """After Ctrl-C or a failure: a file saved before stays as it was."""
         for file, undone in ((self._options.save, "written"), (self._options.expect, "compared")):
             if file:
-                self._output.always_say(f"netprobe: {file}: not {undone}, the run was interrupted")
+                self._output.always_say(f"netprobe: {file}: not {undone}, the run {what_the_run_did}")
 
     def _summarize(self, changes: tuple[Change, ...] | None = None) -> Summary:
         """What the cells add up to; it is the head of the document, and what people are shown."""
@@ -360,7 +365,7 @@ class _Report:
             names=tuple(str(name) for name in self.names),
             findings=findings,
             untested=untested,
-            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND)),
+            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND), places),
             facts=facts,
             status=int(self.document.status),
             changes=changes,
@@ -457,18 +462,19 @@ def _listen(output: Output, options: BindtestOptions) -> Exit:
     document = output.document("bindtest listen", Visit, View(plain=_visit_line, streams=True))
     test = Bindtest(_settings(options), sessions=())
     visits = VisitsDocument(output, document, test)
-    with document:
-        with test, interruptible(visits.stop):
-            for error in test.errors:
-                document.error(error)
-            if output.in_table:
-                document.note(*offer_lines(test.listening, test.host, test.nonce, options.keep or _LISTEN_ONLY_S))
-            else:
-                for visit in offers(test.listening, test.host, test.nonce):
-                    document.add(visit)
-            if any(listener.is_open for listener in test.listening):
-                visits.keep(options.keep or _LISTEN_ONLY_S)
-        visits.finish()
+    with document, ExitStack() as stack:
+        stack.callback(visits.finish)
+        stack.enter_context(test)
+        stack.enter_context(interruptible(visits.stop))
+        for error in test.errors:
+            document.error(error)
+        if output.in_table:
+            document.note(*offer_lines(test.listening, test.host, test.nonce, options.keep or _LISTEN_ONLY_S))
+        else:
+            for visit in offers(test.listening, test.host, test.nonce):
+                document.add(visit)
+        if any(listener.is_open for listener in test.listening):
+            visits.keep(options.keep or _LISTEN_ONLY_S)
     return document.status
 
 

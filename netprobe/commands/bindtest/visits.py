@@ -11,17 +11,19 @@ from __future__ import annotations
 import select
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Self
 
 from netprobe.commands.bindtest.interrupts import interruptible
-from netprobe.errors import CannotRunError
+from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.manual import Visit, visit_of, visit_of_many
-from netprobe.reach.visitors import Arrival, LeftOut, Visitors
+from netprobe.reach.visitors import Arrival, LeftOut
 from netprobe.render.output import Document, Output
 
 __all__ = ["StrangersLog", "VisitsDocument"]
+
+OnFault = Callable[[NetprobeError], None]
 
 _TICK_S: Final = 0.2  # how often a wait for the reader looks whether it was interrupted
 _LOOK_S: Final = 0.5
@@ -55,15 +57,22 @@ class _Reader:
 class _Reports:
     """What comes in, one report after the other, each as soon as it can be written."""
 
-    def __init__(self, visitors: Visitors, reader: _Reader) -> None:
-        self._visitors = visitors
+    def __init__(self, test: Bindtest, reader: _Reader) -> None:
+        self._test = test
+        self._visitors = test.visitors
         self._reader = reader
         self._next: Arrival | None = None
         self._stopped = False
 
-    def until(self, deadline: float) -> Iterator[Arrival]:
-        """Those that come until then, or until :meth:`stop`."""
+    def until(self, deadline: float, on_fault: OnFault) -> Iterator[Arrival]:
+        """Those that come until then, or until :meth:`stop`; ``on_fault`` is told of faults of this side at once.
+
+        Raises CannotRunError when the listeners answer nobody any more: nobody could come.
+        """
         while not self._stopped and (rest := deadline - time.monotonic()) > 0:
+            if (fault := self._test.take_fault()) is not None:
+                on_fault(fault)
+            self._test.check()
             if self._next is None:
                 # In short waits: a signal that comes just before one sets a flag, which Python looks at only after it.
                 self._next = self._visitors.next(min(rest, _LOOK_S))
@@ -102,20 +111,20 @@ class StrangersLog:
         self._output = output
         self._test = test
         self._reader = _Reader.of_stderr()
-        self._reports = _Reports(test.visitors, self._reader)
+        self._reports = _Reports(test, self._reader)
 
     def tell(self) -> None:
         """Tell of those who have come, as far as somebody reads it now."""
         for arrival in self._reports.waiting():
             self._say(arrival)
 
-    def keep(self, seconds: float) -> None:
+    def keep(self, seconds: float, on_fault: OnFault) -> None:
         """Tell of those who come for so long; Ctrl-C ends that, and is a normal exit."""
         deadline = time.monotonic() + seconds
         open_ones = ", ".join(f"{x.bind} {x.port}/{x.protocol}" for x in self._test.listening if x.is_open)
         with interruptible(self._reports.stop):
             self._output.say(f"netprobe: still listening for {seconds:g} s on {open_ones}; Ctrl-C ends it")
-            for arrival in self._reports.until(deadline):
+            for arrival in self._reports.until(deadline, on_fault):
                 self._say(arrival)
 
     def finish(self) -> None:
@@ -142,13 +151,13 @@ class VisitsDocument:
         self._test = test
         self._room = _MOST_KEPT if output.in_one_document else None
         self._reader = _Reader(None if output.in_one_document else output.descriptor)
-        self._reports = _Reports(test.visitors, self._reader)
+        self._reports = _Reports(test, self._reader)
         self._arrivals = 0
         self.stop = self._reports.stop
 
     def keep(self, seconds: float) -> None:
         """Add those who come for so long, or until ``stop`` is called."""
-        for arrival in self._reports.until(time.monotonic() + seconds):
+        for arrival in self._reports.until(time.monotonic() + seconds, self._document.error):
             self._add(arrival)
 
     def finish(self) -> None:

@@ -30,7 +30,7 @@ GRACE_S = 6.0  # beyond what the request needs
 
 
 class Deadline:
-    """The ends of one session. It starts when it is made; the session calls ``heard`` and ``has_hello``.
+    """The ends of one session. It starts when it is made; the session calls ``heard`` and ``said_hello``.
 
     A session waits no longer than ``rest()`` at a time. Once that is 0 and nothing waits to be read, or ``is_over()``,
     it raises ``error()``.
@@ -49,7 +49,7 @@ class Deadline:
         """Something came: the link lives. It moves no end."""
         self._heard_at = self._clock()
 
-    def has_hello(self) -> None:
+    def said_hello(self) -> None:
         """The prober runs, and its time begins. Only the first call counts."""
         if not self._has_hello:
             self._has_hello = True

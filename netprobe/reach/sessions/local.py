@@ -45,7 +45,7 @@ class LocalSession:
 
         def take(message: object) -> None:
             receiver.take(message)
-            deadline.has_hello()
+            deadline.said_hello()
 
         def is_over() -> bool:
             nonlocal is_late

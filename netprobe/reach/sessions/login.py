@@ -28,7 +28,7 @@ __all__ = ["LoginSession"]
 
 
 class LoginSession:
-    """One login, or several in a row while an sshd on the way drops it. ``queue`` is shared with all others."""
+    """One login, or several in a row while an sshd that it passes drops it. ``queue`` is shared with all others."""
 
     def __init__(self, vantage: Vantage, queue: StartQueue, on_noise: OnNoise = ignore_noise) -> None:
         self.vantage = vantage

@@ -153,10 +153,12 @@ class _Conversation:
                     if not self._read(self._stdout, receiver.feed):
                         self._read_last_words()
                         return
-                elif key.fileobj is self._stderr and not self._read(self._stderr, self._keep):
-                    self._selector.unregister(self._stderr)
+                elif key.fileobj is self._stderr:
+                    deadline.heard()  # or it would be said that nothing was received
+                    if not self._read(self._stderr, self._keep):
+                        self._selector.unregister(self._stderr)
             if receiver.has_hello:
-                deadline.has_hello()
+                deadline.said_hello()
 
     def _send(self, data: bytes) -> None:
         """Have ``data`` written as the process reads it."""

@@ -34,7 +34,7 @@ from netprobe.reach.vantage_errors import VantageError
 
 __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 
-HELLO_BYTES = 2 << 20  # for a hello without its routes: about 25,000 addresses, as many as large clusters have services
+HELLO_BYTES = 2 << 20  # for a hello without its routes: 20,000 addresses with room to spare
 ROUTE_BYTES = 256  # for a cell's route in it
 CELL_BYTES = 4096  # what a cell's answer may take, on average, and a name's; a real one has a few hundred
 NOISE_LINES = 100  # passed on; more is only read

@@ -39,9 +39,9 @@ _TARGET: Final = "[%h]:%p"
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """``prefix`` is the argv up to and with the host, ``sshds`` are names of those that are passed on the way there.
+    """``prefix`` is the argv up to and with the host, ``sshds`` are names of all that the login passes.
 
-    ``only_jumps``: the way leads through jump hosts, and through no other program.
+    ``only_jumps``: the login goes through jump hosts, and through no other program.
     """
 
     prefix: tuple[str, ...]

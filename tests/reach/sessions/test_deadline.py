@@ -45,16 +45,16 @@ def test_heartbeats_prolong_nothing_after_the_hello(clock: Clock) -> None:
     deadline = Deadline("v", REQUEST, clock)
     clock.now += 19.0
     deadline.heard()
-    deadline.has_hello()
+    deadline.said_hello()
     assert trickle(deadline, clock) == 2.0 + 5.0 + GRACE_S <= 2.0 + 5.0 + 10.0
     assert deadline.error().reason == "not done in time"
-    deadline.has_hello()
+    deadline.said_hello()
     assert not deadline.rest()
 
 
 def test_silence_ends_it_sooner(clock: Clock) -> None:
     deadline = Deadline("v", replace(REQUEST, timeout=0.5), clock)
-    deadline.has_hello()
+    deadline.said_hello()
     clock.now += 3.0
     deadline.heard()
     assert deadline.rest() == 5.5
@@ -93,7 +93,7 @@ def test_a_silence_is_no_absolute_end(clock: Clock) -> None:
     """What came while this side was busy reading ends a silence, however late it is looked at; and moves no end."""
     request = replace(REQUEST, patience=60.0)
     deadline = Deadline("v", request, clock)
-    deadline.has_hello()
+    deadline.said_hello()
     clock.now += request.timeout + KEEP_ALIVE_S + 0.1
     assert deadline.rest() == 0 and not deadline.is_over()
     deadline.heard()

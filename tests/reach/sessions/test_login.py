@@ -111,14 +111,21 @@ def test_a_banner_of_a_jump_host_does_not_hide_a_drop(ssh: Ssh) -> None:
 
 def test_one_that_always_drops_ends_with_its_reason(ssh: Ssh) -> None:
     logins = ssh(DROPS[0], None)
-    ticks = iter(range(10**9))
     with pytest.raises(VantageError) as caught:
-        run(login(StartQueue(clock=lambda: float(next(ticks)))))
+        run(login(StartQueue(clock=lambda: float(len(logins.read_text())))))  # each login takes a second
     times = len(logins.read_text())
     assert times == GIVE_UP_S + 1
     assert caught.value.what == "ssh:web1"
     assert str(caught.value.why).startswith(f"the connection was closed before the login, {times} times in ")
     assert "MaxStartups" in str(caught.value.hint)
+
+
+def test_one_that_drops_late_is_not_tried_again(ssh: Ssh) -> None:
+    logins = ssh(DROPS[0], 20)
+    with pytest.raises(VantageError) as caught:
+        run(login(StartQueue(clock=lambda: 20.1 * len(logins.read_text()))))
+    assert len(logins.read_text()) == 1
+    assert caught.value.why == "the connection was closed before the login, once"
 
 
 def test_places_are_given_back_however_it_ends(ssh: Ssh) -> None:

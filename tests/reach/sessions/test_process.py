@@ -7,11 +7,14 @@ import os
 import select
 import shlex
 import sys
+import tracemalloc
 from typing import Any
 
 import pytest
 
+from netprobe.prober import bundle
 from netprobe.reach.messages import Crash, Done, Hello, Message, Request
+from netprobe.reach.sessions import deadline
 from netprobe.reach.sessions.process import ProcessSession
 from netprobe.reach.vantage_errors import VantageError
 from netprobe.reach.vantages import parse_vantage
@@ -48,6 +51,26 @@ def test_a_crash_is_passed_on() -> None:
 def test_endless_output_ends_the_session() -> None:
     with pytest.raises(VantageError, match="more than any prober"):
         ask("import sys\nwhile True: sys.stdout.write('x' * 65536)")
+
+
+@pytest.mark.parametrize(("first", "reason"), [("", "no hello"), (json.dumps(HELLO), "not done in time")])
+def test_endless_errors_cost_neither_memory_nor_the_session_s_end(
+    first: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of stderr only the end is kept; it is not counted, as it is read in no more than the session's own time."""
+    monkeypatch.setattr(deadline, "HELLO_S", 1.0 if not first else 20.0)
+    monkeypatch.setattr(deadline, "GRACE_S", 1.0)
+    program = f"import os, sys; print({first!r}, flush=True)\nwhile True: os.write(2, b'x' * 65536)"
+    bundle.program()  # made once, and kept
+    tracemalloc.start()
+    try:
+        with pytest.raises(VantageError) as caught:
+            ask(program)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.reason == reason
+    assert most < 2 << 20
 
 
 def test_silence_after_the_hello_is_a_dead_link() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.reach.messages import Answer, CellRequest, Done, Hello, Message, Request, Resolved
+from netprobe.reach.messages import MOST_LINKS, Answer, CellRequest, Done, Hello, Message, Request, Resolved
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, NOISE_LINES, ROUTE_BYTES, Receiver
 from netprobe.reach.vantage_errors import VantageError
@@ -30,6 +30,11 @@ def receive(*pieces: bytes, noise: list[str] | None = None) -> list[Message]:
     for piece in pieces:
         receiver.feed(piece)
     return messages
+
+
+def listing(key: str, count: int, entry: object) -> dict[str, Any]:
+    """A hello that lists so many."""
+    return {"hello": {"version": 1, key: [entry] * count}}
 
 
 WHOLE = lines(HELLO, {"alive": True}, ANSWER, {"done": True})
@@ -75,6 +80,8 @@ def test_endless_noise_is_counted_not_passed_on() -> None:
         (lines(HELLO, {**ANSWER, "elapsed_ms": 60_000}), "longer than it can have taken"),
         (lines(HELLO, {**ANSWER, "errno": "ECONNREFUSED"}), "errno belongs to an error only"),
         (lines({**HELLO, "done": True}), "two kinds at once"),
+        (lines(listing("addresses", MOST_LINKS + 1, {"address": "192.0.2.1"})), f"at most {MOST_LINKS}"),
+        (lines(listing("links", MOST_LINKS + 1, {})), f"at most {MOST_LINKS}"),
         (lines(HELLO, {**ANSWER, "alive": True}), "two kinds at once"),
     ],
 )  # fmt: skip
@@ -121,6 +128,11 @@ def test_a_hello_has_room_for_a_route_to_every_cell() -> None:
     for begin in range(0, len(said), 65536):
         receiver.feed(said[begin : begin + 65536])
     assert [type(message) for message in messages] == [Hello]
+
+
+def test_a_hello_may_list_what_a_node_of_a_large_cluster_has() -> None:
+    text = {"address": "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff", "prefix": 128, "index": 12345, "scope": 0}
+    assert [type(message) for message in receive(lines(listing("addresses", MOST_LINKS, text)))] == [Hello]
 
 
 def test_a_line_that_comes_byte_by_byte_is_not_copied_for_each() -> None:

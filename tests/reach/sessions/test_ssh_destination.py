@@ -1,4 +1,4 @@
-"""What ssh says about a destination: the sshds on the way, and the argv of a login through them."""
+"""What ssh says about a destination: the sshds that are passed, and the argv of a login through them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Places at sshds: ten at each, all of a way together, fewer after drops."""
+"""Places at sshds: ten at each, those of a login together, fewer after drops."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from netprobe.reach.sessions.start_queue import GIVE_UP_S, PLACES, StartQueue, Turn
+from netprobe.reach.sessions.start_queue import (
+    GIVE_UP_S,
+    LATE_S,
+    LONGEST_PAUSE_S,
+    LONGEST_S,
+    PLACES,
+    StartQueue,
+    Turn,
+)
 
 GOES_ON = threading.Event()
 
@@ -88,11 +96,11 @@ def test_a_place_that_is_given_back_is_the_next_one_s(queue: StartQueue, end: ob
     assert not has_room(queue, "a")
 
 
-@pytest.mark.parametrize("way", [("jump", "a"), ("a", "jump"), ("jump", "jump", "a")])
-def test_who_waits_for_one_sshd_holds_no_place_at_another(queue: StartQueue, way: Sequence[str]) -> None:
+@pytest.mark.parametrize("sshds", [("jump", "a"), ("a", "jump"), ("jump", "jump", "a")])
+def test_who_waits_for_one_sshd_holds_no_place_at_another(queue: StartQueue, sshds: Sequence[str]) -> None:
     started(queue, PLACES, "a")
     stopped = threading.Event()
-    threads = [waiting(queue.turn(way), stopped)[0] for _ in range(PLACES)]
+    threads = [waiting(queue.turn(sshds), stopped)[0] for _ in range(PLACES)]
     assert has_room(queue, "jump")
     stopped.set()
     for thread in threads:
@@ -148,16 +156,80 @@ def test_an_sshd_that_lets_nobody_in_is_given_up(queue: StartQueue, clock: Clock
     assert queue.turn(["b"]).dropped() is not None
 
 
-def test_one_that_lets_others_in_is_tried_on(queue: StartQueue, clock: Clock) -> None:
+def test_one_that_lets_others_in_is_tried_on_but_not_for_ever(queue: StartQueue, clock: Clock) -> None:
     turn = queue.turn(["a"])
-    for _ in range(5 * int(GIVE_UP_S)):
-        assert turn.dropped() is not None
-        clock.now += 1
+    began = clock.now
+    while (pause := turn.dropped()) is not None:
+        clock.now += pause
         (other,) = started(queue, 1, "a")
         other.arrived()
+        assert clock.now - began < LONGEST_S
+    assert clock.now - began > 5 * GIVE_UP_S
 
 
-def test_a_drop_long_ago_is_forgotten(queue: StartQueue, clock: Clock) -> None:
-    assert queue.turn(["a"]).dropped() is not None
+def drops(queue: StartQueue, clock: Clock, seconds: float) -> int:
+    """How many logins one session makes at an sshd that drops each of them so late."""
+    turn = queue.turn(["a"])
+    for count in range(1, 1000):
+        assert turn.wait(GOES_ON)
+        clock.now += seconds
+        turn.over()
+        pause = turn.dropped()
+        if pause is None:
+            return count
+        clock.now += pause
+    raise AssertionError("it has no end")
+
+
+@pytest.mark.parametrize("seconds", [LATE_S + 0.1, 19.9, 20.0, 30.0])
+def test_a_late_drop_is_no_lack_of_places_and_ends_it(queue: StartQueue, clock: Clock, seconds: float) -> None:
+    assert drops(queue, clock, seconds) == 1
+    assert places(queue, "a") == PLACES
+
+
+@pytest.mark.parametrize("seconds", [0.0, 5.0, LATE_S - 0.1])
+def test_drops_have_an_end_however_far_they_are_apart(queue: StartQueue, clock: Clock, seconds: float) -> None:
+    began = clock.now
+    assert drops(queue, clock, seconds) > 1
+    assert clock.now - began < GIVE_UP_S + 2 * (LATE_S + LONGEST_PAUSE_S)
+
+
+def test_the_wait_for_a_place_does_not_count(queue: StartQueue, clock: Clock) -> None:
+    turn = queue.turn(["a"])
+    for _ in range(10):
+        clock.now += 2 * LONGEST_S
+        assert turn.wait(GOES_ON)
+        turn.over()
+        assert turn.dropped() is not None
+
+
+def test_a_drop_before_a_time_in_which_nobody_tried_is_forgotten(queue: StartQueue, clock: Clock) -> None:
+    (turn,) = started(queue, 1, "a")
+    turn.over()
+    assert turn.dropped() is not None
     clock.now += 10 * GIVE_UP_S
-    assert queue.turn(["a"]).dropped() is not None
+    (turn,) = started(queue, 1, "a")
+    turn.over()
+    assert turn.dropped() is not None
+
+
+def known(queue: StartQueue) -> int:
+    """How many sshds it remembers."""
+    return len(queue._sshds)
+
+
+def test_an_sshd_that_nobody_uses_is_forgotten(queue: StartQueue, clock: Clock) -> None:
+    for number in range(1000):
+        (turn,) = started(queue, 1, f"host {number}")
+        turn.arrived()
+        clock.now += 1
+    assert known(queue) <= 2 * GIVE_UP_S + 2
+
+
+def test_one_at_which_somebody_logs_in_is_not_forgotten(queue: StartQueue, clock: Clock) -> None:
+    turns = started(queue, PLACES, "a")
+    clock.now += 10 * GIVE_UP_S
+    assert not has_room(queue, "a")
+    for turn in turns:
+        turn.over()
+    assert places(queue, "a") == PLACES
