@@ -54,7 +54,8 @@ class Seen:
     waited, ``handshake_ms`` what its handshake took. ``arrived_from``: the listening program got the question from
     there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
     kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
-    not fit into this listener's buffer or queue. ``has_ended``: the connection ended or was reset. ``limited``: the
+    not fit into this listener's buffer or queue. ``errno`` is what a call of the probe
+    raised, ``has_ended``: the connection ended or was reset. ``limited``: the
     other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
     ``answered``: the other protocol, if that was answered on this path.
     """
@@ -86,6 +87,7 @@ class Seen:
     offender_is_host: bool = False
     offender_is_vantage: bool = False
     answered: str | None = None
+    errno: str | None = None
     has_ended: bool = False
     limited: bool = False
     vantages: int = 1
@@ -113,6 +115,20 @@ def _silence(seen: Seen) -> Blame:
         if found is not None:
             return found
     return _never_arrived(seen)
+
+
+def _own_interface(seen: Seen) -> Blame | None:
+    """It never left the vantage."""
+    if seen.errno not in ("ENOBUFS", "ENOMEM"):
+        return None
+    return Blame(
+        place=seen.vantage,
+        layer=Layer.LINK,
+        what="dropped by its own interface",
+        evidence=(f"Sending failed with {seen.errno}: the interface or its queue dropped it.",),
+        remaining=("a larger packet than the other end of the link takes (MTU)", "a full queue"),
+        command="ip -s -s link",
+    )
 
 
 def _payload_hangs(seen: Seen) -> Blame | None:
@@ -381,6 +397,7 @@ def _never_arrived(seen: Seen) -> Blame:
 
 
 _JUDGES: Final[tuple[Callable[[Seen], Blame | None], ...]] = (
+    _own_interface,
     _payload_hangs,
     _not_sent,
     _answer_lost,

@@ -210,7 +210,10 @@ def _kind(cell: Cell, answered: set[tuple[int | None, str, str, str]]) -> _Kind 
         # Behind an ICMP rate limit: no contradiction, and no refusal either, though it counts as expected.
         return _Kind(False, cell.expected, cell.observed, "silence, which may be a refusal", (cell.cause,))
     if cell.observed != Verdict.REACHABLE:
-        return None
+        # Nothing was expected of an address that neither side has, and what came of it has its cause all the same.
+        if cell.expected is not None or cell.cause is None:
+            return None
+        return _Kind(False, None, cell.observed, f"observed {cell.observed}", (_impersonal(cell) or cell.cause,))
     elsewhere = _ELSEWHERE.fullmatch(cell.cause or "")
     if elsewhere is not None:
         return _Kind(False, None, cell.observed, f"answered from {elsewhere[1]}", (elsewhere[2],))

@@ -110,6 +110,7 @@ class KernelView:
             icmp=answer.icmp,
             offender_is_host=offender is not None and offender in failure.host.texts,
             answered=failure.answered,
+            errno=answer.errno,
             has_ended=answer.result != "timeout",
             limited=answer.limited,
             vantages=failure.vantages,

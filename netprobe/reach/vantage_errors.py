@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from netprobe.errors import CannotRunError
+from netprobe.reach.vantages import Vantage
 
 __all__ = ["DROPPED", "DROPPED_HINT", "PIPE_ENDED", "VantageError", "vantage_error"]
 
@@ -29,6 +30,8 @@ PIPE_ENDED: Final = "what connects ssh has ended"
 
 _OLDEST: Final = "3.6"
 _NO_PYTHON: Final = "no python3 there"
+_NAME_ONE: Final = "name one with --python PATH"
+_NAMESPACES: Final = "see: ip netns list"
 _LINK_DIED: Final = "link died"
 _SSH_FAILED: Final = (255, None)
 _LINE_LIMIT: Final = 400
@@ -108,51 +111,67 @@ _CLOSED: Final = re.compile(r"^Connection (?:closed|reset) by |^ssh_dispatch_run
 _DIED: Final = re.compile(r"^(?:Timeout, server .* not responding|client_loop: .*|packet_write_wait: .*|.*[Bb]roken pipe|Connection (?:to .* )?(?:closed|reset) by )", re.MULTILINE)  # fmt: skip
 
 _OTHERS: Final = (
-    _Symptom("account does not allow commands", r"account is currently not available|This service allows sftp", None, ("ssh",)),
-    _Symptom("no such container", r"[Nn]o such container|no container with name|is not running|container state improper|container not found", None, ("docker", "podman", "kubectl")),
+    _Symptom("account does not allow commands", r"^(.*(?:account is currently not available|This service allows sftp).*?)\s*$", None, ("ssh",), why="account does not allow commands: {0}"),
+    _Symptom("not running", r"[Cc]ontainer .*is not running|only create exec sessions on running containers|container state improper", "{kind} start {target}", ("docker", "podman"), why="the container is not running"),
+    _Symptom("no such container", r"[Nn]o such container|no container with name|container not found", None, ("docker", "podman", "kubectl")),
     _Symptom("no such pod", r"pods? \".*\" not found|Error from server \(NotFound\)", None, ("kubectl",)),
     _Symptom("no docker", r"Cannot connect to the Docker daemon|connect to the docker API|docker daemon is not running|docker\.sock", None, ("docker",)),
     _Symptom("no cluster", r"connection to the server .* refused|Unable to connect to the server|no configuration has been provided", None, ("kubectl",)),
-    _Symptom("no such network namespace", r"nsenter: cannot open |Cannot open network namespace", "see: ip netns list", ("netns", "exec")),
+    _Symptom("no such network namespace", r"nsenter: cannot open |Cannot open network namespace", _NAMESPACES, ("netns", "exec")),
     _Symptom("not permitted", r"reassociate to namespace .*failed: Operation not permitted|setting the network namespace .* failed: Operation not permitted", "entering a network namespace needs root (CAP_SYS_ADMIN)", ("netns", "exec")),
-    _Symptom(_NO_PYTHON, r"python[0-9.]*['\"]?: (not found|command not found|No such file)|command not found: .*python|(not found|No such file).*python|python.*(not found|No such file or directory|does not exist|Unknown command)|[Uu]nknown command.*python", "name one with --python PATH"),
+    _Symptom(_NO_PYTHON, r"python[0-9.]*['\"]?: (not found|command not found|No such file)|command not found: .*python|(not found|No such file).*python|python.*(not found|No such file or directory|does not exist|Unknown command)|[Uu]nknown command.*python", _NAME_ONE),
     _Symptom("Python too old there", r"SyntaxError|Unknown option: -I|unknown option -I", f"Python {_OLDEST} or later is needed: --python PATH"),
 )  # fmt: skip
 
 
-def vantage_error(name: str, kind: str, stderr: str, status: int | None, *, had_hello: bool) -> VantageError:
+def vantage_error(
+    vantage: Vantage, stderr: str, status: int | None, *, had_hello: bool, said: str = ""
+) -> VantageError:
     """The error of a session that ended too early, from what it printed and the exit status (None: still running).
 
-    ``had_hello``: the prober had already started, so that it is no failure to get there.
+    ``had_hello``: the prober had already started, so that it is no failure to get there. ``said`` is the first line of
+    stdout, where an account that is closed or restricted says so.
     """
+    name, kind = vantage.name, vantage.kind
     # In lines of any length, a pattern with a gap in it would take quadratic time.
     stderr = "\n".join(line[:_LINE_LIMIT].rstrip() for line in stderr.split("\n"))
     if had_hello:
         return _died(name, kind, stderr)
     if kind == "ssh" and status in _SSH_FAILED:
-        found = _found(name, kind, stderr, _SSH) or _closed(name, stderr)
+        found = _found(vantage, f"{stderr}\n{said}", _SSH) or _closed(name, stderr)
         if found is not None:
             return found
-    found = _found(name, kind, stderr, _OTHERS)
+    found = _found(vantage, f"{stderr}\n{said}", _OTHERS)
     if found is not None:
         return found
     if status == 127:
-        return VantageError(name, _NO_PYTHON, hint="name one with --python PATH")
+        return _no_python(vantage, f"no {vantage.python} there")
     if status == 126:
-        return VantageError(name, _NO_PYTHON, "the Python there cannot be run", "name one with --python PATH")
-    last = _last_line(stderr)
+        return _no_python(vantage, f"{vantage.python} cannot be run there")
+    last = _last_line(stderr) or said
     ending = f"{kind} ended with status {status}" if status is not None else f"{kind} ended"
     return VantageError(name, "ended without a word", f"{ending}: {last}" if last else ending)
 
 
-def _found(name: str, kind: str, stderr: str, rows: tuple[_Symptom, ...]) -> VantageError | None:
+def _found(vantage: Vantage, stderr: str, rows: tuple[_Symptom, ...]) -> VantageError | None:
     """What the first row says that matches."""
     for row in rows:
-        match = row.search(stderr) if not row.kinds or kind in row.kinds else None
-        if match is not None:
-            why = row.why.format(*(group[:200] for group in match.groups(""))) if row.why else None
-            return VantageError(name, row.reason, why, row.hint)
+        match = row.search(stderr) if not row.kinds or vantage.kind in row.kinds else None
+        if match is None:
+            continue
+        if row.hint == _NAME_ONE:
+            return _no_python(vantage, f"no {vantage.python} there")
+        if row.hint == _NAMESPACES and "/" in vantage.target:
+            return VantageError(vantage.name, row.reason, f"no network namespace at {vantage.target}")
+        why = row.why.format(*(group[:200] for group in match.groups(""))) if row.why else None
+        hint = row.hint and row.hint.replace("{kind}", vantage.kind).replace("{target}", vantage.target)
+        return VantageError(vantage.name, row.reason, why, hint)
     return None
+
+
+def _no_python(vantage: Vantage, why: str) -> VantageError:
+    """What to do is to name one, unless that has been done."""
+    return VantageError(vantage.name, _NO_PYTHON, why, None if vantage.names_python else _NAME_ONE)
 
 
 def _closed(name: str, stderr: str) -> VantageError | None:

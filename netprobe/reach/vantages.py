@@ -86,6 +86,16 @@ class Vantage:
     spec: str = field(default=LOCAL, compare=False)
 
     @property
+    def target(self) -> str:
+        """What its kind leads to: a host, a container, a namespace."""
+        return self.spec.partition(":")[2]
+
+    @property
+    def names_python(self) -> bool:
+        """Was the Python there chosen, and not found by its usual name?"""
+        return self.python not in (_PYTHON, sys.executable)
+
+    @property
     def argv(self) -> tuple[str, ...]:
         """What starts the prober."""
         if self.kind == "ssh":

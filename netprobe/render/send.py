@@ -76,12 +76,13 @@ class ReceivedPrinter:
 class SentScreen:
     """On a terminal, below what came back: is it what was sent?
 
-    ``shows_header``: that of a framed reply is not above it yet.
+    ``shows_header``: that of a framed reply is not above it yet. ``compares``: another content is no answer.
     """
 
-    def __init__(self, terminal: Terminal, *, shows_header: bool) -> None:
+    def __init__(self, terminal: Terminal, *, shows_header: bool, compares: bool = True) -> None:
         self._terminal = terminal
         self._shows_header = shows_header
+        self._compares = compares
 
     def add(self, sent: Sent) -> None:
         """Print the answer."""
@@ -93,8 +94,12 @@ class SentScreen:
 
         if self._shows_header:
             sys.stdout.write(header_line(sent) + "\n")
-        style, mark = (FAILURE, "! ") if sent.equal is False else (ANSWER, "")
-        print_lines(prose(Text(_answer(sent), style=style), self._terminal.width, "  ", mark), self._terminal)
+        if sent.equal is not True and not self._compares:
+            style, mark, answer = ANSWER, "", f"it answers: {sent.received_bytes:,} bytes, in {sent.elapsed_ms:,.1f} ms"
+        else:
+            style, mark = (FAILURE, "! ") if sent.equal is False else (ANSWER, "")
+            answer = _answer(sent)
+        print_lines(prose(Text(answer, style=style), self._terminal.width, "  ", mark), self._terminal)
 
     def end(self, head: object | None) -> None:
         """Nothing is kept for the end."""

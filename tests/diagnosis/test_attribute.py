@@ -169,6 +169,11 @@ def test_a_connection_that_ended_says_nothing_of_the_mtu() -> None:
     assert blamed(stage="payload", arrived_from="10.0.0.2", has_ended=True).layer == Layer.UNKNOWN
 
 
+def test_what_the_own_interface_dropped_never_left() -> None:
+    found = blamed(protocol="udp", stage="payload", errno="ENOBUFS", arrived_from="10.0.0.2", has_ended=True)
+    assert (found.place, found.layer) == ("pc2", Layer.LINK)
+
+
 def test_silence_instead_of_a_refusal() -> None:
     closed = {"expected": Verdict.REFUSED, "protocol": "udp"}
     assert blamed(**closed).what == "dropped instead of refused"

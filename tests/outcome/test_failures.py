@@ -85,6 +85,8 @@ ROWS: list[tuple[str, Evidence, str, str]] = [
     ("no client port, bound", seen("EADDRINUSE", stage="bind"), "not-tested", "no client port"),
     ("0.0.0.0 on Windows", seen("WSAEADDRNOTAVAIL", destination="0.0.0.0"), "unreachable", "does not connect"),
     ("no v6 source", seen("EADDRNOTAVAIL", destination="fd00::1"), "unreachable", "source address"),
+    ("no memory", seen("ENOBUFS", stage="socket"), "not-tested", "no memory for another socket"),
+    ("own interface", seen("ENOBUFS", stage="payload"), "no-answer", "own interface or its queue"),
     ("no descriptors", seen("EMFILE", stage="socket"), "not-tested", "descriptors"),
     ("no such source", seen("EADDRNOTAVAIL", stage="bind"), "not-tested", "source address does not exist"),
     ("port 70000", seen("", error="port must be 0-65535.", result="error"), "not-tested", "0-65535"),

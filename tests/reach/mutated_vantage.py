@@ -95,7 +95,7 @@ class MutatedVantage:
         for piece in _cut(self.said, self._dice):
             receiver.feed(piece)
         if not receiver.has_ended:
-            raise vantage_error(self.name, "exec", "", 0, had_hello=receiver.has_hello)
+            raise vantage_error(Vantage(self.name, "exec"), "", 0, had_hello=receiver.has_hello)
 
     def stop(self) -> None:
         """It does not take long."""

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from netprobe.reach.vantage_errors import _OTHERS, _SSH, _Symptom, vantage_error
+from netprobe.reach.vantages import Vantage, parse_vantage, with_pythons
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from netprobe.reach.vantage_errors import _OTHERS, _SSH, _Symptom, vantage_error
         ("ssh", "something in another language", 127, "no python3 there"),
         ("docker", 'exec: "python3": executable file not found in $PATH: unknown', 127, "no python3 there"),
         ("docker", "Error response from daemon: No such container: api", 1, "no such container"),
-        ("docker", "Error response from daemon: container 1a is not running", 1, "no such container"),
+        ("docker", "Error response from daemon: container 1a is not running", 1, "not running"),
         ("podman", 'Error: no container with name or ID "api" found: no such container', 125, "no such container"),
         ("kubectl", 'Error from server (NotFound): pods "api" not found', 1, "no such pod"),
         ("netns", "nsenter: cannot open /run/netns/x: No such file or directory", 1, "no such network namespace"),
@@ -107,12 +108,12 @@ from netprobe.reach.vantage_errors import _OTHERS, _SSH, _Symptom, vantage_error
     ],
 )
 def test_each_failure_has_its_name(kind: str, said: str, status: int, reason: str) -> None:
-    assert vantage_error("v", kind, said, status, had_hello=False).reason == reason
+    assert vantage_error(Vantage("v", kind), said, status, had_hello=False).reason == reason
 
 
 def test_a_connection_that_closes_after_the_hello_died() -> None:
     said = "Connection closed by 192.0.2.1 port 22"
-    assert vantage_error("v", "ssh", said, 255, had_hello=True).reason == "link died"
+    assert vantage_error(Vantage("v", "ssh"), said, 255, had_hello=True).reason == "link died"
 
 
 # What the far side prints comes out of the same stderr.
@@ -128,17 +129,17 @@ FORGED = (
 @pytest.mark.parametrize("status", [0, 1, 127])
 def test_ssh_did_not_fail_where_its_status_is_the_commands(said: str, status: int) -> None:
     reason = "no python3 there" if status == 127 else "ended without a word"
-    assert vantage_error("v", "ssh", said, status, had_hello=False).reason == reason
+    assert vantage_error(Vantage("v", "ssh"), said, status, had_hello=False).reason == reason
 
 
 @pytest.mark.parametrize("said", FORGED)
 def test_once_the_prober_has_spoken_it_is_no_failure_to_get_there(said: str) -> None:
-    assert vantage_error("v", "ssh", said, 255, had_hello=True).reason == "link died"
+    assert vantage_error(Vantage("v", "ssh"), said, 255, had_hello=True).reason == "link died"
 
 
 def test_a_changed_key_that_was_let_pass_is_no_reason() -> None:
     said = "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\nSomeone could be eavesdropping\nno such thing"
-    error = vantage_error("v", "ssh", said, 255, had_hello=False)
+    error = vantage_error(Vantage("v", "ssh"), said, 255, had_hello=False)
     assert (error.reason, error.why) == ("ended without a word", "ssh ended with status 255: no such thing")
 
 
@@ -148,7 +149,7 @@ def test_a_changed_key_that_was_let_pass_is_no_reason() -> None:
 )
 def test_a_line_of_any_length_is_read_in_no_time(kind: str, word: str) -> None:
     """A pattern with a gap in it needs quadratic time in one line: here for minutes, were it not cut."""
-    vantage_error("v", kind, word * 200_000, 255, had_hello=False)
+    vantage_error(Vantage("v", kind), word * 200_000, 255, had_hello=False)
 
 
 @pytest.mark.parametrize("row", [*_SSH, *_OTHERS], ids=lambda row: row.reason)
@@ -172,19 +173,54 @@ IN_TWO = (
 @pytest.mark.parametrize(("first", "then", "reason"), IN_TWO)
 def test_what_is_said_in_two_lines_has_others_between(first: str, then: str, reason: str) -> None:
     between = "something\n\n" * 20
-    assert vantage_error("v", "ssh", f"x\n{first}\n{between}{then}", 255, had_hello=False).reason == reason
-    assert vantage_error("v", "ssh", f"{then}\n{between}{first}", 255, had_hello=False).reason != reason
-    alone = vantage_error("v", "ssh", f"{first}\n" * 400, 255, had_hello=False)
+    assert vantage_error(Vantage("v", "ssh"), f"x\n{first}\n{between}{then}", 255, had_hello=False).reason == reason
+    assert vantage_error(Vantage("v", "ssh"), f"{then}\n{between}{first}", 255, had_hello=False).reason != reason
+    alone = vantage_error(Vantage("v", "ssh"), f"{first}\n" * 400, 255, had_hello=False)
     assert alone.reason == "ended without a word"
 
 
 def test_a_key_file_is_named_where_the_login_failed() -> None:
     said = "no such identity: /a/key: No such file or directory\nWelcome\nann@web1: Permission denied (publickey)."
-    error = vantage_error("v", "ssh", said, 255, had_hello=False)
+    error = vantage_error(Vantage("v", "ssh"), said, 255, had_hello=False)
     assert error.why == "permission denied, and the key file /a/key cannot be read"
 
 
 def test_an_error_can_be_copied() -> None:
-    error = vantage_error("v", "ssh", "Connection closed by 192.0.2.1 port 22", 255, had_hello=False)
+    error = vantage_error(Vantage("v", "ssh"), "Connection closed by 192.0.2.1 port 22", 255, had_hello=False)
     again = pickle.loads(pickle.dumps(error))
     assert (again.what, again.reason, again.why, again.hint) == (error.what, error.reason, error.why, error.hint)
+
+
+def test_a_container_that_is_there_and_does_not_run_can_be_started() -> None:
+    for kind, said in (
+        ("podman", "Error: can only create exec sessions on running containers: container state improper"),
+        ("docker", "Error response from daemon: container 0123456789ab is not running"),
+    ):
+        error = vantage_error(parse_vantage(f"{kind}:db1"), said, 255, had_hello=False)
+        assert (error.why, error.hint) == ("the container is not running", f"{kind} start db1")
+    unknown = vantage_error(parse_vantage("podman:db1"), "Error: no container with name or ID", 125, had_hello=False)
+    assert (unknown.why, unknown.hint) == ("no such container", None)
+
+
+def test_a_python_that_was_named_is_named_and_not_asked_for_again() -> None:
+    (named,) = with_pythons([parse_vantage("exec:env")], ["/opt/py/bin/python3.12"])
+    error = vantage_error(named, "env: '/opt/py/bin/python3.12': No such file or directory", 127, had_hello=False)
+    assert (error.why, error.hint) == ("no /opt/py/bin/python3.12 there", None)
+    error = vantage_error(parse_vantage("exec:env"), "env: 'python3': No such file or directory", 127, had_hello=False)
+    assert (error.why, error.hint) == ("no python3 there", "name one with --python PATH")
+
+
+def test_a_namespace_is_looked_for_where_it_was_given() -> None:
+    said = "nsenter: cannot open {}: No such file or directory"
+    path = vantage_error(parse_vantage("netns:/proc/9/ns/net"), said.format("/proc/9/ns/net"), 1, had_hello=False)
+    assert (path.why, path.hint) == ("no network namespace at /proc/9/ns/net", None)
+    name = vantage_error(parse_vantage("netns:blue"), said.format("/run/netns/blue"), 1, had_hello=False)
+    assert (name.why, name.hint) == ("no such network namespace", "see: ip netns list")
+
+
+def test_what_an_account_says_on_stdout_is_shown() -> None:
+    words = "This account is currently not available."
+    error = vantage_error(parse_vantage("exec:true"), "", 1, had_hello=False, said=words)
+    assert error.why == f"exec ended with status 1: {words}"
+    error = vantage_error(parse_vantage("ssh:web1"), "", 1, had_hello=False, said=words)
+    assert error.why == f"account does not allow commands: {words}"

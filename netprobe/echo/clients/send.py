@@ -85,6 +85,13 @@ class Destination:
         """Why the exchange on ``sock`` failed."""
         return peer_error(error, Attempt(self.host, self.port, "answer", self.timeout_s), sock)
 
+    def stall(self, comparison: Comparison) -> PeerError:
+        """It answered, and then no longer: how much of how much came back."""
+        came = f"{comparison.received:,} of {comparison.sent:,} bytes came back, then no progress"
+        if comparison.in_flight <= 0:
+            came = f"all {comparison.sent:,} bytes came back, but the connection was not closed"
+        return PeerError(str(self), Verdict.NO_ANSWER, f"{came} for {self.timeout_s:g} s")
+
 
 def echo_back(source: Source, destination: Destination, comparison: Comparison) -> Iterator[bytes]:
     """What the peer answers to ``source``, piece by piece, until it closes. ``comparison`` is given every byte.
@@ -100,6 +107,10 @@ def echo_back(source: Source, destination: Destination, comparison: Comparison) 
                     yield data
                     if comparison.in_flight < -SURPLUS and (running.ended or running.pending):
                         return
+            except TimeoutError as error:
+                if comparison.received:
+                    raise destination.stall(comparison) from error
+                raise destination.failure(error, sock) from error
             except OSError as error:
                 raise destination.failure(error, sock) from error
 

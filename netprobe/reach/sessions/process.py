@@ -73,7 +73,7 @@ class ProcessSession:
                 conversation.close_stdin()
                 status = program.status(0.0 if self._stopped.is_set() else ENDING_S)
                 if not receiver.has_ended and not self._stopped.is_set():
-                    raise self._early_end(program, conversation.last_words, status, receiver.has_hello)
+                    raise self._early_end(program, conversation.last_words, status, receiver)
         finally:
             program.end()
 
@@ -88,11 +88,11 @@ class ProcessSession:
                 raise  # for who asks: there may be room when another session has ended
             raise VantageError(self.name, f"{argv[0]} cannot be run here", str(error)) from None
 
-    def _early_end(self, program: Program, words: str, status: int | None, had_hello: bool) -> VantageError:
+    def _early_end(self, program: Program, words: str, status: int | None, receiver: Receiver) -> VantageError:
         why = program.failed_to_start(status, words)
         if why is not None:
             return VantageError(self.name, f"{self.vantage.argv[0]} cannot be run here", why)
-        return vantage_error(self.name, self.vantage.kind, words, status, had_hello=had_hello)
+        return vantage_error(self.vantage, words, status, had_hello=receiver.has_hello, said=receiver.first_noise)
 
 
 class _Conversation:

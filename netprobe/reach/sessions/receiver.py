@@ -71,6 +71,7 @@ class Receiver:
         self._emit = emit
         self._on_noise = on_noise
         self._clock = clock
+        self.first_noise = ""
         self._noise_lines = 0
         self._request: Request | None = None
         self._asked_at = 0.0
@@ -176,6 +177,7 @@ class Receiver:
         text = line[:200].decode("utf-8", "replace").rstrip()
         if text and self._noise_lines < NOISE_LINES:
             self._noise_lines += 1
+            self.first_noise = self.first_noise or text
             self._on_noise(text)
 
     def _malformed(self, why: str) -> VantageError:

@@ -59,11 +59,12 @@ def run_send(output: Output, options: SendOptions) -> Exit:
     host, port = parse_endpoint(options.to)
     if options.content_type and not options.framed:
         raise InvalidInputError("--type", "is for --framed")
-    if options.framed and options.verify:
-        raise InvalidInputError("--framed and --verify", "do not go together", "the reply's content is always compared")
     destination = Destination(host, port, options.timeout, options.source, options.version)
-    send, line = (_send_message, header_line) if options.framed else (_send_stream, sent_line)
-    screen = partial(SentScreen, shows_header=options.framed and not options.prints)
+    send = _send_message if options.framed else _send_stream
+    line = header_line if options.framed and not options.verify else sent_line
+    compares = options.verify or not options.framed
+    saves_reply = options.framed and not options.prints and not options.verify
+    screen = partial(SentScreen, shows_header=saves_reply, compares=compares)
     with (
         output.document("echo send", Sent, View(plain=line, streams=True, screen=screen)) as document,
         _source(output, options) as source,
@@ -151,11 +152,11 @@ def _send_message(
             output.say(f"netprobe: {destination}: {hidden:,} more bytes of the reply; --output FILE takes them all")
     if not options.prints or not output.for_people or output.on_screen:
         document.add(sent)
-    if not sent.equal:
+    error = reply.header.reply_info and reply.header.reply_info.error
+    if error or (options.verify and not sent.equal):  # without --verify it is for the application what it answers
         document.answer(Exit.NO)
-        error = reply.header.reply_info and reply.header.reply_info.error
-        if error or not output.on_screen:
-            output.say(f"netprobe: {destination}: {error or sent_line(sent)}")
+        if error:
+            output.say(f"netprobe: {destination}: {error}")
     elif reply == message:
         output.say(f"netprobe: {destination}: the reply has no netprobe object: {_PLAIN_SERVER}")
 
