@@ -15,13 +15,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from netprobe.diagnosis.trace import Rule
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.kernel.net_counters import Counters
 from netprobe.outcome.blame import Blame, Excluded, Layer
 from netprobe.outcome.evidence import HOST_UNREACHABLE, ICMP_WORDS, NET_UNREACHABLE, PROHIBITED
+from netprobe.outcome.trace import TracedPacket
 from netprobe.verdicts import Verdict
 
-__all__ = ["HALF_OPEN", "RouteBack", "Seen", "StrictFilter", "blame_for"]
+__all__ = ["HALF_OPEN", "RouteBack", "Seen", "StrictFilter", "Trace", "blame_for"]
 
 HALF_OPEN: Final = "SYN-RECV"
 _RULES: Final = "sudo nft -a list ruleset"
@@ -46,6 +48,19 @@ class StrictFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What the rules of the listener's host did with the question and with its answer; None: no packet of it was seen.
+
+    ``rule`` is the one that stopped either of them.
+    """
+
+    question: TracedPacket | None = None
+    answer: TracedPacket | None = None
+    rule: Rule | None = None
+    incomplete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """All that is known of one failed probe.
 
@@ -54,7 +69,8 @@ class Seen:
     waited, ``handshake_ms`` what its handshake took. ``arrived_from``: the listening program got the question from
     there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
     kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
-    not fit into this listener's buffer or queue. ``errno`` is what a call of the probe
+    not fit into this listener's buffer or queue. ``trace`` is what the rules there
+    did, if that was to be seen. ``errno`` is what a call of the probe
     raised, ``has_ended``: the connection ended or was reset. ``limited``: the
     other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
     ``answered``: the other protocol, if that was answered on this path.
@@ -87,6 +103,7 @@ class Seen:
     offender_is_host: bool = False
     offender_is_vantage: bool = False
     answered: str | None = None
+    trace: Trace | None = None
     errno: str | None = None
     has_ended: bool = False
     limited: bool = False
@@ -95,6 +112,9 @@ class Seen:
 
 def blame_for(seen: Seen) -> Blame | None:
     """Who stopped it; None where there is nothing to blame anybody for."""
+    traced = _by_rule(seen) or _translated(seen)
+    if traced is not None:
+        return traced
     match seen.verdict:
         case Verdict.NO_ANSWER:
             return _silence(seen) if seen.expected == Verdict.REACHABLE else _silence_of_nobody(seen)
@@ -104,6 +124,52 @@ def blame_for(seen: Seen) -> Blame | None:
             return _reported(seen)
         case _:
             return None
+
+
+# What the kernel's trace names.
+
+
+def _by_rule(seen: Seen) -> Blame | None:
+    """A rule of the listener's host stopped the question, or the answer."""
+    trace = seen.trace
+    if trace is None or trace.rule is None or seen.verdict == Verdict.REACHABLE:
+        return None
+    rule, question = trace.rule, trace.question
+    stops_question = question is not None and question.stopped_by is not None
+    did = "rejected" if rule.rejects else "dropped"
+    evidence = [f"The kernel's trace saw it: {rule.place}."]
+    if question is not None:
+        came = f"The question came from {question.source}"
+        evidence.append(f"{came}, by {question.incoming}." if question.incoming else f"{came}.")
+    row = rule.row
+    return Blame(
+        place=seen.host,
+        layer=Layer.IPTABLES if rule.is_iptables else Layer.NFTABLES,
+        what=f"{did} by a rule" if stops_question else f"the answer was {did} by a rule",
+        text=rule.text or rule.place,
+        evidence=tuple(evidence),
+        certain=True,
+        command=f"sudo nft -a list chain {row.family} {row.table} {row.chain}",
+    )
+
+
+def _translated(seen: Seen) -> Blame | None:
+    """A rule of the listener's host sent the question somewhere else."""
+    question = seen.trace.question if seen.trace is not None else None
+    if question is None or question.translated_to is None or seen.verdict == Verdict.REACHABLE:
+        return None
+    address, port = question.translated_to
+    there = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    return Blame(
+        place=seen.host,
+        layer=Layer.NAT,
+        what="sent elsewhere by an address translation",
+        evidence=(
+            f"The kernel's trace saw the question to {seen.destination} port {seen.port} leave for {there} instead.",
+        ),
+        certain=True,
+        command=_RULES,
+    )
 
 
 # Silence.
@@ -378,6 +444,18 @@ def _never_arrived(seen: Seen) -> Blame:
             remaining = (*remaining, f"no route{back or ' there'}")
         remaining = (*remaining, "packets lost")
     excluded = []
+    if seen.trace is not None and not seen.trace.incomplete:
+        question = seen.trace.question
+        if question is None and not seen.same_host:
+            evidence += "; no packet of it reached its rules"
+            remaining = (f"a rule at {seen.vantage} or on the path", *remaining[1:], f"tc or XDP on {seen.host}")
+            excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw no packet of it"))
+        elif question is not None and question.passed("input"):
+            remaining = tuple(each for each in remaining if not each.startswith("a rule"))
+            excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw the question pass them"))
+        elif question is not None:
+            remaining = (f"what {seen.host} does between its rules: routes, filters of addresses, iptables-legacy",)
+            excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw none stop it"))
     if seen.answered:
         excluded.append(Excluded("the routes", f"{seen.answered} was answered"))
     elif seen.route_back is not None and seen.route_back.errno is None:

@@ -63,10 +63,8 @@ class Blame:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All of it for a reader: what was seen, the culprit's own words, what remains, what does not."""
-        found = list(self.evidence)
-        if self.text is not None:
-            found.append(self.text)
+        """All of it for a reader: the culprit's own words, what was seen, what remains, what does not."""
+        found = [*([] if self.text is None else [self.text]), *self.evidence]
         if self.remaining:
             found.append(f"What remains: {_alternatives(self.remaining)}.")
         if self.excluded:

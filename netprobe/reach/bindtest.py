@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import queue
 import secrets
 import time
@@ -72,6 +73,7 @@ class Bindtest:
         self.questions: list[Question | NamedQuestion] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
+        self.untraced: str | None = None  # why there is no trace, where there should be
         self.resolved: dict[str, list[Resolved]] = {session.name: [] for session in self.sessions}
         self._responder = Responder(self.nonce)
         self._view = KernelView()
@@ -98,19 +100,32 @@ class Bindtest:
                 self.errors += listener_errors(failed, self.settings.options, self.host)
             self._responder.start()
             self._view.begin()
+            if self.settings.trace:
+                self._begin_trace()
             vantages = [session.name for session in self.sessions]
             self._plan = Plan(self.listening, vantages, self.host, self.settings.to, version)
             self._responder.visitors.expect(self._plan.most_cells * len(vantages))
             self._questions = {vantage: list(self._plan.questions(vantage)) for vantage in vantages}
             self.questions = list(chain.from_iterable(self._questions.values()))
         except BaseException:
+            self._view.close()
             self._responder.close()
             raise
         return self
 
+    def _begin_trace(self) -> None:
+        """Where it is not allowed, or this kernel cannot, there is all else."""
+        try:
+            self._view.trace(self.listening)
+        except OSError as error:
+            forbidden = error.errno in (errno.EPERM, errno.EACCES)
+            why = "needs root (CAP_NET_ADMIN)" if forbidden else f"not on this kernel: {error.strerror or error}"
+            self.untraced = f"{why}; no rule is named"
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._view.close()
         self._responder.__exit__(kind, error, trace)
 
     def check(self) -> None:
@@ -145,6 +160,7 @@ class Bindtest:
         try:
             with closing(ask(self._requests(), self._events)) as events:
                 for event in events:
+                    self._view.follow()
                     if on_wait is not None:
                         on_wait(position + len(self._answers), len(self.questions))
                     self._take(event)

@@ -11,16 +11,21 @@ from __future__ import annotations
 import errno
 import socket
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter
+from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter, Trace
+from netprobe.diagnosis.trace import Packets, Rule, rule_of
 from netprobe.kernel import rtnetlink, sock_diag
 from netprobe.kernel.net_counters import Counters, read_counters
+from netprobe.kernel.nf_trace import Mark, Tracer
 from netprobe.kernel.sock_diag import DiagSocket
+from netprobe.outcome.trace import TraceRow
 from netprobe.reach.facts import HostFacts
+from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer
 from netprobe.reach.plan import Question
 from netprobe.reach.scoped_address import ScopedAddress
@@ -66,12 +71,32 @@ class KernelView:
     _now: Counters = field(default_factory=Counters)
     _read_at: float = -1.0
     _sockets: dict[tuple[int, int, int], tuple[float, list[DiagSocket] | None]] = field(default_factory=dict)
+    _tracer: Tracer | None = None
+    _packets: Packets = field(default_factory=Packets)
+    _rules: dict[TraceRow, Rule] = field(default_factory=dict)
     _filters: dict[tuple[str, str], tuple[StrictFilter, ...]] = field(default_factory=dict)
     _routes: dict[tuple[str, str], RouteBack | None] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Before the first probe."""
         self._before = read_counters()
+
+    def trace(self, listeners: Iterable[Listener]) -> None:
+        """Follow the packets to and from these through the rules. Raises OSError where that is not allowed."""
+        marks = dict.fromkeys(Mark(x.protocol, x.port) for x in listeners if x.is_open)
+        tracer = Tracer(tuple(marks))
+        tracer.__enter__()
+        self._tracer, self._packets = tracer, Packets()
+
+    def follow(self) -> None:
+        """Take what the trace has, so that there is room for more."""
+        if self._tracer is not None:
+            self._packets.add(self._tracer.messages())
+
+    def close(self) -> None:
+        """Stop the trace; nothing of it stays behind."""
+        if self._tracer is not None:
+            self._tracer.close()
 
     def see(self, failure: Failure) -> Seen:
         """All that is known of one failure."""
@@ -110,12 +135,39 @@ class KernelView:
             icmp=answer.icmp,
             offender_is_host=offender is not None and offender in failure.host.texts,
             answered=failure.answered,
+            trace=self._traced(question, answer, source),
             errno=answer.errno,
             has_ended=answer.result != "timeout",
             limited=answer.limited,
             vantages=failure.vantages,
             offender_is_vantage=offender is not None and offender in failure.vantage.texts,
         )
+
+    def _traced(self, question: Question, answer: Answer, source: str | None) -> Trace | None:
+        """The packets of one probe, and the rule that stopped one of them."""
+        if self._tracer is None:
+            return None
+        self.follow()
+        listener, there = question.listener, _plain(question.destination)
+        protocol, port, own = listener.protocol, listener.port, answer.source_port
+        asked, replied = [], []
+        for packet in self._packets:
+            if packet.protocol != protocol:
+                continue
+            if packet.destination_port == port and packet.destination == there and own in (None, packet.source_port):
+                asked.append(packet)
+            elif packet.source_port == port and own in (None, packet.destination_port) and packet.destination == source:
+                replied.append(packet)
+        asked = [packet for packet in asked if packet.source == source] or asked
+        first = next((x for x in asked if x.stopped_by), asked[0] if asked else None)
+        back = next((x for x in replied if x.stopped_by), replied[0] if replied else None)
+        row = next((x.stopped_by for x in (first, back) if x is not None and x.stopped_by is not None), None)
+        return Trace(first, back, None if row is None else self._rule(row), self._tracer.incomplete)
+
+    def _rule(self, row: TraceRow) -> Rule:
+        if row not in self._rules:
+            self._rules[row] = rule_of(row)
+        return self._rules[row]
 
     def _moved(self) -> Counters:
         now = time.monotonic()

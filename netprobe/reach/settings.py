@@ -21,6 +21,7 @@ class Settings:
     ``timeout`` is the longest wait for one cell. ``patience`` is how long silent cells of a host that limits its ICMP
     errors are asked again, in all. ``payload_size`` is how many bytes go through and back once a probe is answered.
     No ``nonce``: the run makes its own. ``version``: 4 or 6 where the other family is not asked about.
+    ``trace``: name the rule that stops a probe, which takes CAP_NET_ADMIN.
     """
 
     binds: tuple[ScopedAddress | HostName, ...] = ()
@@ -33,6 +34,7 @@ class Settings:
     options: ListenerOptions = field(default_factory=ListenerOptions)
     nonce: str | None = None
     version: int | None = None
+    trace: bool = False
 
 
 def parse_settings(

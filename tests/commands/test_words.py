@@ -61,6 +61,7 @@ WORDS = {
     "--live": _switch("a picture that changes"),
     "--wide": _switch("words for marks"),
     "--matrix": _switch("every cell"),
+    "--trace": _switch("name the rule"),
     "--explain": _switch("the rules that applied"),
     "--log": _switch("a line for each connection"),
     "--output": _file("where what comes back goes", "-o"),

@@ -160,6 +160,13 @@ _VERSION = "IPv4 or IPv6 only"
     brief="ask again",
 )
 @option(
+    "--trace",
+    is_flag=True,
+    group=_ASK,
+    help="Name the rule of this host that stopped a probe, from the kernel's own trace (root).",
+    brief="name the rule that stopped a probe (root)",
+)
+@option(
     "--listen-only",
     is_flag=True,
     group=_BY_HAND,

@@ -108,6 +108,7 @@ class BindtestOptions:
     explain: bool
     svg: str | None
     html: str | None
+    trace: bool
     version: int | None  # 4 or 6 where only one is wanted
     command: CommandLine
 
@@ -119,6 +120,8 @@ class BindtestOptions:
             raise InvalidInputError("--nonce", "has characters that cannot be printed")
         if not (self.connect or self.listen_only):
             return
+        if self.trace:
+            raise InvalidInputError("--trace", "is for a whole run, not for a manual one")
         if self.vantages:
             raise InvalidInputError("--from", "a manual run has no vantages but the two machines")
         whole_run_only = {
@@ -165,6 +168,8 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         progress = stack.enter_context(output.progress())
         report.is_about(test, vantages)
         report.listener_errors()
+        if test.untraced is not None:
+            output.say(f"netprobe: --trace: {test.untraced}")
 
         def meanwhile(known: int, total: int) -> None:
             strangers.tell()
@@ -214,6 +219,7 @@ def _settings(options: BindtestOptions) -> Settings:
         payload_size=options.payload,
         nonce=options.nonce,
         version=options.version,
+        trace=options.trace,
         options=ListenerOptions(
             port=options.port,
             v6only=options.v6only,
