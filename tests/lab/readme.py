@@ -29,10 +29,11 @@ _SHELL: Final = "unshare -rnm"
 _FORMATS: Final = ("BINDTEST", "CLASSIFY", "ECHO_PING", "ECHO_SERVE", "INTERFACES")
 _RUN_S: Final = 120.0
 # A server says that it listens before it is asked anything; its last words, when it is ended, are nobody's answer.
-_IN_THE_BACKGROUND: Final = """{command}
+_IN_THE_BACKGROUND: Final = """{command} > server.log 2>&1 &
+server=$!
 tries=100
-while [ $tries -gt 0 ] && ! ss -ltn | grep -q :65432; do tries=$((tries - 1)); sleep 0.1; done
-server=$!"""
+while [ $tries -gt 0 ] && ! [ -s server.log ]; do tries=$((tries - 1)); sleep 0.1; done
+cat server.log"""
 _LAST: Final = "echo '== end'; [ -z \"$server\" ] || kill $server; wait"
 
 
@@ -62,7 +63,7 @@ def answers(commands: list[str]) -> dict[str, str]:
     for number, command in enumerate(asked):
         shown = f"{command} --svg picture.svg" if command == _PICTURED else command
         is_server = command.endswith("&")
-        lines += [f"echo '== {number}'", _IN_THE_BACKGROUND.format(command=shown) if is_server else shown]
+        lines += [f"echo '== {number}'", _IN_THE_BACKGROUND.format(command=shown.rstrip(" &")) if is_server else shown]
     with TemporaryDirectory() as folder:
         environment = clean_environment() | {"COLUMNS": "80", "PATH": f"{NETPROBE.parent}:{os.environ['PATH']}"}
         environment |= {f"NETPROBE_{name}_FORMAT": "table" for name in _FORMATS}
