@@ -9,7 +9,7 @@ cells that were never probed would look like a changed network.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +25,17 @@ from netprobe.reach.bindtest import Bindtest
 from netprobe.reach.cells import Cell
 from netprobe.reach.expectations import Change, Expectations, dump_expectations, parse_expectations
 from netprobe.reach.facts import HostFacts
-from netprobe.reach.findings import AUTOMATIC, MANUAL, Places, findings_of, next_steps, untested_of, unusable
+from netprobe.reach.findings import (
+    AUTOMATIC,
+    MANUAL,
+    Command,
+    Finding,
+    Places,
+    findings_of,
+    next_steps,
+    untested_of,
+    unusable,
+)
 from netprobe.reach.host import host_facts
 from netprobe.reach.inventory import read_inventory, select_vantages
 from netprobe.reach.listener import ListenerOptions
@@ -371,7 +381,10 @@ class _Report:
             names=tuple(str(name) for name in self.names),
             findings=findings,
             untested=untested,
-            next_steps=next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND), places),
+            next_steps=(
+                *next_steps(self.cells, findings, options.command.line(without=_NOT_OF_THE_BIND), places),
+                *self._tracing(findings, host.system),
+            ),
             facts=facts,
             status=int(self.document.status),
             changes=changes,
@@ -382,6 +395,22 @@ class _Report:
             places=places,
         )
         return summary
+
+    def _tracing(self, findings: Sequence[Finding], system: str) -> Iterator[Command]:
+        """The command that would name the rule, where a rule of this host may be to blame."""
+        places = self._places
+        if self._options.trace or self._test is None or system != "linux":
+            return
+        may_be = any(
+            cell.blame is not None
+            and any("rule" in cause and places.listener in cause for cause in cell.blame.remaining)
+            for finding in findings
+            for cell in (self.cells[position] for position in finding.cells)
+            if finding.differs
+        )
+        if may_be:
+            line = self._options.command.line("--trace", without=("expect", "save", "svg", "html"))
+            yield Command(f"sudo {line}")
 
     def _accepting(self) -> str | None:
         """The command that makes what is now the expectation."""
