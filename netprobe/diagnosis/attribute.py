@@ -136,7 +136,7 @@ def _by_rule(seen: Seen) -> Blame | None:
         return None
     rule, question = trace.rule, trace.question
     stops_question = question is not None and question.stopped_by is not None
-    did = "rejected" if rule.rejects else "dropped"
+    did = Verdict.REJECTED if rule.rejects else "dropped"
     evidence = [f"The kernel's trace saw it: {rule.place}."]
     if question is not None:
         came = f"The question came from {question.source}"

@@ -44,4 +44,5 @@ def test_a_port_that_nobody_has() -> None:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
-    assert sockets_at(socket.AF_INET, socket.IPPROTO_TCP, port) == []
+    found = sockets_at(socket.AF_INET, socket.IPPROTO_TCP, port)
+    assert [each for each in found if each.state == LISTEN] == []  # others may have had that port a minute ago

@@ -130,7 +130,7 @@ _VERSION = "IPv4 or IPv6 only"
     metavar="ADDRESS",
     group=_ASK,
     help="Source address of the probes.",
-    brief="ask from this address",
+    brief="of the probes",
 )
 @option(
     "--payload",
