@@ -498,12 +498,14 @@ def _packets(number: int) -> str:
 
 def _silence_of_nobody(seen: Seen) -> Blame:
     """A closed port that stays silent."""
+    accepted = _slow_handshake(seen)
+    if accepted is not None:
+        return accepted
     if seen.limited:
         return Blame(
             place=None,
             layer=Layer.ICMP_LIMIT,
             what="the host limits its ICMP errors",
-            evidence=("It refused other ports, and is silent since then.",),
             remaining=("a closed port whose refusal it has not sent: a longer --patience would settle it", "a rule"),
         )
     remaining = [f"a rule at {seen.vantage}, on the path, or on {seen.host}", "a refusal that was lost"]

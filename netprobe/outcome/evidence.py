@@ -122,6 +122,7 @@ class Evidence:
     payload_size: int = 0
     payload_received: int = 0
     broadcast: bool = False  # the vantage knows the destination as a broadcast address of its own subnet
+    limited_by: str | None = None  # who sent the ICMP errors for other questions that tell of a limit
     other_zone: bool = False  # the vantage has the destination, but not in the zone that was probed
 
     @property
@@ -139,15 +140,22 @@ class Evidence:
     @property
     def offender_is(self) -> str:
         """``destination``, ``own`` or ``other``. What is delivered locally is refused by the destination itself."""
-        offender = self.offender
-        if offender is None or offender == self.destination:
+        return self._whose(self.offender)
+
+    @property
+    def limiter_is(self) -> str:
+        """The same of ``limited_by``."""
+        return self._whose(self.limited_by)
+
+    def _whose(self, sender: str | None) -> str:
+        if sender is None or sender == self.destination:
             return DESTINATION
-        if is_loopback(offender) and is_loopback(self.destination):
+        if is_loopback(sender) and is_loopback(self.destination):
             return DESTINATION
-        if offender in self.own or is_loopback(offender):
+        if sender in self.own or is_loopback(sender):
             local = (self.destination in self.own and not self.other_zone) or self.destination in ("0.0.0.0", "::")
             return DESTINATION if local else OWN
-        return DESTINATION if offender in self.host else OTHER
+        return DESTINATION if sender in self.host else OTHER
 
     @property
     def ip(self) -> int:

@@ -32,7 +32,10 @@ from netprobe.outcome.evidence import (
 )
 from netprobe.verdicts import Verdict
 
-__all__ = ["FAILURES", "FOREIGN_REPLY", "Failure", "Outcome", "diagnose"]
+__all__ = ["FAILURES", "FOREIGN_REPLY", "LIMITED_PORT", "Failure", "Outcome", "diagnose"]
+
+LIMITED_PORT = "closed-behind-a-limit"
+"""The row of a silence that a closed UDP port behind the host's own limit of ICMP errors explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Failure:
     ip: int | None = None
     quick: bool | None = None
     limited: bool | None = None
+    limiter: str | None = None
     link_local: bool | None = None
     group: bool | None = None
     begins: str | None = None  # the sample
@@ -68,6 +72,7 @@ class Failure:
             and (self.ip is None or seen.ip == self.ip)
             and (self.quick is None or (seen.elapsed_ms < NEIGHBOUR_MS) == self.quick)
             and (self.limited is None or seen.limited == self.limited)
+            and (self.limiter is None or seen.limiter_is == self.limiter)
             and (self.link_local is None or is_link_local(seen.destination) == self.link_local)
             and (self.begins is None or (seen.sample or "").startswith(self.begins))
             and (self.group is None or (seen.broadcast or is_group(seen.destination)) == self.group)
@@ -148,13 +153,24 @@ FAILURES: tuple[Failure, ...] = (
         protocol="tcp",
     ),
     Failure(
+        LIMITED_PORT,
+        Verdict.NO_ANSWER,
+        "silence; {limiter} sent ICMP errors for other questions of this run, at a limited rate as hosts do, so the "
+        "port may be closed: a longer --patience would settle it",
+        result="timeout",
+        protocol="udp",
+        limited=True,
+        limiter=DESTINATION,
+        source="icmp(7), icmp_ratelimit",
+    ),
+    Failure(
         "silent-behind-a-limit",
         Verdict.NO_ANSWER,
-        "silence; this host refused other ports and rate-limits its ICMP errors, so the port may be closed: "
-        "a longer --patience would settle it",
+        "silence; {limiter} sent ICMP errors for other questions of this run, at a limited rate as hosts do, so it may "
+        "have rejected this one, too: a longer --patience may settle it",
         result="timeout",
         limited=True,
-        source="icmp(7), icmp_ratelimit",
+        source="icmp(7), icmp_ratelimit; RFC 1812 section 4.3.2.8",
     ),
     Failure("silent", Verdict.NO_ANSWER, "silence for {seconds} s", result="timeout"),
     # ICMP errors, from another machine or this vantage's own firewall.
@@ -274,17 +290,34 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "no-memory",
         Verdict.NOT_TESTED,
-        "this vantage has no memory for another socket ({errno})",
+        "this vantage has no memory left for a socket ({errno})",
         errnos=_names("ENOBUFS", "ENOMEM"),
-        stages=_SOCKET,
+        stages=_SOCKET | _BIND,
         source="socket(2)",
     ),
     Failure(
-        "own-interface-drop",
+        "payload-dropped-here",
         Verdict.NO_ANSWER,
-        "this vantage's own interface or its queue dropped it ({errno}): look at its MTU and its counters",
-        errnos=_names("ENOBUFS", "ENOMEM"),
-        source="send(2) ENOBUFS, measured: a veth whose ends differ in their MTU",
+        "the listener answered, but this vantage's own interface or its queue dropped the {size} bytes of payload "
+        "({errno}): its queue is full, or the MTU of the two ends of a link differs",
+        errnos=_names("ENOBUFS"),
+        stages=_PAYLOAD,
+        source="send(2), measured",
+    ),
+    Failure(
+        "dropped-here",
+        Verdict.NO_ANSWER,
+        "this vantage's own interface or its queue dropped the question ({errno}): its queue is full, or the MTU of "
+        "the two ends of a link differs",
+        errnos=_names("ENOBUFS"),
+        source="send(2), measured",
+    ),
+    Failure(
+        "no-memory-to-send",
+        Verdict.NOT_TESTED,
+        "this vantage has no memory left to send with ({errno})",
+        errnos=_names("ENOMEM"),
+        source="send(2)",
     ),
     Failure(
         "no-family",
@@ -297,17 +330,26 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "no-right",
         Verdict.NOT_TESTED,
-        "this vantage may not use that device ({errno})",
+        "this vantage may not open such a socket, or may not use that device ({errno})",
         errnos=_names("EPERM", "EACCES"),
         stages=_SOCKET,
+        source="socket(2), socket(7) SO_BINDTODEVICE",
+    ),
+    Failure(
+        "no-device-option",
+        Verdict.NOT_TESTED,
+        "the system of this vantage cannot send by a given device ({errno})",
+        errnos=_names("ENOPROTOOPT"),
+        stages=_SOCKET,
+        source="getsockopt(2)",
     ),
     Failure(
         "no-source",
         Verdict.NOT_TESTED,
-        "the source address does not exist at this vantage",
+        "the source address does not exist at this vantage, or cannot be used (IPv6: duplicate address detection)",
         errnos=_names("EADDRNOTAVAIL"),
         stages=_BIND,
-        source="ip(7)",
+        source="ip(7), RFC 4862 section 5.4",
     ),
     Failure(
         "no-source-port",
@@ -371,9 +413,9 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "prohibit-route",
         Verdict.UNREACHABLE,
-        "a route of type prohibit at this vantage",
+        "a route of type prohibit at this vantage, or a policy there that denies it (SELinux)",
         errnos=_names("EACCES"),
-        source="ip-route(8)",
+        source="ip-route(8), connect(2)",
     ),
     Failure(
         "zone-missing",
@@ -393,12 +435,19 @@ FAILURES: tuple[Failure, ...] = (
     Failure(
         "own-output-drop",
         Verdict.REJECTED,
-        "not permitted to send: this vantage's own firewall drops it (OUTPUT)",
+        "not permitted to send: this vantage's own firewall drops it (OUTPUT), or its control group does",
         errnos=_names("EPERM"),
-        source="send(2)",
+        source="connect(2), systemd.resource-control(5) IPAddressDeny=",
     ),
     Failure("protocol", Verdict.REJECTED, "protocol unreachable", errnos=_names("ENOPROTOOPT")),
-    Failure("net-down", Verdict.UNREACHABLE, "the interface is down", errnos=_names("ENETDOWN", "EHOSTDOWN")),
+    Failure("net-down", Verdict.UNREACHABLE, "the interface is down", errnos=_names("ENETDOWN")),
+    Failure(
+        "host-down",
+        Verdict.UNREACHABLE,
+        "the system of this vantage calls the host down: nobody on the link answers for it",
+        errnos=_names("EHOSTDOWN"),
+        source="BSD and macOS: intro(2), arp(4)",
+    ),
     Failure("timed-out", Verdict.NO_ANSWER, "silence until the system gave up", errnos=_names("ETIMEDOUT")),
     Failure("unknown", Verdict.NOT_TESTED, "{error}"),
 )
@@ -423,6 +472,7 @@ def diagnose(seen: Evidence) -> Outcome:
         where=f"on port {seen.port}" if seen.port else "there",
         offender=seen.offender or "an unknown sender",
         icmp=None if icmp is None else icmp.name,
+        limiter=seen.limited_by or "this host",
         errno=seen.errno or seen.error,
         error=seen.error or seen.errno,
         seconds=f"{seen.elapsed_ms / 1000:.3g}",

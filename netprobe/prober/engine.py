@@ -12,7 +12,7 @@ from netprobe.prober import facts, names
 from netprobe.prober.loop import Loop
 from netprobe.prober.pacing import PATIENCE_S, Pacing
 from netprobe.prober.probe import Context, Probe
-from netprobe.prober.sockets import OUT_OF_DESCRIPTORS, descriptors_for
+from netprobe.prober.sockets import NO_ROOM, descriptors_for
 from netprobe.prober.tcp import TcpProbe
 from netprobe.prober.udp import UdpProbe
 from netprobe.prober.wire import Address
@@ -53,11 +53,11 @@ class Engine(Context):
         self._emit = emit
         self._stopped = stopped
         self._waiting: Deque[Probe] = collections.deque()
-        self._pacing = Pacing(float(request.get("patience", PATIENCE_S)), facts.own_addresses())
+        self._pacing = Pacing(float(request.get("patience", PATIENCE_S)), facts.own_addresses(), self._cells)
         self._most = descriptors_for(len(request["cells"]))
         if request.get("sockets"):
             self._most = min(self._most, int(request["sockets"]))
-        self._out_of_descriptors = False
+        self._no_room = False
         self._sources: Dict[Tuple[Any, Any], Optional[str]] = {}
         self._variants: Dict[Any, Tuple[List[Probe], List[Dict[str, Any]]]] = {}  # by cell: probes and their reports
 
@@ -81,11 +81,15 @@ class Engine(Context):
         return True
 
     def silent(self, probe: Probe) -> None:
-        """No answer in time: a time-out, or another question if the other side is known to limit its ICMP errors."""
+        """No answer in time: a time-out, or another question if an ICMP error for it may be missing."""
         if probe.stage not in ("payload", "bind"):
             if probe.paced:
                 self._pacing.silent_again(probe)
-            elif self._pacing.is_limited(probe.cell) and not probe.evidence.get("connect_ms"):
+                limiter = self._pacing.limiter_between(probe.cell)
+                if limiter is not None:
+                    probe.end("timeout", limited=True, limited_by=limiter)
+                    return
+            elif self._pacing.limiter(probe.cell) is not None and not probe.evidence.get("connect_ms"):
                 self.loop.forget(probe)
                 probe.sock = None
                 self._pacing.add(probe)
@@ -132,9 +136,9 @@ class Engine(Context):
             try:
                 probe.start()
             except OSError as error:
-                if error.errno in OUT_OF_DESCRIPTORS and probe.stage == "socket" and self.loop.watched:
+                if error.errno in NO_ROOM and probe.stage == "socket" and self.loop.watched:
                     self._waiting.appendleft(probe)
-                    self._out_of_descriptors = True
+                    self._no_room = True
                     break
                 probe.fail(error)
             except (OverflowError, ValueError) as error:
@@ -148,7 +152,7 @@ class Engine(Context):
         if probe is None or probe.finished:
             return
         if self._pacing.is_hopeless(probe):
-            probe.end("timeout", limited=True)
+            probe.end("timeout", limited=True, limited_by=self._pacing.limiter(probe.cell))
             return
         self._pacing.current = probe
         probe.paced = True
@@ -159,14 +163,14 @@ class Engine(Context):
 
     def _longest_turn(self) -> Optional[float]:
         """No wait at all while something can be started."""
-        has_room = not self._out_of_descriptors and len(self.loop.watched) < self._most
+        has_room = not self._no_room and len(self.loop.watched) < self._most
         if (self._waiting and has_room) or (self._pacing and self._pacing.current is None):
             return 0.0
         return None if self._stopped is None else STOP_CHECK_S
 
     def _forget(self, probe: Probe) -> None:
         self.loop.forget(probe)
-        self._out_of_descriptors = False
+        self._no_room = False
         if self._pacing.current is probe:
             self._pacing.current = None
 

@@ -9,7 +9,7 @@ from netprobe.prober.wire import Address
 
 __all__ = [
     "CONNECTING",
-    "OUT_OF_DESCRIPTORS",
+    "NO_ROOM",
     "can_have_seen",
     "descriptors_for",
     "errno_name",
@@ -17,11 +17,13 @@ __all__ = [
     "is_loopback",
     "packed",
     "socket_address",
+    "unmapped",
 ]
 
 # What connect_ex() returns of a handshake that has begun; 10035 is WSAEWOULDBLOCK.
 CONNECTING = frozenset((0, errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EAGAIN, 10035))
-OUT_OF_DESCRIPTORS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, 10024))  # 10024: WSAEMFILE
+# What socket() says where there is no room for one more: of descriptors, or of memory (socket(2)). 10024 is WSAEMFILE.
+NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, 10024))
 RESERVED = 64  # descriptors for everything that is not a probe
 WINDOWS_LIMIT = 448  # select() takes 512 there
 MAPPED = b"\0" * 10 + b"\xff\xff"  # ::ffff:0:0/96, RFC 4291 section 2.5.5.2
@@ -83,6 +85,12 @@ def can_have_seen(asked: str, observed: str, local: str) -> bool:
 
 def _is_ipv4(raw: bytes) -> bool:
     return len(raw) == 4 or raw.startswith(MAPPED)
+
+
+def unmapped(address: str) -> bytes:
+    """The address as bytes: an IPv4-mapped one as the IPv4 address that it is, so that equal ones are equal."""
+    raw = packed(address)
+    return raw[-4:] if raw[:-4] == MAPPED else raw
 
 
 def errno_name(number: Optional[int]) -> Optional[str]:

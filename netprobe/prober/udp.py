@@ -35,6 +35,7 @@ class UdpProbe(Probe):
     foreign: Optional[Dict[str, Any]] = None  # the first answer that was not a listener's of this run
     listener: Address = ()  # where the proof came from
     pushed = False  # the payload's time runs
+    dropped: Optional[OSError] = None  # what was sent last has not left: the own interface has dropped it
 
     def start(self) -> None:
         """Open the socket and ask for the first time."""
@@ -58,6 +59,8 @@ class UdpProbe(Probe):
                 self.push()
             else:
                 self._ask()
+        elif self.dropped is not None:
+            self.fail(self.dropped)
         else:
             self.context.silent(self)
 
@@ -92,10 +95,14 @@ class UdpProbe(Probe):
         try:
             self._send(line + self.payload)
             self.payload_sent = len(self.payload)
+            self.dropped = None
         except (BlockingIOError, InterruptedError):
             pass
         except OSError as error:
-            self.fail(error)
+            if error.errno != errno.ENOBUFS:
+                self.fail(error)
+            else:
+                self.dropped = error  # send(2): "may be caused by transient congestion", so once more
 
     def _ask(self) -> None:
         """Send the line; three times in all, each after a third of the time that is left."""
@@ -119,9 +126,13 @@ class UdpProbe(Probe):
                 self.fail_with(errno.EADDRINUSE)
                 return
         except OSError as error:
-            self.fail(error)
+            if error.errno != errno.ENOBUFS:
+                self.fail(error)
+            else:
+                self.dropped = error  # as in push()
             return
         self.stage = "answer"
+        self.dropped = None
 
     def _send(self, data: bytes) -> None:
         """Send one datagram. An ICMP error of the last one comes up here instead: that is for the error queue."""

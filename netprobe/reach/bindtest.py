@@ -273,7 +273,7 @@ class Bindtest:
         prediction = self._predict(question, situation)
         outcome = self._observe(situation, question, answer, reason)
         explanation, blame = None, None
-        if is_different(prediction, outcome, answer):
+        if is_different(prediction, outcome):
             blame = self._blame(question, answer, prediction, outcome, situation)
             changed = changes(situation, prediction, self._facts_now())
             context = Context(answer, changed, blame)

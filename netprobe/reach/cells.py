@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from netprobe.outcome.blame import Blame
 from netprobe.outcome.evidence import Evidence, Icmp
-from netprobe.outcome.failures import Outcome
+from netprobe.outcome.failures import LIMITED_PORT, Outcome
 from netprobe.prober.facts import ANY_ZONE
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host_name import HostName
@@ -139,6 +139,7 @@ def build_evidence(
         host=host.texts,
         sample=answer.sample,
         limited=answer.limited,
+        limited_by=answer.limited_by,
         payload_size=answer.payload_size or 0,
         payload_received=answer.payload_received or 0,
         broadcast=destination.text in vantage.broadcasts,
@@ -146,12 +147,12 @@ def build_evidence(
     )
 
 
-def is_different(prediction: Prediction, outcome: Outcome, answer: Answer | None) -> bool:
+def is_different(prediction: Prediction, outcome: Outcome) -> bool:
     """Does what was observed contradict what was expected?"""
     if prediction.verdict is None or prediction.verdict == outcome.verdict:
         return False
-    # Silence behind an ICMP rate limit does not contradict a closed port.
-    return not (answer is not None and answer.limited and prediction.verdict == Verdict.REFUSED)
+    # Silence behind an ICMP rate limit does not contradict a closed port of UDP. One of TCP is a reset, never limited.
+    return outcome.row != LIMITED_PORT or prediction.verdict != Verdict.REFUSED
 
 
 def build_cell(
@@ -184,7 +185,7 @@ def build_cell(
         source=(answer.source if answer else None) or source,
         replied_from=answer.replied_from if answer else None,
         rtt_ms=answer.rtt_ms if answer else None,
-        differs=is_different(prediction, outcome, answer),
+        differs=is_different(prediction, outcome),
         difference=difference,
         icmp=outcome.icmp,
         observed_source=answer.observed if answer else None,

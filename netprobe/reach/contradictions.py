@@ -126,6 +126,7 @@ CONTRADICTIONS: Final[tuple[tuple[str, Test], ...]] = (
     ("an error has neither errno nor words", lambda a, c, r: a.result == "error" and not (a.errno or a.error)),
     ("errno belongs to an error only", lambda a, c, r: a.result != "error" and bool(a.errno or a.error)),
     ("limited belongs to a time-out only", lambda a, c, r: a.limited and a.result != "timeout"),
+    ("nobody limits what is not limited", lambda a, c, r: a.limited_by is not None and not a.limited),
     ("a datagram is not closed", lambda a, c, r: a.result == "closed" and c.protocol == "udp"),
     ("connect_ms belongs to TCP only", lambda a, c, r: a.connect_ms is not None and c.protocol == "udp"),
     ("connect_ms is longer than all of it", lambda a, c, r: (a.connect_ms or 0.0) > a.elapsed_ms + ROUNDING_MS),

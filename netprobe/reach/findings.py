@@ -368,6 +368,9 @@ def commands_for(cells: Sequence[Cell], places: Places = AUTOMATIC, *, path_work
     rules = Command("sudo nft -a list ruleset", places.away)
     holder = f"ss -ln{'t' if cell.protocol == 'tcp' else 'u'}p 'sport = :{cell.port}'"
     match cell.observed:
+        case Verdict.NO_ANSWER if cell.errno == "ENOBUFS":
+            links = Command("ip -s link", there)
+            return tuple(dict.fromkeys((links, Command(links.line, places.away))))
         case Verdict.NO_ANSWER:
             rest = () if path_works else (route,)
             return tuple(dict.fromkeys((rules, Command(rules.line, there), *rest)))

@@ -172,7 +172,8 @@ class Answer:
     ``source`` is the probe's own address, ``observed`` the one that the responder saw it come from, ``local`` the one
     at which the responder was asked, ``replied_from`` where the answer came from. ``listener`` is the responder's name
     for the listener that answered: without it nothing is a proof. ``receipt`` is what the responder gave for having
-    seen that; only the responder can read it. ``limited``: the silence may be an ICMP rate limit.
+    seen that; only the responder can read it. ``limited``: the silence may be an ICMP rate limit, of
+    ``limited_by``, who sent such errors for other questions.
     """
 
     id: int
@@ -199,6 +200,7 @@ class Answer:
     sample: str | None = None
     limited: bool = False
     receipt: str | None = None
+    limited_by: str | None = None
 
     @property
     def names_a_listener(self) -> bool:
@@ -375,6 +377,7 @@ def _answer(fields: _Object) -> Answer:
         sample=fields.optional("sample", _sample),
         limited=fields.given("limited", _boolean, False),
         receipt=fields.optional("receipt", _hexadecimal),
+        limited_by=fields.optional("limited_by", _address),
     )
     if answer.result == "proof" and answer.listener is None:
         raise MalformedMessageError("answer: a proof names no listener")

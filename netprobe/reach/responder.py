@@ -50,7 +50,7 @@ from netprobe.errors import CannotRunError
 from netprobe.kernel import constants
 from netprobe.kernel.required import need
 from netprobe.prober import wire
-from netprobe.prober.sockets import OUT_OF_DESCRIPTORS, descriptors_for, socket_address
+from netprobe.prober.sockets import NO_ROOM, descriptors_for, socket_address
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener, ListenerOptions, Protocol
 from netprobe.reach.scoped_address import ScopedAddress
@@ -79,7 +79,7 @@ RESET_ON_CLOSE: Final = struct.pack("HH" if os.name == "nt" else "ii", 1, 0)  # 
 
 START: Final = f"{wire.PROTOCOL} probe ".encode()
 
-_EXHAUSTED: Final = OUT_OF_DESCRIPTORS | {errno.ENOMEM}
+_EXHAUSTED: Final = NO_ROOM
 _BROKEN: Final = frozenset((errno.EINVAL, errno.EBADF, errno.ENOTSOCK))
 _SocketAddress = tuple[Any, ...]  # as the socket module has it: by family, and for a type checker Any
 

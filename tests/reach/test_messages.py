@@ -33,7 +33,7 @@ ANSWER: dict[str, Any] = {
     "elapsed_ms": 1.5, "attempts": 1, "challenge": "0123456789abcdef", "source": "fe80::1%eth0", "source_port": 40000,
     "replied_from": "192.0.2.1", "connect_ms": 0.5, "rtt_ms": 0, "listener": "t0@0.0.0.0", "observed": "192.0.2.9",
     "observed_port": 65535, "local": "192.0.2.1", "payload_size": 60000, "payload_sent": 60000,
-    "payload_received": 1200, "sample": "SSH-2.0\r\n\xff", "limited": True,
+    "payload_received": 1200, "sample": "SSH-2.0\r\n\xff", "limited": True, "limited_by": "2001:db8::1",
     "receipt": "fedcba9876543210",
 }  # fmt: skip
 LINK: dict[str, Any] = {"name": "eth0", "index": 2, "up": True, "loopback": False}
@@ -156,6 +156,7 @@ WRONG_IN_AN_ANSWER: dict[str, Values] = {
     "payload_received": but_null(NUMBER),
     "sample": (5, True, [], "\u0100", "x" * 61),
     "limited": FLAG,
+    "limited_by": ADDRESSES,
     "receipt": (5, True, [], "", "xyz", "a" * 65),
 }
 WRONG_IN_AN_ICMP_ERROR: dict[str, Values] = {

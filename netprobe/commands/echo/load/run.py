@@ -20,6 +20,7 @@ __all__ = ["LoadOptions", "run_load"]
 _DURATION_S = 10.0
 _OUT_OF_PORTS = "fewer connections, a lower --rate, or a wider net.ipv4.ip_local_port_range"
 _OUT_OF_DESCRIPTORS = "see 'ulimit -n'"
+_HINTS = {"client port": _OUT_OF_PORTS, "descriptors": _OUT_OF_DESCRIPTORS}  # by words of the cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def run_load(output: Output, options: LoadOptions) -> Exit:
             output.say(f"netprobe: {host}: {load.trials.remark}")
         first, not_tested = load.failures.first, load.failures.not_tested
         if not_tested is not None:
-            hint = _OUT_OF_PORTS if "client port" in not_tested.why else _OUT_OF_DESCRIPTORS
+            hint = next((hint for words, hint in _HINTS.items() if words in not_tested.why), None)
             document.error(CannotRunError(not_tested.what, not_tested.why, hint))
         elif first is not None:
             document.error(first)
