@@ -94,7 +94,7 @@ def locator() -> Callable[[Classification], Classification]:
 
     links = local_interfaces()
     addresses = [(entry, link.name) for link in links for entry in link.addresses]
-    held = [LinkAddress(a.address, a.prefix, name) for a, name in addresses if a.prefix is not None]
+    held = [LinkAddress(a.address, a.prefix, name, a.state) for a, name in addresses if a.prefix is not None]
     defaults = [HostRoute(r.version, r.gateway, link.name) for link in links for r in link.default_routes]
     zones = {name: link.name for link in links for name in (link.name, str(link.index))}
 

@@ -17,11 +17,12 @@ __all__ = ["HostRoute", "LinkAddress", "Locality", "seen_from"]
 
 
 class LinkAddress(NamedTuple):
-    """An address of this host: on which interface, with which prefix."""
+    """An address of this host: on which interface, with which prefix, in which state (RFC 4862)."""
 
     address: str
     prefix: int
     interface: str
+    state: str | None = None
 
 
 class HostRoute(NamedTuple):
@@ -35,12 +36,16 @@ class HostRoute(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Locality:
-    """``relation``: ``own``, ``network``, ``broadcast``, ``gateway``, ``on-link``, ``routed`` or ``no-route``."""
+    """``relation``: ``own``, ``network``, ``broadcast``, ``gateway``, ``on-link``, ``routed`` or ``no-route``.
+
+    ``state`` is that of an own address: ``tentative`` and ``dadfailed`` are ones that no socket can use.
+    """
 
     relation: str
     interface: str | None
     subnet: str | None
     gateway: str | None
+    state: str | None = None
 
 
 _NO_ROUTE = Locality("no-route", None, None, None)
@@ -62,7 +67,7 @@ def seen_from(
     own = [(a, entry) for a, entry in held if a.version == version]
     for address, entry in own:
         if address.number == number:
-            return Locality("own", entry.interface, _subnet(address.number, entry, version), None)
+            return Locality("own", entry.interface, _subnet(address.number, entry, version), None, entry.state)
     if version == 4 and number >> 24 == 127:
         return Locality("own", next((e.interface for a, e in own if a.number >> 24 == 127), None), "127.0.0.0/8", None)
     if number == 0:  # as a bind address every one of this host, as a destination this host (RFC 1122, RFC 4291)

@@ -12,7 +12,16 @@ from collections.abc import Callable
 from netprobe.errors import CannotRunError
 from netprobe.interfaces.records import DefaultRoute, Interface, InterfaceAddress, Route
 
-__all__ = ["DefaultRoute", "Interface", "InterfaceAddress", "Route", "local_interfaces", "netifaces_fault", "route_to"]
+__all__ = [
+    "DefaultRoute",
+    "Interface",
+    "InterfaceAddress",
+    "Route",
+    "local_interfaces",
+    "netifaces_fault",
+    "route_to",
+    "why_not_usable",
+]
 
 
 def local_interfaces(
@@ -38,6 +47,16 @@ def local_interfaces(
     from netprobe.interfaces import netifaces_reader
 
     return netifaces_reader.read_interfaces(kind_of)
+
+
+def why_not_usable(interface: str | None, state: str | None) -> str | None:
+    """Why a socket cannot use an address that ``interface`` has, by its state; None where the state is no reason."""
+    where = interface or "an interface"
+    if state == "tentative":
+        return f"{where} has the address, but duplicate address detection has not ended (RFC 4862)"
+    if state == "dadfailed":
+        return f"{where} has the address, but duplicate address detection has failed: another host has it (RFC 4862)"
+    return None
 
 
 def netifaces_fault() -> str | None:

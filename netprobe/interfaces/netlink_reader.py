@@ -60,6 +60,10 @@ def read_interfaces(kind_of: Callable[[str], str]) -> tuple[Interface, ...]:
             mac=link.mac.hex(":") if len(link.mac) == 6 and any(link.mac) else None,
             addresses=tuple(addresses.get(link.ifindex, ())),
             default_routes=tuple(routes.get(link.ifindex, ())),
+            master=names.get(link.master),
+            parent=None if link.kind == "veth" or link.parent == link.ifindex else names.get(link.parent),
+            altnames=link.altnames,
+            alias=link.alias or None,
         )
         for link in sorted(links)
     )
@@ -111,6 +115,9 @@ def _address(entry: rtnetlink.LinkAddress, link: str, kind_of: Callable[[str], s
         zone=link if version == 6 and entry.scope == _SCOPE_LINK else None,
         label=entry.label if entry.label and entry.label != link else None,
         flags=_flags(entry.flags, version),
+        state=entry.state,
+        preferred_s=entry.preferred_s,
+        valid_s=entry.valid_s,
     )
 
 

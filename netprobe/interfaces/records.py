@@ -14,6 +14,8 @@ class InterfaceAddress:
 
     ``broadcast`` is only what is set, never what could be computed; ``peer`` is the far end of a point-to-point link.
     ``flags``: ``secondary``, ``deprecated``, ``tentative``, ``dadfailed``, ``temporary``, ``dynamic``.
+    ``state`` is ``preferred``, ``deprecated``, ``optimistic``, ``tentative`` or ``dadfailed`` (RFC 4862 section 2);
+    ``preferred_s`` and ``valid_s`` are what is left of its lifetimes in seconds. None: for ever, or not known.
     """
 
     address: str
@@ -26,6 +28,9 @@ class InterfaceAddress:
     zone: str | None = None
     label: str | None = None
     flags: tuple[str, ...] = ()
+    state: str | None = None
+    preferred_s: int | None = None
+    valid_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,11 @@ class Route(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """One interface. ``index`` is the kernel's, ``mtu`` in bytes, ``state`` is ``up``, ``down`` or ``unknown``."""
+    """One interface. ``index`` is the kernel's, ``mtu`` in bytes, ``state`` is ``up``, ``down`` or ``unknown``.
+
+    ``master`` is the bridge, bond or VRF that it is a port of, ``parent`` the interface that it lies on (a VLAN's),
+    both by name; ``altnames`` and ``alias`` are further names that the administrator gave it (ip-link(8)).
+    """
 
     name: str
     index: int | None
@@ -58,3 +67,7 @@ class Interface:
     mac: str | None
     addresses: tuple[InterfaceAddress, ...]
     default_routes: tuple[DefaultRoute, ...] = ()
+    master: str | None = None
+    parent: str | None = None
+    altnames: tuple[str, ...] = ()
+    alias: str | None = None

@@ -8,7 +8,7 @@ import socket
 import struct
 from typing import Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from netprobe.kernel.netlink import attribute, attributes, dump, request
+from netprobe.kernel.netlink import NLA_TYPE_MASK, attribute, attributes, dump, request
 
 __all__ = [
     "DefaultRoute",
@@ -20,34 +20,43 @@ __all__ = [
     "links",
     "route_between",
     "route_to",
+    "unusable_addresses",
     "usable_addresses",
 ]
 
 NETLINK_ROUTE = 0  # linux/netlink.h
 RTM_GETLINK, RTM_GETADDR, RTM_GETROUTE = 18, 22, 26  # linux/rtnetlink.h
 IFF_UP, IFF_LOOPBACK = 0x1, 0x8  # netdevice(7)
-IFA_F_OPTIMISTIC, IFA_F_TENTATIVE = 0x04, 0x40  # linux/if_addr.h
+IFA_F_OPTIMISTIC, IFA_F_DADFAILED, IFA_F_DEPRECATED, IFA_F_TENTATIVE = 0x04, 0x08, 0x20, 0x40  # linux/if_addr.h
 
 _IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO = 1, 3, 4, 16, 18  # linux/if_link.h
+_IFLA_LINK, _IFLA_MASTER, _IFLA_IFALIAS, _IFLA_LINK_NETNSID, _IFLA_PROP_LIST, _IFLA_ALT_IFNAME = 5, 10, 20, 37, 52, 53
 _IFLA_INFO_KIND, _IFLA_EXT_MASK = 1, 29
 _RTEXT_FILTER_SKIP_STATS = 1 << 3  # counters are half of a link's message, and nobody reads them here
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS = 1, 2, 3, 4, 8  # linux/if_addr.h
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_CACHEINFO, _IFA_FLAGS = 1, 2, 3, 4, 6, 8
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA = 1, 4, 5, 6, 9, 15, 18
 _RTA_SRC, _RTA_IIF, _RTA_IP_PROTO = 2, 3, 27
 _RTN_UNICAST, _RTN_LOCAL = 1, 2
-_LINK_ATTRIBUTES = frozenset((_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO))
+_LINK_ATTRIBUTES = frozenset((_IFLA_ADDRESS, _IFLA_IFNAME, _IFLA_MTU, _IFLA_OPERSTATE, _IFLA_LINKINFO, _IFLA_LINK,
+                              _IFLA_MASTER, _IFLA_IFALIAS, _IFLA_LINK_NETNSID, _IFLA_PROP_LIST))  # fmt: skip
 _LINK_INFO = frozenset((_IFLA_INFO_KIND,))
-_ADDRESS_ATTRIBUTES = frozenset((_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS))
+_ADDRESS_ATTRIBUTES = frozenset((_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS, _IFA_CACHEINFO))
 _ROUTE_ATTRIBUTES = frozenset((_RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_MULTIPATH, _RTA_TABLE, _RTA_VIA))
 _IFINFOMSG = struct.Struct("=BxHiII")  # family, hardware type, index, flags, change mask
 _IFADDRMSG = struct.Struct("=BBBBI")  # family, prefix, flags, scope, index
 _RTMSG = struct.Struct("=BBBBBBBBI")  # family, prefixes, tos, table, protocol, scope, type, flags
+_CACHEINFO = struct.Struct("=II")  # struct ifa_cacheinfo: preferred and valid lifetime in seconds, and time stamps
+_FOREVER = 0xFFFFFFFF  # RFC 4861 section 4.6.2
 _UINT32 = struct.Struct("=I")
 _INTERNET = (socket.AF_INET, socket.AF_INET6)
 
 
 class Link(NamedTuple):
-    """A link: ``hardware`` is ARPHRD_*, ``flags`` IFF_*, ``operational`` IF_OPER_*, ``kind`` that of a virtual one."""
+    """A link: ``hardware`` is ARPHRD_*, ``flags`` IFF_*, ``operational`` IF_OPER_*, ``kind`` that of a virtual one.
+
+    ``master`` is the link that it is a port of (a bridge, a bond, a VRF), ``parent`` the one that it lies on (a VLAN's)
+    or, of a veth, its other end: 0 where there is none, or where it is in another namespace.
+    """
 
     ifindex: int
     name: str
@@ -57,6 +66,10 @@ class Link(NamedTuple):
     mtu: Optional[int]
     mac: bytes
     kind: str
+    master: int = 0
+    parent: int = 0
+    alias: str = ""
+    altnames: Tuple[str, ...] = ()
 
     @property
     def is_up(self) -> bool:
@@ -70,7 +83,10 @@ class Link(NamedTuple):
 
 
 class LinkAddress(NamedTuple):
-    """A link's address: ``scope`` is RT_SCOPE_*, ``flags`` IFA_F_*, ``peer`` the far end of a point-to-point link."""
+    """A link's address: ``scope`` is RT_SCOPE_*, ``flags`` IFA_F_*, ``peer`` the far end of a point-to-point link.
+
+    ``preferred_s`` and ``valid_s`` are what is left of its lifetimes (RFC 4862 section 5.5.4); None is for ever.
+    """
 
     ifindex: int
     family: int
@@ -81,6 +97,19 @@ class LinkAddress(NamedTuple):
     peer: Optional[str]
     broadcast: Optional[str]
     label: str
+    preferred_s: Optional[int] = None
+    valid_s: Optional[int] = None
+
+    @property
+    def state(self) -> str:
+        """``preferred``, ``deprecated``, ``optimistic`` (RFC 4429), ``tentative`` (RFC 4862) or ``dadfailed``."""
+        if self.flags & IFA_F_DADFAILED:
+            return "dadfailed"
+        if self.flags & IFA_F_OPTIMISTIC:
+            return "optimistic"
+        if self.flags & IFA_F_TENTATIVE:
+            return "tentative"
+        return "deprecated" if self.flags & IFA_F_DEPRECATED else "preferred"
 
     @property
     def is_usable(self) -> bool:
@@ -115,6 +144,14 @@ def links() -> List[Link]:
 def addresses() -> List[LinkAddress]:
     """Every IPv4 and IPv6 address, those that cannot be used yet included."""
     return list(_read_addresses(dump(NETLINK_ROUTE, RTM_GETADDR, bytes(_IFADDRMSG.size))))
+
+
+def unusable_addresses() -> List[LinkAddress]:
+    """Those that a link has and no socket can use (yet); none where netlink is refused or not there."""
+    try:
+        return [entry for entry in addresses() if not entry.is_usable]
+    except OSError:
+        return []
 
 
 def usable_addresses() -> List[LinkAddress]:
@@ -182,7 +219,22 @@ def _link(body: bytes) -> Link:
         mtu=_number(found, _IFLA_MTU, 0) if _IFLA_MTU in found else None,
         mac=found.get(_IFLA_ADDRESS, b""),
         kind=kind.rstrip(b"\0").decode("ascii", "replace"),
+        master=_number(found, _IFLA_MASTER, 0),
+        parent=0 if _IFLA_LINK_NETNSID in found else _number(found, _IFLA_LINK, 0),
+        alias=_text(found.get(_IFLA_IFALIAS, b"")),
+        altnames=tuple(_alternative_names(found.get(_IFLA_PROP_LIST, b""))),
     )
+
+
+def _alternative_names(properties: bytes) -> Iterator[str]:
+    """IFLA_ALT_IFNAME occurs once for each name (ip-link(8), property add altname)."""
+    while len(properties) >= 4:
+        length, kind = struct.unpack_from("=HH", properties)
+        if length < 4 or length > len(properties):
+            return
+        if kind & NLA_TYPE_MASK == _IFLA_ALT_IFNAME:
+            yield _text(properties[4:length])
+        properties = properties[(length + 3) & ~3 :]
 
 
 def _read_addresses(bodies: List[bytes]) -> Iterator[LinkAddress]:
@@ -196,6 +248,9 @@ def _read_addresses(bodies: List[bytes]) -> Iterator[LinkAddress]:
         if own is None:
             continue
         broadcast = found.get(_IFA_BROADCAST)
+        cache = found.get(_IFA_CACHEINFO, b"")
+        seconds = _CACHEINFO.unpack_from(cache) if len(cache) >= _CACHEINFO.size else (_FOREVER, _FOREVER)
+        lifetimes = [None if value == _FOREVER else value for value in seconds]
         yield LinkAddress(
             ifindex=index,
             family=family,
@@ -206,6 +261,8 @@ def _read_addresses(bodies: List[bytes]) -> Iterator[LinkAddress]:
             peer=socket.inet_ntop(family, far) if far is not None and far != own else None,
             broadcast=None if broadcast is None else socket.inet_ntop(family, broadcast),
             label=_text(found.get(_IFA_LABEL, b"")),
+            preferred_s=lifetimes[0],
+            valid_s=lifetimes[1],
         )
 
 

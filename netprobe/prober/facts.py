@@ -31,7 +31,13 @@ def hello(cells: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
         if key not in routes:
             routes[key] = dict(_route(cell), destination=key[0], zone=key[1])
     addresses = [
-        {"address": entry.address, "prefix": entry.prefix, "index": entry.ifindex, "scope": entry.scope}
+        {
+            "address": entry.address,
+            "prefix": entry.prefix,
+            "index": entry.ifindex,
+            "scope": entry.scope,
+            "state": entry.state,
+        }
         for entry in rtnetlink.usable_addresses()
     ]
     return {
@@ -49,6 +55,10 @@ def hello(cells: Sequence[Dict[str, Any]]) -> Dict[str, Any]:
         "routes": list(routes.values()),
         "ipv6": _has_ipv6(),
         "error_queue": error_queue.HAS_ERROR_QUEUE,
+        "unusable": [
+            {"address": entry.address, "prefix": entry.prefix, "index": entry.ifindex, "state": entry.state}
+            for entry in rtnetlink.unusable_addresses()
+        ],
     }
 
 

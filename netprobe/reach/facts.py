@@ -17,11 +17,12 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class HostAddress:
-    """An address that a host has, with its prefix and its interface."""
+    """An address that a host has, with its prefix and its interface. ``state`` is rtnetlink's word; None: not known."""
 
     address: ScopedAddress
     prefix: int | None = None
     interface: str | None = None
+    state: str | None = field(default=None, compare=False)
 
     @property
     def network(self) -> Network | None:
@@ -62,7 +63,11 @@ class RouteLookup:
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What the prediction knows about a host: made from the hello of a vantage, or of this host."""
+    """What the prediction knows about a host: made from the hello of a vantage, or of this host.
+
+    ``unusable`` are addresses that an interface has and no socket can use (RFC 4862 section 5.4); ``addresses`` are the
+    others.
+    """
 
     system: str = "linux"
     release: str = ""
@@ -73,6 +78,7 @@ class HostFacts:
     routes: Mapping[str, RouteLookup] | None = None
     ipv6: bool = True
     stack: str | None = None
+    unusable: tuple[HostAddress, ...] = ()
     texts: frozenset[str] = field(init=False, repr=False, compare=False)  # the own addresses, without zones
     broadcasts: frozenset[str] = field(init=False, repr=False, compare=False)  # of the subnets this host is in
     networks: frozenset[Network] = field(init=False, repr=False, compare=False)  # these subnets

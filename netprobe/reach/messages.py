@@ -291,6 +291,8 @@ _KINDS = ("hello", "name", "cell", "crash", "done", "alive")
 RESULTS = frozenset({"proof", "timeout", "closed", "foreign", "corrupt", "self", "error"})
 STAGES = frozenset({"socket", "bind", "connect", "answer", "payload"})
 
+ADDRESS_STATES = frozenset({"preferred", "deprecated", "optimistic", "tentative", "dadfailed"})
+
 # And addresses. A host with containers has hundreds, but kube-proxy with IPVS gives a node every service's address, and
 # Kubernetes is made for 10,000 services, of one or two addresses each. So many take half a second to check, and 20 MB.
 MOST_LINKS = 20_000
@@ -314,6 +316,7 @@ def _facts(hello: _Object) -> HostFacts:
         routes=dict(hello.each("routes", MOST_ROUTES, _route)),
         ipv6=hello.given("ipv6", _boolean, True),
         stack=hello.optional("stack", _text(200)),
+        unusable=hello.each("unusable", MOST_LINKS, lambda entry: _host_address(entry, names)),
     )
 
 
@@ -339,7 +342,7 @@ def _host_address(entry: _Object, names: dict[int, str]) -> HostAddress:
     interface = names.get(entry.given("index", _none_or(_integer(0, 2**31 - 1)), None) or 0)
     zone = interface if ip.version == 6 and ip.is_link_local else None
     prefix = entry.optional("prefix", _integer(0, ip.max_prefixlen))
-    return HostAddress(ScopedAddress(ip, zone), prefix, interface)
+    return HostAddress(ScopedAddress(ip, zone), prefix, interface, entry.optional("state", _one_of(ADDRESS_STATES)))
 
 
 def _route(route: _Object) -> tuple[str, RouteLookup]:

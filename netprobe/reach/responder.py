@@ -47,6 +47,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from netprobe.errors import CannotRunError
+from netprobe.interfaces import why_not_usable
 from netprobe.kernel import constants
 from netprobe.kernel.required import need
 from netprobe.prober import wire
@@ -640,6 +641,10 @@ def listener_error(
         why = "no interface of this host has that address (EADDRNOTAVAIL)"
         if failed.bind.zone and host.has(failed.bind.ip):
             why = f"the address is not on {failed.bind.zone} (EADDRNOTAVAIL)"
+        for held in host.unusable:
+            why_not = why_not_usable(held.interface, held.state)
+            if held.address.ip == failed.bind.ip and why_not is not None:
+                return CannotRunError(what, f"{why_not} (EADDRNOTAVAIL)", "see: netprobe interfaces")
         return CannotRunError(what, why, f"the addresses there are: {there}; --freebind binds it all the same")
     if failed.errno in ("EACCES", "EPERM") and 0 < options.port < 1024:
         hint = "a port from 1024 on, or that capability (setcap)"

@@ -416,7 +416,11 @@ def _locality_words(here: Locality) -> str:
         "routed": f"routed through {here.gateway} on {here.interface}",
         "no-route": "no route from here",
     }
-    return words[here.relation]
+    state = {
+        "tentative": ", but tentative: duplicate address detection has not ended",
+        "dadfailed": ", but unusable: duplicate address detection has failed, another host has it",
+    }
+    return words[here.relation] + state.get(here.state or "", "")
 
 
 def bit_lines(record: Classification) -> Iterator[str]:

@@ -28,6 +28,10 @@ _FOR_WHOM: Final = {
     "link-local": _LINK,
     "loopback": _HOST,
 }
+_FLAG_WORDS: Final = {
+    "tentative": "tentative: duplicate address detection has not ended",
+    "dadfailed": "unusable: another host has it (duplicate address detection)",
+}
 _LEGEND: Final = "by the kind of each address; no firewall and no router was asked"
 _COMMANDS: Final = ("netprobe bindtest --addr 0.0.0.0",)
 
@@ -106,10 +110,10 @@ def _grid_rows(link: Interface) -> Iterator[tuple[Text, ...]]:
     end = (Text(link.name), Text(link.state), Text(link.mac or ""), Text("" if link.mtu is None else str(link.mtu)))
     for address in link.addresses:
         kind = Text(address.kind, style=style_of_kind(address.kind))
-        else_ = Text(", ".join(_rest_words(address)))
+        else_ = Text(", ".join((*_rest_words(address), *_link_words(link))))
         yield (Text(_cidr(address)), Text(_FOR_WHOM.get(address.kind, "-")), kind, *end, else_)
     if not link.addresses:
-        yield (Text("-"), Text("-"), Text("-"), *end, Text())
+        yield (Text("-"), Text("-"), Text("-"), *end, Text(", ".join(_link_words(link))))
 
 
 def plain_lines(link: Interface) -> str:
@@ -127,6 +131,11 @@ def _card_rows(link: Interface) -> Iterator[Row]:
         yield Row("MAC", (link.mac,))
     if link.mtu:
         yield Row("MTU", (f"{link.mtu} bytes",))
+    for name, value in (("port of", link.master), ("lies on", link.parent), ("alias", link.alias)):
+        if value:
+            yield Row(name, (value,))
+    if link.altnames:
+        yield Row("other names", (", ".join(link.altnames),))
     for address in link.addresses:
         words = [f"{_cidr(address)}  {address.kind}, for {_FOR_WHOM.get(address.kind, 'others')}"]
         if address.broadcast:
@@ -141,7 +150,22 @@ def _rest_words(address: InterfaceAddress) -> Iterator[str]:
         yield f"peer {address.peer}"
     if address.label:
         yield f"label {address.label}"
-    yield from address.flags
+    yield from (_FLAG_WORDS.get(flag, flag) for flag in address.flags if flag != "tentative" or not _failed(address))
+    for word, seconds in (("preferred", address.preferred_s), ("valid", address.valid_s)):
+        if seconds is not None and not (word == "preferred" and "deprecated" in address.flags):
+            yield f"{word} for {seconds} s"
+
+
+def _failed(address: InterfaceAddress) -> bool:
+    """Has duplicate address detection failed? Such an address stays tentative, for ever."""
+    return "dadfailed" in address.flags
+
+
+def _link_words(link: Interface) -> Iterator[str]:
+    if link.master:
+        yield f"port of {link.master}"
+    if link.parent:
+        yield f"lies on {link.parent}"
 
 
 def _route_words(route: DefaultRoute) -> Iterator[str]:

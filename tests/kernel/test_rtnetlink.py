@@ -35,3 +35,11 @@ def test_a_forbidden_destination_has_no_route() -> None:
 def test_a_tentative_address_is_usable_only_if_it_is_optimistic(flags: int, usable: bool) -> None:
     address = LinkAddress(2, socket.AF_INET6, "2001:db8::1", 64, 0, flags, None, None, "")
     assert address.is_usable is usable
+
+
+@pytest.mark.parametrize(
+    ("flags", "state"),
+    [(0x80, "preferred"), (0x20, "deprecated"), (0x40, "tentative"), (0x44, "optimistic"), (0x48, "dadfailed")],
+)
+def test_an_address_has_one_state(flags: int, state: str) -> None:
+    assert LinkAddress(2, socket.AF_INET6, "2001:db8::1", 64, 0, flags, None, None, "").state == state

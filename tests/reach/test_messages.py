@@ -42,6 +42,7 @@ ROUTE: dict[str, Any] = {"destination": "fe80::2", "zone": "eth0", "source": "fe
 HELLO: dict[str, Any] = {
     "version": 1, "os": "Linux", "release": "6.12", "python": "3.6.15", "host": "web1", "stack": "boot net:[1]",
     "links": [LINK], "addresses": [ADDRESS], "routes": [ROUTE], "ipv6": True, "error_queue": True,
+    "unusable": [],
 }  # fmt: skip
 
 
@@ -62,6 +63,15 @@ def test_a_hello_becomes_the_facts_of_its_host() -> None:
     assert facts.links == (Link("eth0", 2, True, False),)
     assert facts.addresses == (HostAddress(ScopedAddress.parse("fe80::1%eth0"), 64, "eth0"),)
     assert facts.routes == {"fe80::2%eth0": RouteLookup("fe80::1", None)}
+
+
+def test_addresses_that_no_socket_can_use_stand_apart() -> None:
+    held = {"address": "2001:db8::1", "prefix": 64, "index": 2, "state": "dadfailed"}
+    message = parse_message({"hello": {**HELLO, "unusable": [held]}})
+    assert isinstance(message, Hello)
+    (entry,) = message.facts.unusable
+    assert (str(entry.address), entry.interface, entry.state) == ("2001:db8::1", "eth0", "dadfailed")
+    assert not message.facts.has("2001:db8::1")
 
 
 def test_what_a_resolver_says_is_its_addresses_or_its_error_or_nothing_in_time() -> None:
@@ -179,12 +189,14 @@ WRONG_IN_A_HELLO: dict[str, Values] = {
     "routes": (5, None, True, {}, "x", [5], [None], [[]], [{}]),
     "ipv6": FLAG,
     "error_queue": FLAG,
+    "unusable": (5, None, True, {}, "x", [5], [None], [[]], [{}], [{"address": "fe80::1%eth0"}]),
 }
 WRONG_IN_A_LINK: dict[str, Values] = {"name": NAME, "index": NUMBER, "up": FLAG, "loopback": FLAG}
 WRONG_IN_AN_ADDRESS: dict[str, Values] = {
     "address": (None, *ADDRESSES, "fe80::1%eth0"),
     "prefix": ("64", True, 64.0, -1, 129),
     "index": but_null(NUMBER),
+    "state": (5, True, [], "", "DADFAILED", "permanent", "x" * 100),
 }
 WRONG_IN_A_ROUTE: dict[str, Values] = {
     "destination": (None, *ADDRESSES, "fe80::1%eth0"),

@@ -85,3 +85,24 @@ def test_one_interface_is_a_card_with_everything(capsys: pytest.CaptureFixture[s
 
 def test_public_addresses_stand_out(capsys: pytest.CaptureFixture[str]) -> None:
     assert "\x1b[33mpublic\x1b[0m" in shown(capsys, LO, ETH0, width=200, colour=True)
+
+
+def test_states_lifetimes_and_other_names_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    addresses = (
+        InterfaceAddress("fd00::1", 6, 64, "unique-local", flags=("dadfailed", "tentative"), state="dadfailed"),
+        InterfaceAddress("fd00::2", 6, 64, "unique-local", flags=("deprecated",), preferred_s=0, valid_s=500),
+        InterfaceAddress("fd00::3", 6, 64, "unique-local", preferred_s=300, valid_s=500),
+    )
+    link = Interface("v5", 4, "vlan", "up", 1500, None, addresses, (), "br0", "eth0", ("one", "two"), "to the rack")
+    card = " ".join(shown(capsys, link, width=200).split())
+    for words in ("port of br0", "lies on eth0", "alias to the rack", "other names one, two"):
+        assert words in card
+    for words in (
+        "unusable: another host has it",
+        "deprecated, valid for 500 s",
+        "preferred for 300 s, valid for 500 s",
+    ):
+        assert words in card
+    assert "tentative" not in card and "preferred for 0 s" not in card
+    table = shown(capsys, LO, link, width=200)
+    assert table.count("port of br0, lies on eth0") == 3

@@ -28,6 +28,8 @@ from netprobe.echo.server.events import ListenerOpened
 from netprobe.echo.server.unix import unix_backlog, unix_listener
 from netprobe.endpoints import format_endpoint
 from netprobe.errors import CannotRunError, InvalidInputError
+from netprobe.interfaces import why_not_usable
+from netprobe.kernel import rtnetlink
 from netprobe.kernel.constants import IPV6_V6ONLY, SO_REUSEPORT, SYSTEM, TCP_INFO
 from netprobe.kernel.required import need
 
@@ -283,10 +285,18 @@ def _bind_error(error: OSError, kind: int, address: _SockAddr) -> CannotRunError
             f"choose --port 1024 or above, or: sysctl net.ipv4.ip_unprivileged_port_start={port}",
         )
     if error.errno == errno.EADDRNOTAVAIL:
-        return CannotRunError(
-            what, "no interface of this host has this address (EADDRNOTAVAIL)", "see: netprobe interfaces"
-        )
+        why = _unusable(host, address) or "no interface of this host has this address"
+        return CannotRunError(what, f"{why} (EADDRNOTAVAIL)", "see: netprobe interfaces")
     return CannotRunError(what, f"{os.strerror(error.errno or 0)} ({_errno_name(error)})", _einval_hint(error, address))
+
+
+def _unusable(host: str, address: _SockAddr) -> str | None:
+    """Why an address that an interface does have cannot be bound; None where that is not it."""
+    text, index = host.partition("%")[0], address[3] if len(address) > 3 else 0
+    for held in rtnetlink.unusable_addresses():
+        if held.address == text and index in (0, held.ifindex):
+            return why_not_usable(socket.if_indextoname(held.ifindex), held.state)
+    return None
 
 
 def _einval_hint(error: OSError, address: _SockAddr) -> str | None:
