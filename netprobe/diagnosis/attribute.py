@@ -575,7 +575,7 @@ def _reported(seen: Seen) -> Blame | None:
         remaining = ("a rule that rejects", "a route of type prohibit")
         return Blame(place, Layer.UNKNOWN, "prohibited", evidence=said, remaining=remaining, command=_RULES)
     return Blame(
-        place,
+        None,  # behind an address translation another host sends it, and the address is that of the translator
         Layer.UNKNOWN,
         "reported as closed",
         evidence=(*said, f"The listener is open, on port {seen.port}.") if seen.expected == Verdict.REACHABLE else said,

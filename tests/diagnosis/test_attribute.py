@@ -147,7 +147,6 @@ def test_a_reset_is_nobodys_until_somebody_is_seen() -> None:
         (icmp(3, 13), Layer.UNKNOWN, False),
         (icmp(3, 0, "10.9.9.9"), Layer.ROUTE, True),
         (icmp(3, 1, "10.9.9.9"), Layer.NEIGHBOUR, False),
-        (icmp(3, 3), Layer.UNKNOWN, False),
         (icmp(1, 1, "fd00::1", "icmp6"), Layer.UNKNOWN, False),
     ],
 )
@@ -156,6 +155,12 @@ def test_an_icmp_error_is_of_who_sent_it(error: QueuedError, layer: Layer, certa
     assert (found.place, found.layer, found.certain) == (error.offender, layer, certain)
     assert blamed(verdict=Verdict.REJECTED, icmp=error, offender_is_host=True).place == "this host"
     assert blamed(verdict=Verdict.REJECTED, icmp=error, offender_is_vantage=True).place == "pc2"
+
+
+def test_a_closed_port_may_be_one_that_a_translation_leads_to() -> None:
+    found = blamed(verdict=Verdict.REJECTED, icmp=icmp(3, 3), offender_is_host=True)
+    assert (found.place, found.certain) == (None, False)
+    assert any("translation" in cause for cause in found.remaining)
 
 
 def test_without_an_error_of_somebody_else_it_is_the_vantage() -> None:
