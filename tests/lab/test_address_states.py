@@ -34,8 +34,16 @@ def pair(lab: BuildLab) -> Lab:
     built = lab(PAIR)
     one = built["one"]
     conf = "/proc/sys/net/ipv6/conf/e0"
-    one.run("sh", "-c", f"echo 1 > {conf}/accept_dad; echo 1 > {conf}/dad_transmits; ip addr add {TAKEN}/64 dev e0")
-    failed = wait_until(lambda: "dadfailed" in one.run("ip", "-6", "addr", "show", "dev", "e0").stdout, 10)
+    add = f"ip addr add {TAKEN}/64 dev e0"
+    one.run("sh", "-c", f"echo 1 > {conf}/accept_dad; echo 1 > {conf}/dad_transmits; {add}")
+
+    def has_failed() -> bool:
+        shown = one.run("ip", "-6", "addr", "show", "dev", "e0", "to", TAKEN).stdout
+        if "dadfailed" not in shown and "tentative" not in shown:  # nobody heard it: the other end was not ready yet
+            one.run("sh", "-c", f"ip addr del {TAKEN}/64 dev e0; {add}")
+        return "dadfailed" in shown
+
+    failed = wait_until(has_failed, 20)
     assert failed, one.run("ip", "-6", "addr", "show").stdout
     one.run("sh", "-c", f"echo 60 > {conf}/dad_transmits; ip addr add {WAITING}/64 dev e0")
     return built

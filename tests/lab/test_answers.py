@@ -69,6 +69,7 @@ def test_a_rule_that_drops_is_one_finding_that_claims_nothing_unseen(lab: BuildL
         "\n"
         "Look yourself:\n"
         "  sudo nft -a list ruleset\n"
+        f"  sudo netprobe bindtest {' '.join(both(network))} --timeout 1 --trace\n"
         "Look yourself, on pc2:\n"
         "  sudo nft -a list ruleset\n"
     )

@@ -115,7 +115,7 @@ def test_failures_of_ssh_are_told_apart_and_do_not_sink_the_rest(lab: BuildLab, 
         "noisy": (":2203", None),
         "changed-key": (":2204", "host key changed"),
         "closed": (":2205", "connection refused"),
-        "no-python": (":22", "no python3 there"),
+        "no-python": (":22", "no /nowhere/python3 there"),
     }
     options = [word for name, (port, _) in failures.items() for word in ("--from", f"{name}=ssh:192.168.0.2{port}")]
     options += ["--from", "nobody=ssh:nobody.invalid", "--python", "no-python=/nowhere/python3"]

@@ -43,7 +43,9 @@ def test_a_changed_cell_is_status_1_with_the_diff_also_when_quiet(
     ran = netprobe(*PLAN, "--expect", str(file), *more)
     assert ran.status == 1
     assert ran.stderr == f"- {CHANGED}: no-answer\n+ {CHANGED}: reachable\n"
-    assert changes(ran.stdout) == [{"where": CHANGED, "expected": "no-answer", "observed": "reachable", "line": None}]
+    assert changes(ran.stdout) == [
+        {"where": CHANGED, "expected": "no-answer", "observed": "reachable", "line": None, "blame": None}
+    ]
 
 
 HANDWRITTEN = """

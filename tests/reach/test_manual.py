@@ -77,7 +77,7 @@ def test_a_payload_that_comes_back_in_part_is_counted() -> None:
 def test_a_silence_behind_a_limit_of_icmp_errors_is_told_apart(prober: Callable[..., object]) -> None:
     prober({"cell": 0, "result": "timeout", "stage": "answer", "limited": True})
     (cell,) = cells(Settings(protocols=("udp",)))
-    assert "limits its ICMP errors" in cell.cause
+    assert "sent ICMP errors for other questions" in cell.cause
 
 
 def test_patience_and_the_source_with_its_zone_are_passed_on(prober: Callable[..., list[dict[str, Any]]]) -> None:
