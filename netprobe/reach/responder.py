@@ -259,7 +259,7 @@ class Responder:
             raise end
 
     def take_fault(self) -> ResponderError | None:
-        """What went wrong with one peer while the others were served on. Only the first one, and once: it may be many."""
+        """What went wrong with one peer while others were served on. Only the first fault, and once: it may be many."""
         fault = None if self._is_fault_told else self._fault
         if fault is None:
             return None

@@ -157,7 +157,7 @@ def end_it(responder: Responder) -> None:
 
 
 def test_what_ends_the_thread_is_raised_at_the_end() -> None:
-    with pytest.raises(ResponderError, match="it has ended, .*: Bad file descriptor"), Responder(NONCE) as responder:
+    with pytest.raises(ResponderError, match=r"it has ended, .*: Bad file descriptor"), Responder(NONCE) as responder:
         started(responder, "tcp")
         end_it(responder)
         assert responder.end is not None
