@@ -2,9 +2,9 @@
 
 By nearest rank, because a percentile is then a time that was measured and not one between two of them. For that, times
 are kept (8 bytes each), but not for ever: a ping without a count may run for months. From the 100,001st on (a day at
-one a second) they are counted in buckets, as those of a load are (see histogram), and percentiles are exact to less than
-one percent. Number, minimum, mean, maximum and jitter need no times and stay exact. A sample of a fixed size was the
-alternative; it loses the rare long times, for which a long ping is run.
+one a second) they are counted in buckets, as those of a load are (see histogram), and percentiles are exact to less
+than one percent. Number, minimum, mean, maximum and jitter need no times and stay exact. A sample of a fixed size was
+the alternative; it loses the rare long times, for which a long ping is run.
 """
 
 from __future__ import annotations
