@@ -63,8 +63,8 @@ def netifaces_fault() -> str | None:
     """Why ``netifaces`` cannot be loaded; None where it can."""
     try:
         import netifaces  # noqa: F401 (whether it loads, which nothing but loading it shows)
-    except ImportError as error:
-        return str(error)
+    except Exception as error:  # whatever it raises while it loads: a module that is broken is one that is not there
+        return str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
     return None
 
 

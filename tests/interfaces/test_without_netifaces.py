@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,18 @@ def test_a_program_gets_an_error_of_netprobe(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "netifaces", None)
     with pytest.raises(CannotRunError, match="netifaces"):
         local_interfaces(kind_of=lambda address: "")
+
+
+@pytest.mark.parametrize("raised", ["RuntimeError('half a fork')", "OSError(8, 'not a program')", "SystemError('x')"])
+def test_one_that_is_broken_is_one_that_is_not_there(raised: str, tmp_path: Path) -> None:
+    (tmp_path / "netifaces.py").write_text(f"raise {raised}\n", "utf-8")
+    broken = f"sys.path.insert(0, {str(tmp_path)!r})\n"
+    status, answer, said = run(PROGRAM.format(broken, ""), "interfaces", "-v")
+    assert status == 0
+    assert "127.0.0.1" in answer
+    assert said.count("; not needed, netlink answers\n") == 1
+    assert raised.partition("(")[0] in said
+    refusing = REFUSING.replace("sys.modules['netifaces'] = None\n", broken)
+    status, _, said = run(refusing, "interfaces")
+    assert (status, len(said.splitlines())) == (3, 2)
+    assert raised.partition("(")[0] in said

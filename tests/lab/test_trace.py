@@ -24,7 +24,7 @@ def table(rule: str, hook: str = "input", policy: str = "accept") -> str:
     return HOOKED.format(rule=rule, hook=hook, policy=policy)
 
 
-# No rule here names a protocol by itself: without /etc/protocols, which a minimal Debian has not, nft prints its number.
+# No rule names a protocol by itself: nft prints its number without /etc/protocols, which a minimal Debian has not.
 CASES = [
     ("input", table("tcp dport 41234 drop"), "nftables", "dropped by a rule", "tcp dport 41234 drop"),
     (

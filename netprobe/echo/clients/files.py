@@ -25,6 +25,7 @@ class Source:
     """Bytes to send: given at once, or read from a file, pipe or terminal as they become available."""
 
     def __init__(self, data: bytes = b"", file: IO[bytes] | None = None, name: str = "the file") -> None:
+        self._given = data
         self._data: bytes | None = data
         self._file = file
         self._name = name
@@ -51,6 +52,11 @@ class Source:
             return cls(bytes.fromhex(digits))
         except ValueError:
             raise InvalidInputError(digits, "not hexadecimal", "two digits per byte: 48 65 6c 6c 6f") from None
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes there are, if they were given at once: one message. None for a stream."""
+        return len(self._given) if self._file is None else None
 
     def check_is_not(self, path: str) -> None:
         """Refuse to write to the file that is read: it would be empty before it is read."""

@@ -6,6 +6,11 @@ connection and is asked nothing else meanwhile (coordinated omission). With ``ra
 at fixed times whatever the server does, and the time of each runs from when it was due, not from when a connection was
 free to send it. What was due and could never be sent is counted apart, as the percentiles cannot know of it.
 
+Every wait has an end that no peer can move. Progress keeps a run going, because slow is not silent, but an echo now and
+then, or a handshake, would do so for hours. So 256 handshakes together may take the time-out; and what is in flight
+when the run is over may take as long as the run did, or the time-out if that is longer, and a second for each 128 KiB
+(1 Mbit/s).
+
 One process, one loop: beyond some rate the limit that is measured is this client's own. Workers would raise it, but
 their schedules and histograms would have to be merged, and they would compete with the server under test for the same
 processors wherever that runs on this host.
@@ -34,6 +39,7 @@ __all__ = ["Load", "LoadFailures", "LoadFigures", "LoadPlan"]
 STREAM_PIECE: Final = 64 * 1024  # bytes; what a stream counts as a message
 STREAM_PIPELINE: Final = 64  # pieces of a stream that are in flight
 PROGRESS: Final = 4096  # bytes, within the time-out: a byte now and then is none
+SLOWEST: Final = 128 * 1024  # bytes a second, for which what is in flight at the end gets more time
 MAX_WAIT_S: Final = 0.1  # the loop looks at the clock at least this often
 HANDSHAKES: Final = 256  # at once: about what a backlog holds
 
@@ -198,6 +204,7 @@ class Load:
     def _open_all(self) -> Iterator[None]:
         """Open every connection, HANDSHAKES at a time, before the clock starts."""
         ends = time.monotonic() + self.plan.timeout_s
+        last = time.monotonic() + self.plan.timeout_s * -(-self.plan.connections // HANDSHAKES)
         handshakes = 0
         while self._opened < self.plan.connections or handshakes:
             while self._opened < self.plan.connections and handshakes < HANDSHAKES:
@@ -208,7 +215,7 @@ class Load:
                     handshakes -= 1
                     ends = time.monotonic() + self.plan.timeout_s
                     self._finish_connect(connection)
-            if handshakes and time.monotonic() > ends:
+            if handshakes and time.monotonic() > min(ends, last):
                 for connection in [c for c in self._connections.values() if not c.connected]:
                     self._fail(connection, TimeoutError("timed out"), "connect")
                 break
@@ -221,6 +228,7 @@ class Load:
         begin_ns = time.perf_counter_ns()
         stop_ns = begin_ns + round(plan.duration_s * 1e9) if plan.count is None else None
         progress_ns, moved = begin_ns, self._moved
+        give_up_ns: float = float("inf")
         while True:
             now = time.perf_counter_ns()
             if not self._stopping and (stop_ns is not None and now >= stop_ns):
@@ -231,10 +239,16 @@ class Load:
             if not self._stopping:
                 self._begin_due(now, begin_ns)
                 self._stopping = plan.count is not None and self._begun >= plan.count
+            if self._stopping and give_up_ns == float("inf"):
+                give_up_ns = now + max(plan.timeout_s * 1e9, now - begin_ns)
+                give_up_ns += self._in_flight() * self._size / SLOWEST * 1e9
             if not self._in_flight() and (self._stopping or not self._can_go_on()):
                 break
             self._poll(self._wait_s(now, begin_ns, stop_ns))
             now = time.perf_counter_ns()
+            if now >= give_up_ns and self._in_flight():
+                self._give_up()
+                break
             if self._moved - moved >= PROGRESS or not self._in_flight():
                 progress_ns, moved = now, self._moved
             elif now - progress_ns > plan.timeout_s * 1e9:

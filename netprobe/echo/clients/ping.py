@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Generator, Iterator, MutableSequence
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count as counted
 from typing import NamedTuple, Protocol
 
 from netprobe.echo.clients.peer_error import PeerError
-from netprobe.echo.clients.statistics import KernelTimes, PingStatistics, Samples, percentile, rounded, summarise
+from netprobe.echo.clients.statistics import KernelTimes, PingStatistics, Samples, Times, rounded, summarise
 from netprobe.echo.clients.trials import Trials
 from netprobe.endpoints import format_endpoint
 from netprobe.kernel.tcp_info import TcpInfo
@@ -174,21 +174,21 @@ class Ping:
         )
 
     def _kernel_times(self) -> KernelTimes | None:
-        if self._samples.kernel_ms:
-            ordered = sorted(self._samples.kernel_ms)
+        times = self._samples.kernel_ms
+        if times:
             source = "SO_TIMESTAMPING" if self.prober.protocol == "udp" else "TCP_INFO"
-            return KernelTimes(source, rounded(percentile(ordered, 50)), rounded(ordered[0]))
+            return KernelTimes(source, rounded(times.percentiles(50)[0]), rounded(times.least))
         info = self.prober.kernel()
         if info is None:
             return None
         return KernelTimes("TCP_INFO", info.rtt_ms, info.min_rtt_ms, info.deviation_ms, info.retransmits)
 
 
-def _recorded(values_ms: MutableSequence[float], nanoseconds: int | None) -> float | None:
+def _recorded(times: Times, nanoseconds: int | None) -> float | None:
     """Keep a time, where there is one, and return it rounded, in milliseconds."""
     if nanoseconds is None:
         return None
-    values_ms.append(nanoseconds / 1e6)
+    times.append(nanoseconds / 1e6)
     return rounded(nanoseconds / 1e6)
 
 

@@ -7,6 +7,11 @@ until it reads. The source is part of the same poll, so that an echo is printed 
 The time-out is one without progress and runs only while something is owed, so that a person may type slowly. Progress
 is 4 KiB, or all that was owed: with a byte now and then a peer could keep us for as long as it likes. A peer that sends
 without end is cut off 1 MiB after what was sent.
+
+For a stream that is all, as with ``nc -w``: nobody knows how long it is, and one that moves is not to be cut. A message
+that was given at once (a text, ``--hex``, ``--framed``) has a size, and so an end that no progress moves: the time-out
+from the connection on, and a second for each 16 KiB. A peer that sent 4 KiB now and then could hold a script up for 20
+minutes.
 """
 
 from __future__ import annotations
@@ -35,6 +40,7 @@ __all__ = ["SURPLUS", "Destination", "Sent", "echo_back", "framed_message", "fra
 SURPLUS: Final = 1024 * 1024  # bytes beyond what was sent after which the end is not waited for
 _CHUNK = 64 * 1024
 _PROGRESS: Final = 4096  # bytes within the time-out
+_SLOWEST: Final = 16 * 1024  # bytes a second, for which a message gets more time: 131 kbit/s
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,8 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where to send: ``timeout_s`` is the time without progress; ``source`` an own address to connect from;
-    ``version`` 4 or 6, where the name's other addresses are not wanted."""
+    """Where to send: ``timeout_s`` is the time without progress, and the least that a message gets; ``source`` an own
+    address to connect from; ``version`` 4 or 6, where the name's other addresses are not wanted."""
 
     host: str
     port: int
@@ -96,14 +102,14 @@ class Destination:
 def echo_back(source: Source, destination: Destination, comparison: Comparison) -> Iterator[bytes]:
     """What the peer answers to ``source``, piece by piece, until it closes. ``comparison`` is given every byte.
 
-    A time-out without progress while something is owed raises PeerError, and so does a reset. More than SURPLUS bytes
-    beyond those sent end the exchange, unless ``source`` is being waited for.
+    A time-out without progress while something is owed raises PeerError, and so do a reset and the end of the time for
+    a message. More than SURPLUS bytes beyond those sent end the exchange, unless ``source`` is being waited for.
     """
     with destination.connect() as sock:
         running = _Exchange(source, sock, comparison)
         with running.selector:
             try:
-                for data in running.pieces(destination.timeout_s):
+                for data in running.pieces(destination):
                     yield data
                     if comparison.in_flight < -SURPLUS and (running.ended or running.pending):
                         return
@@ -130,7 +136,7 @@ def _framed_reply(message: Message, destination: Destination, comparison: Compar
         running = _Exchange(Source(framing.send(message)), sock, Comparison(), half_closes=False)
         with running.selector:
             try:
-                for data in running.pieces(destination.timeout_s):
+                for data in running.pieces(destination):
                     for event in framing.receive(data):
                         if isinstance(event, Message):
                             comparison.add_received(event.content)
@@ -181,15 +187,21 @@ class _Exchange:
         self.watched = source.register(self.selector)  # the selector reports when there is more
         self.waits = self.watched
 
-    def pieces(self, timeout_s: float) -> Iterator[bytes]:
-        """What comes back, until the peer closes. Raises OSError."""
+    def pieces(self, destination: Destination) -> Iterator[bytes]:
+        """What comes back, until the peer closes. Raises OSError, and PeerError when a message's time is over."""
+        timeout_s, size = destination.timeout_s, self.source.size
+        longest_s = float("inf") if size is None else timeout_s + size / _SLOWEST
         last, moved = time.monotonic(), 0
+        ends_at = last + longest_s
         while True:
             self._fill()
             owed = self.ended or self.pending or self.comparison.in_flight > 0
             left_s = last + timeout_s - time.monotonic() if owed else None
             if left_s is not None and left_s <= 0:
                 raise TimeoutError("timed out")
+            if left_s is not None and (left_s := min(left_s, ends_at - time.monotonic())) <= 0:
+                came = f"{self.comparison.received:,} bytes came back in {longest_s:.3g} s, and not the end"
+                raise PeerError(str(destination), Verdict.NO_ANSWER, came)
             for key, mask in self.selector.select(left_s):
                 if key.data is self.source:
                     self._take()

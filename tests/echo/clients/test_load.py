@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import selectors
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from netprobe.echo.clients import load
 from netprobe.echo.clients.connection import PeerAddress
 from netprobe.echo.clients.load import Load, LoadFigures, LoadPlan
+from netprobe.echo.clients.load_connection import LoadConnection
 from netprobe.echo.clients.peer_error import PeerError
 from tests.conftest import NETPROBE, Run, clean_environment, run_process
 from tests.echo.conftest import Behave, Serve
@@ -278,3 +280,45 @@ def test_messages_that_are_due_when_no_connection_is_left_are_counted(serve: Ser
     figures, _ = loaded(serve(once), LoadPlan(2, rate=100, duration_s=1.0))
     assert figures.messages + figures.unanswered + figures.not_begun == 100
     assert figures.not_begun > 50
+
+
+def test_an_echo_now_and_then_does_not_keep_a_run_going(serve: Serve) -> None:
+    """Each echo is progress; at one in a quarter of the time-out 400 messages in flight would take 80 s."""
+    ended = threading.Event()
+
+    def hesitates(sock: socket.socket) -> None:
+        while (data := sock.recv(1)) and not ended.wait(0.2):
+            sock.sendall(data)
+
+    began = time.monotonic()
+    plan = LoadPlan(connections=1, count=400, size=1, pipeline=400, timeout_s=0.8)
+    figures, _ = loaded(serve(hesitates), plan)
+    ended.set()
+    assert figures.messages > 0
+    assert figures.messages + figures.unanswered == 400
+    assert time.monotonic() - began < 40  # half of what it would take
+
+
+def test_a_handshake_now_and_then_does_not_put_the_start_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each handshake is progress; a listener that takes one connection a moment would be waited for 50 moments."""
+    clock = [0.0]
+
+    def finish_connect(self: Load, connection: LoadConnection) -> None:
+        clock[0] += 0.9  # of the time-out, which is 1 s
+        right(self, connection)
+
+    class OneAtATime(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+        def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+            found: list[tuple[selectors.SelectorKey, int]] = super().select(timeout)
+            return [one for one in found if not one[0].data.connected][:1]
+
+    right = Load._finish_connect
+    monkeypatch.setattr(Load, "_finish_connect", finish_connect)
+    monkeypatch.setattr(load.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(selectors, "DefaultSelector", OneAtATime)
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
+        running = Load("127.0.0.1", listener.getsockname()[1], LoadPlan(connections=50, count=1, timeout_s=1.0))
+        monkeypatch.setattr(running, "_work", lambda: iter(()))
+        for _ in running.run():
+            pass
+    assert running.connects <= 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -146,3 +148,38 @@ def test_a_large_message_to_a_plain_server_does_not_lock_up(plain_at: str, tmp_p
     (tmp_path / "large").write_bytes(os.urandom(15_000_000))
     command = ("echo", "send", "--framed", "--to", plain_at, "--file", str(tmp_path / "large"), "--output", os.devnull)
     assert netprobe(*command).status == 0
+
+
+def drip(sock: socket.socket) -> None:
+    """4 KiB are progress; an echo of 60 times as many, and what may follow it, would take a minute and a half."""
+    header = b'{"byteorder": "big", "content-type": "", "content-encoding": "", "content-length": 9000000}'
+    sock.sendall(len(header).to_bytes(2, "big") + header)
+    while True:
+        sock.sendall(bytes(4096))
+        time.sleep(0.3)
+
+
+@pytest.mark.parametrize("options", [("--framed",), (), ("--verify", "--output", "-")])
+def test_a_message_has_an_end_that_no_progress_moves(
+    options: tuple[str, ...], serve: Serve, netprobe: Run, tmp_path: Path
+) -> None:
+    given = [str(tmp_path / "back") if option == "-" else option for option in options]
+    ran = netprobe("echo", "send", "--to", at(serve, drip), "--timeout", "0.5", *given, "x")
+    assert ran.status == 1
+    assert re.search(r"bytes came back in 0.5\d* s, and not the end", ran.stderr)  # 16 KiB/s beside the time-out
+
+
+def test_a_stream_that_moves_is_not_cut(serve: Serve, tmp_path: Path, netprobe: Run) -> None:
+    def slowly(sock: socket.socket) -> None:
+        rest = b""
+        while data := sock.recv(4096):
+            rest += data
+        while rest:
+            sock.sendall(rest[:4096])
+            rest = rest[4096:]
+            time.sleep(0.2)
+
+    file = tmp_path / "stream"
+    file.write_bytes(bytes(16384))
+    ran = netprobe("echo", "send", "--to", at(serve, slowly), "--timeout", "0.5", "--verify", "--file", str(file))
+    assert (ran.status, ran.stderr) == (0, "")
