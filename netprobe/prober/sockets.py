@@ -9,6 +9,7 @@ from netprobe.prober.wire import Address
 
 __all__ = [
     "CONNECTING",
+    "MAPPED",
     "OUT_OF_DESCRIPTORS",
     "descriptors_for",
     "errno_name",
