@@ -22,7 +22,7 @@ whatever port it is: a TCP handshake has no size. Before it goes the same ladder
 that the large one need not go beyond the server; what comes of it names the link's MTU, or is silent behind the router
 whose word was lost.
 
-Everything that is timed here is bounded: :func:`longest_s`.
+All of it is bounded in time: :func:`longest_s`.
 """
 
 import collections
@@ -45,7 +45,7 @@ __all__ = ["AT_ONCE", "LADDER_S", "MOST_HOPS", "climb", "longest_s"]
 MOST_HOPS = 30
 WAVE = 8  # rungs at once: enough for most paths, and little more than a host's ICMP errors at once
 QUIET_S = 0.3  # after which more rungs go, or what is below the end is taken as silent
-RUNG_S = 1.0  # how long the last rungs may take; TCP's second SYN would come a second after the first (RFC 6298)
+RUNG_S = 0.95  # how long a rung may take: TCP would send a second SYN a second after the first (RFC 6298 section 2)
 HURRY_S = 2.0  # after which all rungs that are left go at once
 CLIMB_S = HURRY_S + QUIET_S + RUNG_S + 0.2  # of one ladder, whatever comes
 LADDER_S = 2 * CLIMB_S  # with its control
@@ -360,6 +360,10 @@ class _Handshake(Watched):
             self.sock.close()
             raise OSError(code, os.strerror(code))
         self._climb.loop.watch(self, selectors.EVENT_WRITE)
+        self._climb.loop.wake(self, time.perf_counter() + RUNG_S)
+
+    def due(self) -> None:
+        self._climb.loop.forget(self)
 
     def ready(self, events: int) -> None:
         assert self.sock is not None
@@ -471,10 +475,12 @@ class _UdpClimb(_Climb):
     def _take(self, data: bytes, peer: Address) -> None:
         """An answer: of a listener of this run, or of whatever is at the address and port that were asked.
 
-        Another program's answer does not say which rung it is for. It is for one beyond all routers that answered.
+        Another program's answer does not say which rung it is for: it is taken for the lowest beyond all routers.
         """
         ttl = self._ttl_in(data)
         if ttl is not None and read_reply(self.nonce, self._challenge(ttl), data.partition(b"\n")[0]):
             self.heard(ttl, "answer")
         elif peer[1] == self.target[1] and packed(peer[0].partition("%")[0]) == packed(self.target[0]):
-            self.heard(ttl if ttl is not None and data.startswith(PROTOCOL.encode()) else self.top + 1, "answer")
+            if ttl is None or not data.startswith(PROTOCOL.encode()):
+                ttl = min((rung for rung in self.rungs if rung > self.top), default=0)
+            self.heard(ttl, "answer")
