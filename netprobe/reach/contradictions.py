@@ -197,7 +197,7 @@ LADDER_CONTRADICTIONS: Final[tuple[tuple[str, LadderTest], ...]] = (
     ),
     ("it goes on beyond its end", _goes_on_beyond_its_end),
     (
-        "there is a control, and none was asked for",
+        "no control was asked for",
         lambda ladder, asked: bool(ladder.control) and not asked.has_control,
     ),
     ("size is not what was asked for", _has_another_size),

@@ -12,7 +12,7 @@ from netprobe.diagnosis.ladder import judge
 from netprobe.outcome.blame import Blame, Layer
 from netprobe.outcome.rung import Came, Rung
 from netprobe.prober import bundle
-from netprobe.prober.ladder import MOST_HOPS
+from netprobe.prober.ladder import MOST_HOPS, WAVE
 from netprobe.reach.listener import Protocol
 from netprobe.reach.messages import Done, Hello, Ladder, LadderRequest, Message, Request
 from netprobe.reach.sessions.receiver import Receiver
@@ -288,7 +288,7 @@ def counted(host: Host, protocol: str, counter: str) -> int:
 
 
 def test_a_control_opens_one_connection_and_a_ladder_to_a_dropped_port_none(chain: Lab) -> None:
-    """Counted by the server. Each SYN beyond it comes once, or twice where this machine is too busy to end it."""
+    """Counted by the server. A SYN to it comes once, the nearest ones twice; more only if this machine is too busy."""
     rules = "tcp dport 80 counter name dropped drop\ntcp dport 22 tcp flags syn / syn,ack counter name opened"
     chain["server"].run(
         "nft", "-f", "-",
@@ -300,7 +300,8 @@ def test_a_control_opens_one_connection_and_a_ladder_to_a_dropped_port_none(chai
     said = chain["server"].run("nft", "list", "counters").stdout.split()
     dropped, opened = (int(said[at + 1]) for at, word in enumerate(said) if word == "packets")
     assert opened == 1
-    assert MOST_HOPS - 3 <= dropped <= 2 * (MOST_HOPS - 3)
+    beyond = MOST_HOPS - 3
+    assert beyond + WAVE <= dropped <= 2 * (beyond + WAVE)
 
 
 @pytest.mark.parametrize("version", [4, 6])
