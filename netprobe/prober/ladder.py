@@ -14,9 +14,9 @@ port is, goes rung by rung from where the ladder became silent, and opens one. A
 and then one a second to each asker (icmp(7), icmp_ratelimit): rungs beyond a closed port, a REJECT or a narrow link all
 draw one from the same host.
 
-What is silent after that is asked once more, as far as a wave goes beyond the last router: a neighbour that answers only
-its second solicitation, after a second (RFC 4861 section 10), or a burst that was lost, would look like a drop at the
-first hop. Seen in 3 of 70 ladders between namespaces that had just been made.
+What is silent after that is asked once more, as far as a wave goes beyond the last router. A neighbour that answers its
+second solicitation only, a second later (RFC 4861 section 10), or a burst that was lost, would look like a drop at the
+first hop: seen in 3 of 70 ladders between namespaces that had just been made.
 
 Because of the ICMP errors, ladders start at the rate that the first router answers all of them: 5 at once, then one a
 second. Of 12 at once each router answered 6; what it no longer says looks as if it were silent.

@@ -17,6 +17,7 @@ from netprobe.reach.listener import Protocol
 from netprobe.reach.messages import Done, Hello, Ladder, LadderRequest, Message, Request
 from netprobe.reach.sessions.receiver import Receiver
 from tests.lab import misbehaving
+from tests.lab.asking import wait_until
 from tests.lab.conftest import BuildLab
 from tests.lab.network import Host, Lab
 from tests.prober.asking import converse
@@ -43,7 +44,13 @@ def chain(lab: BuildLab) -> Lab:
         for address in SERVER.values():
             argv = (sys.executable, "-m", misbehaving.__name__, "talks", address, port)
             built.start("server", *argv, ready="listens")
+    # The kernel tells IPv6 of a new link's carrier when it comes to it: at once, or after a second on a busy machine.
+    assert wait_until(lambda: not any("linkdown" in routes(host) for host in built.hosts.values()), 30)
     return built
+
+
+def routes(host: Host) -> str:
+    return host.run("ip", "route").stdout + host.run("ip", "-6", "route").stdout
 
 
 def rule(lab: Lab, host: str, hook: str, text: str) -> None:
