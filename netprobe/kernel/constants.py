@@ -12,14 +12,17 @@ from typing import Optional
 __all__ = [
     "AF_NETLINK",
     "IPV6_FREEBIND",
+    "IPV6_MTU_DISCOVER",
     "IPV6_PKTINFO",
     "IPV6_RECVERR",
     "IPV6_RECVPKTINFO",
     "IPV6_V6ONLY",
     "IP_FREEBIND",
+    "IP_MTU_DISCOVER",
     "IP_PKTINFO",
     "IP_RECVERR",
     "MSG_ERRQUEUE",
+    "PMTUDISC_PROBE",
     "SOL_IPV6",
     "SO_BINDTODEVICE",
     "SO_REUSEPORT",
@@ -61,6 +64,9 @@ SO_TIMESTAMPING = _linux_number("SO_TIMESTAMPING", 37)  # asm-generic/socket.h
 IP_FREEBIND = _linux_number("IP_FREEBIND", 15)  # ip(7)
 IP_RECVERR = 11 if SYSTEM == "linux" else None  # ip(7); Python has it from 3.14 on, on Linux the number is fixed
 IPV6_RECVERR = 25 if SYSTEM == "linux" else None  # ipv6(7)
+IP_MTU_DISCOVER = _linux_number("IP_MTU_DISCOVER", 10)  # ip(7)
+IPV6_MTU_DISCOVER = _linux_number("IPV6_MTU_DISCOVER", 23)  # ipv6(7)
+PMTUDISC_PROBE = 3  # linux/in.h, linux/in6.h: DF is set, and what is known of the path's MTU is ignored
 SOL_IPV6 = 41  # IPPROTO_IPV6, the level of IPV6_* options and of their ancillary data
 IPV6_FREEBIND = _linux_number("IPV6_FREEBIND", 78)  # linux/in6.h
 IPV6_V6ONLY: Optional[int] = getattr(socket, "IPV6_V6ONLY", None)  # RFC 3493 section 5.3

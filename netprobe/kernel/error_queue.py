@@ -12,7 +12,15 @@ from typing import List, NamedTuple, Optional
 
 from netprobe.kernel.constants import IP_RECVERR, IPV6_RECVERR, MSG_ERRQUEUE, SOL_IPV6
 
-__all__ = ["HAS_ERROR_QUEUE", "ORIGINS", "QueuedError", "ask_for_errors", "take_errors"]
+__all__ = [
+    "HAS_ERROR_QUEUE",
+    "ORIGINS",
+    "QueuedError",
+    "ReturnedError",
+    "ask_for_errors",
+    "take_errors",
+    "take_returned_errors",
+]
 
 HAS_ERROR_QUEUE = IP_RECVERR is not None and hasattr(socket.socket, "recvmsg")
 ORIGINS = {1: "local", 2: "icmp", 3: "icmp6"}  # SO_EE_ORIGIN_*, ip(7)
@@ -38,6 +46,19 @@ class QueuedError(NamedTuple):
         return self.origin in ("icmp", "icmp6")
 
 
+class ReturnedError(NamedTuple):
+    """An entry together with the packet that it is about.
+
+    ``mtu`` is that of the link which the packet did not fit into (ee_info, ip(7)), 0 where it is about something else.
+    ``data`` is as much of a datagram's payload as the sender of the error gave back: at least nothing (RFC 792), and
+    what fits into 576 bytes from a router that does as RFC 1812 section 4.3.2.3 says (IPv6: 1280, RFC 4443).
+    """
+
+    error: QueuedError
+    mtu: int
+    data: bytes
+
+
 def ask_for_errors(sock: socket.socket) -> None:
     """Have ICMP errors queued with their type, code and offender. Needs no rights; to be called before connecting."""
     if not HAS_ERROR_QUEUE or IP_RECVERR is None or IPV6_RECVERR is None:
@@ -54,15 +75,22 @@ def ask_for_errors(sock: socket.socket) -> None:
 
 def take_errors(sock: Optional[socket.socket]) -> List[QueuedError]:
     """Everything that waits in the error queue of ``sock``, oldest first; the queue is empty afterwards."""
-    found: List[QueuedError] = []
+    return [returned.error for returned in take_returned_errors(sock)]
+
+
+def take_returned_errors(sock: Optional[socket.socket]) -> List[ReturnedError]:
+    """The same, with what was given back of our packets."""
+    found: List[ReturnedError] = []
     while HAS_ERROR_QUEUE and MSG_ERRQUEUE is not None and sock is not None:
         try:
-            _, ancillary, _, _ = sock.recvmsg(2048, 1024, MSG_ERRQUEUE)
+            given_back, ancillary, _, _ = sock.recvmsg(2048, 1024, MSG_ERRQUEUE)
         except (OSError, ValueError):
             break
         for level, kind, data in ancillary:
             if (level, kind) in ((socket.IPPROTO_IP, IP_RECVERR), (SOL_IPV6, IPV6_RECVERR)) and len(data) >= 16:
-                found.append(_extended_error(data))
+                error = _extended_error(data)
+                mtu = struct.unpack_from("=I", data, 8)[0] if error.errno == "EMSGSIZE" else 0
+                found.append(ReturnedError(error, mtu, given_back))
     return found
 
 

@@ -47,6 +47,7 @@ MODULES = (
     "netprobe.prober.pacing",
     "netprobe.prober.tcp",
     "netprobe.prober.udp",
+    "netprobe.prober.ladder",
     "netprobe.prober.engine",
     "netprobe.prober.session",
 )

@@ -8,7 +8,7 @@ cells beyond that wait for the first to end, which costs time and never an answe
 import collections
 from typing import Any, Callable, Deque, Dict, List, Optional, Tuple
 
-from netprobe.prober import facts, names
+from netprobe.prober import facts, ladder, names
 from netprobe.prober.loop import Loop
 from netprobe.prober.pacing import PATIENCE_S, Pacing
 from netprobe.prober.probe import Context, Probe
@@ -29,6 +29,7 @@ def run(request: Dict[str, Any], emit: Emit, stopped: Optional[Callable[[], bool
     """Probe all cells of ``request``: a hello, a report for each cell, and ``done`` go to ``emit`` as they come.
 
     Names of the request are resolved before that, each with a report of its own; cells are asked for with addresses.
+    Its ladders come last: they use up ICMP errors, which hosts and routers send at a limited rate.
 
     ``stopped`` is asked several times a second; once it says True, the run ends without the cells that are left, and
     without ``done``, which says that there are none.
@@ -37,8 +38,12 @@ def run(request: Dict[str, Any], emit: Emit, stopped: Optional[Callable[[], bool
     asked = request.get("names")
     if asked and not names.look_up(asked, float(request["resolve"]), emit, stopped):
         return
-    if Engine(request, emit, stopped).run():
-        emit({"done": True})
+    if not Engine(request, emit, stopped).run():
+        return
+    ladders = request.get("ladders")
+    if ladders and not ladder.climb(ladders, str(request["nonce"]), emit, stopped):
+        return
+    emit({"done": True})
 
 
 class Engine(Context):

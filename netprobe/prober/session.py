@@ -1,9 +1,9 @@
 """The far side of a session: one JSON object a line each way, questions through stdin, answers through stdout.
 
 There is one kind of question, ``{"probe": {...}}``. It is answered with ``hello``, a ``name`` for each of its names, a
-``cell`` for each of its cells, ``alive`` now and then, and ``done``; or with ``crash`` and the traceback, after which
-the prober ends. After ``done`` the next question may come, so what is asked next can depend on what was answered: what
-a name stands for here, to begin with.
+``cell`` for each of its cells, a ``ladder`` for each of its ladders, ``alive`` now and then, and ``done``; or with
+``crash`` and the traceback, after which the prober ends. After ``done`` the next question may come, so what is asked
+next can depend on what was answered: what a name stands for here, to begin with, or how far a silent probe comes.
 
 Nothing may stay behind at a vantage. So the end of stdin ends the prober at once, in the middle of anything: whatever
 carries the session (ssh, docker, kubectl, a pipe) closes it when netprobe ends, killed or not. Should a carrier keep it
@@ -23,7 +23,7 @@ import time
 import traceback
 from typing import Any, Dict, TextIO, Union
 
-from netprobe.prober import engine
+from netprobe.prober import engine, ladder
 from netprobe.prober.pacing import PATIENCE_S
 from netprobe.prober.sockets import descriptors_for
 
@@ -108,6 +108,7 @@ class Conversation:
         else:
             rounds = 1 + cells // descriptors_for(cells)
             life = 2 * rounds * timeout + float(request.get("patience", PATIENCE_S)) + MARGIN_S
+            life += ladder.longest_s(len(request.get("ladders", ())))
         _end_after(life)
 
 

@@ -9,6 +9,7 @@ from netprobe.prober.wire import Address
 
 __all__ = [
     "CONNECTING",
+    "MAPPED",
     "NO_ROOM",
     "can_have_seen",
     "descriptors_for",

@@ -11,20 +11,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Final
 
+from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.rung import Came, Rung
+from netprobe.prober.ladder import LADDER_S
 from netprobe.prober.pacing import PACE_S
 from netprobe.prober.sockets import can_have_seen
 from netprobe.prober.udp import DATAGRAM_LIMIT
-from netprobe.reach.messages import STAGES, Answer, CellRequest, Request
+from netprobe.reach.messages import STAGES, Answer, CellRequest, Ladder, LadderRequest, Request
 from netprobe.reach.scoped_address import ScopedAddress
 
-__all__ = ["CONTRADICTIONS", "contradiction"]
+__all__ = ["CONTRADICTIONS", "LADDER_CONTRADICTIONS", "contradiction", "ladder_contradiction"]
 
 LATE_S: Final = 2.0  # a prober's timers may be this late, and its clock this fast, without being odd
 ROUNDING_MS: Final = 1.0
 
 Test = Callable[[Answer, CellRequest, Request], bool]
+LadderTest = Callable[[Ladder, LadderRequest], bool]
 
 # How far a probe has come (the last stage that it began) when it ends like that.
 STAGES_OF: Final[Mapping[str, frozenset[str]]] = {
@@ -102,18 +107,24 @@ def _connected_elsewhere(answer: Answer, cell: CellRequest, request: Request) ->
 
 
 def _is_no_icmp_error(answer: Answer, cell: CellRequest, request: Request) -> bool:
+    return _is_no_error_of(cell.address, answer.icmp)
+
+
+def _is_no_error_of(address: str, icmp: QueuedError | None) -> bool:
     """Its type is that of an error, and it is of the destination's family."""
-    icmp = answer.icmp
     if icmp is None or not icmp.is_icmp:
         return False
-    asked = ScopedAddress.parse(cell.address)
+    asked = ScopedAddress.parse(address)
     family = "icmp" if asked.version == 4 or asked.mapped else "icmp6"
     return icmp.origin != family or icmp.type not in ICMP_ERRORS[icmp.origin]
 
 
 def _is_offended_by_another_family(answer: Answer, cell: CellRequest, request: Request) -> bool:
+    return _has_an_offender_of_another_family(answer.icmp)
+
+
+def _has_an_offender_of_another_family(icmp: QueuedError | None) -> bool:
     """On an IPv6 socket, the sender of an ICMP error of IPv4 is a mapped address (ipv6(7))."""
-    icmp = answer.icmp
     if icmp is None or icmp.offender is None or not icmp.is_icmp:
         return False
     offender = ip_address(icmp.offender)
@@ -152,4 +163,68 @@ CONTRADICTIONS: Final[tuple[tuple[str, Test], ...]] = (
     ("replied_from is not where it was connected to", _connected_elsewhere),
     ("icmp is not an error of that family", _is_no_icmp_error),
     ("icmp has an offender of another family", _is_offended_by_another_family),
+)
+
+
+def ladder_contradiction(ladder: Ladder, asked: LadderRequest, since_asked_s: float) -> str | None:
+    """The same for a ladder: it is timed by its own start, and starts when the cells are done."""
+    if ladder.elapsed_ms > 1000 * (max(since_asked_s, LADDER_S) + LATE_S):
+        return "elapsed_ms is longer than it can have taken"
+    return next((what for what, is_so in LADDER_CONTRADICTIONS if is_so(ladder, asked)), None)
+
+
+def _of_any_rung(test: Callable[[Rung], bool]) -> LadderTest:
+    return lambda ladder, asked: any(map(test, ladder.every_rung))
+
+
+def _goes_on_beyond_its_end(ladder: Ladder, asked: LadderRequest) -> bool:
+    return any(rung.is_end for rung in (*ladder.rungs[:-1], *ladder.control[:-1]))
+
+
+def _has_a_reset_datagram(ladder: Ladder, asked: LadderRequest) -> bool:
+    both = ((asked.protocol, ladder.rungs), (asked.control[0], ladder.control))
+    return any(rung.came is Came.RST and protocol == "udp" for protocol, rungs in both for rung in rungs)
+
+
+def _has_another_size(ladder: Ladder, asked: LadderRequest) -> bool:
+    """A ladder that could not be sent tells none."""
+    if ladder.size is None:
+        return asked.size is not None and bool(ladder.rungs)
+    return asked.size is None or ladder.size > asked.size
+
+
+LADDER_CONTRADICTIONS: Final[tuple[tuple[str, LadderTest], ...]] = (
+    ("there are neither rungs nor an errno", lambda ladder, asked: not ladder.rungs and ladder.errno is None),
+    (
+        "the lowest rung is missing",
+        lambda ladder, asked: any(rung.ttl != number for number, rung in enumerate(ladder.rungs, 1)),
+    ),
+    (
+        "a rung of the control is missing",
+        lambda ladder, asked: any(above.ttl != rung.ttl + 1 for rung, above in pairwise(ladder.control)),
+    ),
+    ("it goes on beyond its end", _goes_on_beyond_its_end),
+    (
+        "no control was asked for",
+        lambda ladder, asked: bool(ladder.control) and not asked.has_control,
+    ),
+    ("size is not what was asked for", _has_another_size),
+    ("icmp belongs to an ICMP error only", _of_any_rung(lambda r: (r.came is Came.ICMP) != (r.icmp is not None))),
+    ("icmp is this host's own error", _of_any_rung(lambda r: r.icmp is not None and not r.icmp.is_icmp)),
+    ("a rung has no sender", _of_any_rung(lambda r: r.icmp is not None and r.icmp.offender is None)),
+    ("silence has no rtt_ms", _of_any_rung(lambda r: (r.came is Came.SILENCE) != (r.rtt_ms is None))),
+    ("mtu belongs to a packet that was too big", _of_any_rung(lambda r: r.mtu is not None and not r.is_too_big)),
+    ("a datagram is not reset", _has_a_reset_datagram),
+    (
+        "rtt_ms is longer than all of it",
+        lambda ladder, asked: any((rung.rtt_ms or 0.0) > ladder.elapsed_ms + ROUNDING_MS for rung in ladder.every_rung),
+    ),
+    (
+        "icmp is not an error of that family",
+        lambda ladder, asked: any(_is_no_error_of(asked.address, rung.icmp) for rung in ladder.every_rung),
+    ),
+    (
+        "icmp has an offender of another family",
+        _of_any_rung(lambda r: _has_an_offender_of_another_family(r.icmp)),
+    ),
 )

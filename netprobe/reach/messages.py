@@ -22,10 +22,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache
 from ipaddress import ip_address
+from itertools import pairwise
 from typing import Any, TypeVar
 
+from netprobe.diagnosis.ladder import Climbed
 from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.rung import Came, Rung
+from netprobe.prober import ladder as ladders
 from netprobe.prober.facts import REQUEST_VERSION
+from netprobe.prober.ladder import MOST_HOPS
 from netprobe.prober.names import MOST_ADDRESSES, RESOLVE_S
 from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.facts import HostAddress, HostFacts, Link, RouteLookup, system_name
@@ -39,6 +44,8 @@ __all__ = [
     "Done",
     "Heartbeat",
     "Hello",
+    "Ladder",
+    "LadderRequest",
     "MalformedMessageError",
     "Message",
     "Request",
@@ -55,6 +62,9 @@ Check = Callable[[object], T]
 HEARTBEAT_S = 1.0
 STAY_S = 8.0  # how much longer than its request needs a prober may live at a vantage; we give it up before
 SOCKETS_ANYWHERE = 192  # open at once at any vantage: the smallest usual limit, macOS's 256, without a reserve of 64
+MOST_LADDERS = 20
+LEAST_SIZE = 576  # bytes of a datagram that every host takes (RFC 791 section 3.1): enough for a question, too
+MOST_SIZE = 65535
 ROUND_S = 1.0  # the least that a further round of so many cells is given, for what is work there and not waiting
 
 
@@ -79,11 +89,64 @@ class CellRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class LadderRequest:
+    """A ladder as a prober is asked for it: how far a probe comes, hop by hop.
+
+    With ``size`` (bytes of the IP packet), it is one of datagrams that must not be fragmented, and its control one of
+    small datagrams. Otherwise there is a control where ``control_port`` or ``control_protocol`` is given (each is the
+    ladder's own unless it is), and the ladder itself is silent or ends in a reset: what gets through there shows that
+    this is about the port. A control of UDP needs no open port, since a closed one answers as well.
+    """
+
+    address: str
+    port: int
+    protocol: Protocol
+    zone: str | None = None
+    source: str | None = None
+    source_zone: str | None = None
+    size: int | None = None
+    control_port: int | None = None
+    control_protocol: Protocol | None = None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and (self.protocol != "udp" or not LEAST_SIZE <= self.size <= MOST_SIZE):
+            raise ValueError(f"a ladder with a size is one of UDP, from {LEAST_SIZE} to {MOST_SIZE} bytes")
+
+    @property
+    def has_control(self) -> bool:
+        """May it have a control?"""
+        return any(asked is not None for asked in (self.size, self.control_port, self.control_protocol))
+
+    @property
+    def control(self) -> tuple[Protocol, int]:
+        """What the control asks; a large ladder's is small, and of UDP like it."""
+        protocol = self.protocol if self.size else self.control_protocol or self.protocol
+        return protocol, self.control_port or self.port
+
+    def climbed(self, ladder: Ladder) -> Climbed:
+        """The two sides of it together, for :func:`netprobe.diagnosis.ladder.judge`."""
+        protocol, port = self.control
+        return Climbed(
+            address=self.address,
+            port=self.port,
+            protocol=self.protocol,
+            rungs=ladder.rungs,
+            size=ladder.size,
+            control_port=port,
+            control_protocol=protocol,
+            control=ladder.control,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What one vantage is asked at a time. Times are in seconds.
 
     ``names`` (ASCII) are to be resolved there, within ``resolve`` seconds. What is asked after that depends on it:
     ``follow_up`` makes that request of what came, and it has at most ``cells_to_follow`` cells.
+
+    ``ladders`` are climbed after the cells, one for each destination: a further one would use up the ICMP errors that
+    its routers send to this vantage, and what they no longer send would look like a drop.
 
     ``sockets`` limits how many are open at once, ``heartbeat`` is the interval of the prober's signs of life, and
     ``life`` is how long it may run before it ends itself; without them the prober decides, is quiet, and has no end.
@@ -101,6 +164,13 @@ class Request:
     resolve: float = RESOLVE_S
     cells_to_follow: int = 0
     follow_up: Callable[[tuple[Resolved, ...]], Request] | None = field(default=None, repr=False, compare=False)
+    ladders: tuple[LadderRequest, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.ladders) > MOST_LADDERS:
+            raise ValueError(f"more than {MOST_LADDERS} ladders")
+        if len({(ladder.address, ladder.zone) for ladder in self.ladders}) != len(self.ladders):
+            raise ValueError("two ladders to one destination")
 
     @property
     def most_cells(self) -> int:
@@ -116,11 +186,15 @@ class Request:
         assumed here and never asked: a vantage that may say so could stretch its time. One with fewer is cut short.
         """
         if self.names:
-            return self.resolve + (replace(self, names=()).longest_s if self.cells else 0.0)
+            rest = replace(self, names=())
+            return self.resolve + (rest.longest_s if self.cells or self.ladders else 0.0)
+        climbing = ladders.longest_s(len(self.ladders))
+        if self.ladders and not self.cells:
+            return climbing
         each = self.timeout * (2 if self.payload_size else 1)
         at_once = min(self.sockets or SOCKETS_ANYWHERE, SOCKETS_ANYWHERE)
         further_rounds = max(0, len(self.cells) - 1) // at_once
-        return each + further_rounds * max(each, ROUND_S) + self.patience
+        return each + further_rounds * max(each, ROUND_S) + self.patience + climbing
 
     def for_a_far_prober(self) -> Request:
         """The same with a heartbeat and an end, for a prober that only its own clock can stop when the link is gone."""
@@ -147,7 +221,24 @@ class Request:
                 }
                 for cell in self.cells
             ],
+            **({"ladders": [_ladder_to_json(ladder) for ladder in self.ladders]} if self.ladders else {}),
         }
+
+
+def _ladder_to_json(ladder: LadderRequest) -> dict[str, Any]:
+    return {
+        "address": ladder.address,
+        "port": ladder.port,
+        "protocol": ladder.protocol,
+        **_set(
+            zone=ladder.zone,
+            source=ladder.source,
+            source_zone=ladder.source_zone,
+            size=ladder.size,
+            control_port=ladder.control_port,
+            control_protocol=ladder.control_protocol,
+        ),
+    }
 
 
 def _set(**fields: object) -> dict[str, Any]:
@@ -229,6 +320,27 @@ class Resolved:
 
 
 @dataclass(frozen=True, slots=True)
+class Ladder:
+    """What came of one ladder: ``number`` is its place in the request, ``rungs`` and ``control`` by ascending TTL.
+
+    ``size`` is how large its datagrams were: less than was asked for, where the vantage's own link takes no more.
+    ``errno`` is why the vantage could not send, itself; rungs may have gone before that.
+    """
+
+    number: int
+    rungs: tuple[Rung, ...] = ()
+    control: tuple[Rung, ...] = ()
+    size: int | None = None
+    errno: str | None = None
+    elapsed_ms: float = 0.0
+
+    @property
+    def every_rung(self) -> tuple[Rung, ...]:
+        """Its own and the control's."""
+        return (*self.rungs, *self.control)
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """The prober lives, and has nothing else to say."""
 
@@ -247,10 +359,10 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Every name and every cell of a request has been answered."""
+    """Every name, every cell and every ladder of a request has been answered."""
 
 
-Message = Hello | Resolved | Answer | Heartbeat | Crash | Done
+Message = Hello | Resolved | Answer | Ladder | Heartbeat | Crash | Done
 
 
 class MalformedMessageError(ValueError):
@@ -269,6 +381,8 @@ def parse_message(value: object) -> Message:
         return _answer(_Object(value, "answer"))
     if "name" in fields:
         return _resolved(_Object(value, "name"))
+    if "ladder" in fields:
+        return _ladder(fields.required("ladder", lambda ladder: _Object(ladder, "ladder")))
     if "crash" in fields:
         return Crash(fields.required("crash", _traceback))
     if "done" in fields:
@@ -287,11 +401,12 @@ def parse_facts(hello: object) -> HostFacts:
 
 # The messages, field by field.
 
-_KINDS = ("hello", "name", "cell", "crash", "done", "alive")
+_KINDS = ("hello", "name", "cell", "ladder", "crash", "done", "alive")
 RESULTS = frozenset({"proof", "timeout", "closed", "foreign", "corrupt", "self", "error"})
 STAGES = frozenset({"socket", "bind", "connect", "answer", "payload"})
 
 ADDRESS_STATES = frozenset({"preferred", "deprecated", "optimistic", "tentative", "dadfailed"})
+CAME = frozenset(Came)
 
 # And addresses. A host with containers has hundreds, but kube-proxy with IPVS gives a node every service's address, and
 # Kubernetes is made for 10,000 services, of one or two addresses each. So many take half a second to check, and 20 MB.
@@ -409,6 +524,34 @@ def _resolved_addresses(value: object) -> tuple[ScopedAddress, ...]:
     if len(set(found)) != len(found):
         raise ValueError("a list with an address twice")
     return found
+
+
+def _ladder(ladder: _Object) -> Ladder:
+    return Ladder(
+        number=ladder.required("number", _integer(0, MOST_LADDERS - 1)),
+        rungs=_rungs(ladder, "rungs"),
+        control=_rungs(ladder, "control"),
+        size=ladder.optional("size", _integer(0, MOST_SIZE)),
+        errno=ladder.optional("errno", _errno),
+        elapsed_ms=ladder.given("elapsed_ms", _milliseconds, 0.0),
+    )
+
+
+def _rungs(ladder: _Object, key: str) -> tuple[Rung, ...]:
+    rungs = ladder.each(key, MOST_HOPS, _rung)
+    if any(rung.ttl >= above.ttl for rung, above in pairwise(rungs)):
+        raise MalformedMessageError(f"ladder: {key} is not in the order of its ttl")
+    return rungs
+
+
+def _rung(rung: _Object) -> Rung:
+    return Rung(
+        ttl=rung.required("ttl", _integer(1, MOST_HOPS)),
+        came=Came(rung.required("came", _one_of(CAME))),
+        icmp=rung.optional("icmp", lambda icmp: _queued_error(_Object(icmp, "icmp"))),
+        rtt_ms=rung.optional("rtt_ms", _milliseconds),
+        mtu=rung.optional("mtu", _integer(1, 2**32 - 1)),  # ee_info has 32 bits
+    )
 
 
 def _queued_error(error: _Object) -> QueuedError:

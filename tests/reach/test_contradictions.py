@@ -7,8 +7,15 @@ from dataclasses import replace
 import pytest
 
 from netprobe.kernel.error_queue import QueuedError
-from netprobe.reach.contradictions import CONTRADICTIONS, contradiction
-from netprobe.reach.messages import Answer, CellRequest, Request
+from netprobe.outcome.rung import Came, Rung
+from netprobe.prober.ladder import LADDER_S
+from netprobe.reach.contradictions import (
+    CONTRADICTIONS,
+    LADDER_CONTRADICTIONS,
+    contradiction,
+    ladder_contradiction,
+)
+from netprobe.reach.messages import Answer, CellRequest, Ladder, LadderRequest, Request
 
 TCP = CellRequest(0, "tcp", "192.0.2.1", 9)
 UDP = CellRequest(0, "udp", "192.0.2.1", 9)
@@ -139,3 +146,77 @@ def test_nothing_takes_longer_than_has_passed_or_was_allowed() -> None:
     assert contradiction(slow, TCP, PLAIN, 1.0) == "elapsed_ms is longer than it can have taken"
     assert contradiction(slow, TCP, PLAIN, 60.0) is None
     assert contradiction(slow, TCP, Request("n", 30.0), 1.0) is None  # this side's clock stood still meanwhile
+
+
+CLIMB = LadderRequest("192.0.2.1", 80, "tcp", control_port=22)
+CLIMB_6 = LadderRequest("2001:db8::1", 80, "udp")
+BIG = LadderRequest("192.0.2.1", 80, "udp", size=1500)
+MAPPED_CLIMB = LadderRequest("::ffff:192.0.2.1", 80, "udp")
+
+
+def rung(
+    ttl: int, kind: int = 11, code: int = 0, origin: str = "icmp", offender: str | None = "192.0.2.9", **more: int
+) -> Rung:
+    return Rung(ttl, Came.ICMP, QueuedError(origin, kind, code, offender, "EHOSTUNREACH", 113), 1.0, **more)
+
+
+TRUE = Ladder(0, (rung(1), Rung(2, Came.SILENCE), Rung(3, Came.ANSWER, rtt_ms=2.0)), elapsed_ms=2.0)
+TRUE_LARGE = Ladder(0, (rung(1), rung(2, 3, 4, mtu=1300)), (Rung(1, Came.ANSWER, rtt_ms=1.0),), 1400, elapsed_ms=9.0)
+
+# What is said (part of a row of the table), the ladder, what was asked for
+LADDER_EXAMPLES: list[tuple[str, Ladder, LadderRequest]] = [
+    ("neither rungs nor an errno", replace(TRUE, rungs=()), CLIMB),
+    ("lowest rung is missing", replace(TRUE, rungs=(rung(2),)), CLIMB),
+    ("lowest rung is missing", replace(TRUE, rungs=(rung(1), rung(3))), CLIMB),
+    ("rung of the control is missing", replace(TRUE, control=(rung(2), rung(4))), CLIMB),
+    ("beyond its end", replace(TRUE, rungs=(rung(1, 3, 13), rung(2))), CLIMB),
+    ("beyond its end", replace(TRUE, control=(Rung(1, Came.RST, rtt_ms=0.0), rung(2))), CLIMB),
+    ("no control was asked for", replace(TRUE, control=(rung(1),)), CLIMB_6),
+    ("size is not", TRUE, BIG),
+    ("size is not", replace(TRUE, size=1500), CLIMB),
+    ("size is not", replace(TRUE_LARGE, size=1501), BIG),
+    ("icmp belongs", replace(TRUE, rungs=(Rung(1, Came.ICMP, rtt_ms=0.0),)), CLIMB),
+    ("icmp belongs", replace(TRUE, rungs=(replace(rung(1), came=Came.ANSWER),)), CLIMB),
+    ("this host's own error", replace(TRUE, rungs=(rung(1, origin="local"),)), CLIMB),
+    ("has no sender", replace(TRUE, rungs=(rung(1, offender=None),)), CLIMB),
+    ("silence has no rtt_ms", replace(TRUE, rungs=(Rung(1, Came.SILENCE, rtt_ms=1.0),)), CLIMB),
+    ("silence has no rtt_ms", replace(TRUE, rungs=(Rung(1, Came.ANSWER),)), CLIMB),
+    ("mtu belongs", replace(TRUE, rungs=(rung(1, mtu=1300),)), CLIMB),
+    ("not reset", replace(TRUE, rungs=(Rung(1, Came.RST, rtt_ms=0.0),)), CLIMB_6),
+    ("not reset", replace(TRUE, control=(Rung(1, Came.RST, rtt_ms=0.0),)), replace(CLIMB, control_protocol="udp")),
+    ("rtt_ms is longer", replace(TRUE, rungs=(replace(rung(1), rtt_ms=50.0),)), CLIMB),
+    ("error of that family", replace(TRUE, rungs=(rung(1, 8),)), CLIMB),
+    ("error of that family", replace(TRUE, rungs=(rung(1),)), CLIMB_6),
+    ("offender of another", replace(TRUE, rungs=(rung(1, offender="2001:db8::9"),)), CLIMB),
+]
+
+
+@pytest.mark.parametrize(("words", "ladder", "asked"), LADDER_EXAMPLES)
+def test_no_ladder_says(words: str, ladder: Ladder, asked: LadderRequest) -> None:
+    said = ladder_contradiction(ladder, asked, 60.0)
+    assert said is not None and words in said
+
+
+def test_each_row_about_ladders_has_an_example() -> None:
+    said = {ladder_contradiction(ladder, asked, 60.0) for _, ladder, asked in LADDER_EXAMPLES}
+    assert {what for what, _ in LADDER_CONTRADICTIONS} == said
+
+
+@pytest.mark.parametrize(
+    ("ladder", "asked"),
+    [
+        (TRUE, CLIMB),
+        (replace(TRUE, control=(Rung(3, Came.RST, rtt_ms=0.0),)), CLIMB),
+        (replace(TRUE, rungs=(), errno="EPERM"), BIG),
+        (TRUE_LARGE, BIG),
+        (TRUE, MAPPED_CLIMB),
+    ],
+)
+def test_a_true_ladder_says_none_of_it(ladder: Ladder, asked: LadderRequest) -> None:
+    assert ladder_contradiction(ladder, asked, 0.0) is None
+
+
+def test_a_ladder_takes_no_longer_than_it_can() -> None:
+    late = replace(TRUE, elapsed_ms=1000 * (LADDER_S + 3))
+    assert ladder_contradiction(late, CLIMB, 0.0) == "elapsed_ms is longer than it can have taken"
+    assert ladder_contradiction(late, CLIMB, LADDER_S + 2) is None

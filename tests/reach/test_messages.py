@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from netprobe.kernel.error_queue import QueuedError
+from netprobe.outcome.rung import Came, Rung
 from netprobe.prober import engine
+from netprobe.prober.ladder import LADDER_S
 from netprobe.prober.pacing import PATIENCE_S
 from netprobe.reach.facts import HostAddress, Link, RouteLookup
+from netprobe.reach.listener import Protocol
 from netprobe.reach.messages import (
     Answer,
     CellRequest,
@@ -18,6 +22,8 @@ from netprobe.reach.messages import (
     Done,
     Heartbeat,
     Hello,
+    Ladder,
+    LadderRequest,
     MalformedMessageError,
     Request,
     Resolved,
@@ -218,8 +224,29 @@ WRONG_IN_A_NAME: dict[str, Values] = {
     "error": (5, True, [], "EAI_", "eai_noname", "No such name", "EAI_AGAIN"),  # the last one beside addresses
     "late": (0, None, "true", True),
 }
+RUNG: dict[str, Any] = {"ttl": 2, "came": "icmp", "icmp": ICMP, "rtt_ms": 0.5, "mtu": 1300}
+LADDER: dict[str, Any] = {
+    "number": 0, "rungs": [{**RUNG, "ttl": 1}, RUNG], "control": [RUNG], "size": 1500, "errno": "EPERM",
+    "elapsed_ms": 700.5,
+}  # fmt: skip
+WRONG_IN_A_LADDER: dict[str, Values] = {
+    "number": (*NUMBER, 20),
+    "rungs": (5, None, True, {}, "x", [5], [None], [[]], [{}], [RUNG, RUNG], [RUNG] * 31),
+    "control": (5, None, True, {}, "x", [5], [None], [[]], [{}], [RUNG, {**RUNG, "ttl": 1}], [RUNG] * 31),
+    "size": (*but_null(NUMBER), 65536),
+    "errno": ERRNO,
+    "elapsed_ms": (None, *TIME),
+}
+WRONG_IN_A_RUNG: dict[str, Values] = {
+    "ttl": (*NUMBER, 0, 31),
+    "came": (*WORD, None, "ICMP", "time exceeded"),
+    "icmp": (5, True, [], "icmp", {}),
+    "rtt_ms": TIME,
+    "mtu": ("1", True, [], {}, -1, 0, 2**32, 1.0),
+}
 WRONG_MESSAGES: dict[str, Values] = {
     "hello": (5, None, True, [], "x", {}),
+    "ladder": (5, None, True, [], "x"),
     "crash": (5, None, True, [], "\x1b", "x" * 100_001),
     "done": (1, None, False, "true"),
     "alive": (1, None, False, "true"),
@@ -248,6 +275,21 @@ def every_wrong_message() -> list[tuple[str, object]]:
         found += [(f"route {name}", hello(routes=[{**ROUTE, name: value}])) for value in values]
     for name, values in WRONG_IN_A_NAME.items():
         found += [(f"name {name}", {**NAMED, name: value}) for value in values]
+    for name, values in WRONG_IN_A_LADDER.items():
+        found += [(f"ladder {name}", {"ladder": {**LADDER, name: value}}) for value in values]
+    for name, values in WRONG_IN_A_RUNG.items():
+        found += [(f"rung {name}", {"ladder": {**LADDER, "rungs": [{**RUNG, name: value}]}}) for value in values]
+    for name, values in WRONG_IN_AN_ICMP_ERROR.items():
+        rungs = [[{**RUNG, "icmp": {**ICMP, name: value}}] for value in values]
+        found += [(f"rung's icmp {name}", {"ladder": {**LADDER, "control": control}}) for control in rungs]
+    found += [
+        (f"missing {missing}", {"ladder": {key: LADDER[key] for key in LADDER if key != missing}})
+        for missing in ("number",)
+    ]
+    found += [
+        (f"missing {missing}", {"ladder": {**LADDER, "rungs": [{key: RUNG[key] for key in RUNG if key != missing}]}})
+        for missing in ("ttl", "came")
+    ]
     found += [
         (f"missing {missing}", {key: ANSWER[key] for key in ANSWER if key != missing})
         for missing in ("result", "stage")
@@ -271,6 +313,47 @@ def test_every_field_of_an_answer_has_its_wrong_values() -> None:
     assert WRONG_IN_AN_ANSWER.keys() == ANSWER.keys()
     assert {name if name != "id" else "cell" for name in Answer.__slots__} == ANSWER.keys()
     assert WRONG_IN_A_HELLO.keys() == HELLO.keys()
+
+
+def test_every_field_of_a_ladder_has_its_wrong_values() -> None:
+    assert WRONG_IN_A_LADDER.keys() == LADDER.keys() == set(Ladder.__slots__)
+    assert WRONG_IN_A_RUNG.keys() == RUNG.keys() == set(Rung.__slots__)
+
+
+def test_a_ladder_is_read_whole() -> None:
+    error = QueuedError("icmp6", 1, 4, "2001:db8::1", "ECONNREFUSED", 111)
+    rungs = (Rung(1, Came.ICMP, error, 0.5, 1300), Rung(2, Came.ICMP, error, 0.5, 1300))
+    assert parse_message({"ladder": LADDER}) == Ladder(0, rungs, rungs[1:], 1500, "EPERM", 700.5)
+    nothing = {"ttl": 1, "came": "silence", "icmp": None, "rtt_ms": None, "mtu": None}
+    assert parse_message({"ladder": {"number": 3, "rungs": [nothing]}}) == Ladder(3, (Rung(1, Came.SILENCE),))
+
+
+def test_a_request_for_ladders_has_them_and_the_time_for_them() -> None:
+    plain = LadderRequest("192.0.2.1", 80, "tcp")
+    full = LadderRequest("fe80::1", 80, "udp", "eth0", "fe80::2", "eth0", 1500, 22, "udp")
+    request = Request("n", 2.0, ladders=(plain, full))
+    assert request.to_json()["ladders"] == [
+        {"address": "192.0.2.1", "port": 80, "protocol": "tcp"},
+        {"address": "fe80::1", "port": 80, "protocol": "udp", "zone": "eth0", "source": "fe80::2",
+         "source_zone": "eth0", "size": 1500, "control_port": 22, "control_protocol": "udp"},
+    ]  # fmt: skip
+    assert request.longest_s == LADDER_S
+    cells = (CellRequest(0, "tcp", "192.0.2.1", 9),)
+    assert Request("n", 2.0, cells, ladders=(plain,)).longest_s == Request("n", 2.0, cells).longest_s + LADDER_S
+
+
+def test_ladders_keep_within_the_icmp_budget_of_their_routers() -> None:
+    plain = LadderRequest("192.0.2.1", 80, "tcp")
+    with pytest.raises(ValueError, match="two ladders to one destination"):
+        Request("n", 2.0, ladders=(plain, replace(plain, port=81)))
+    with pytest.raises(ValueError, match="more than 20"):
+        Request("n", 2.0, ladders=tuple(replace(plain, address=f"192.0.2.{number}") for number in range(21)))
+
+
+@pytest.mark.parametrize(("protocol", "size"), [("tcp", 1500), ("udp", 575), ("udp", 65536)])
+def test_a_large_ladder_is_one_of_datagrams(protocol: Protocol, size: int) -> None:
+    with pytest.raises(ValueError, match="a size"):
+        LadderRequest("192.0.2.1", 80, protocol, size=size)
 
 
 def test_text_of_a_system_in_another_language_is_text() -> None:
@@ -308,7 +391,14 @@ def test_an_errno_of_any_system_is_one(errno: str) -> None:
 
 
 def test_a_message_is_of_one_kind() -> None:
-    kinds: list[dict[str, Any]] = [{"hello": HELLO}, ANSWER, {"crash": "x"}, {"done": True}, {"alive": True}]
+    kinds: list[dict[str, Any]] = [
+        {"hello": HELLO},
+        ANSWER,
+        {"ladder": LADDER},
+        {"crash": "x"},
+        {"done": True},
+        {"alive": True},
+    ]
     for one in kinds:
         for other in kinds:
             if one is not other:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from netprobe.reach.contradictions import contradiction
+from netprobe.reach.contradictions import contradiction, ladder_contradiction
 from netprobe.reach.messages import (
     Answer,
     CellRequest,
@@ -23,6 +23,8 @@ from netprobe.reach.messages import (
     Done,
     Heartbeat,
     Hello,
+    Ladder,
+    LadderRequest,
     MalformedMessageError,
     Message,
     Request,
@@ -37,6 +39,7 @@ __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 HELLO_BYTES = 2 << 20  # for a hello without its routes: 20,000 addresses with room to spare
 ROUTE_BYTES = 256  # for a cell's route in it
 CELL_BYTES = 4096  # what a cell's answer may take, on average, and a name's; a real one has a few hundred
+LADDER_BYTES = 32 << 10  # two times 30 rungs, each with an ICMP error, have 17,000
 NOISE_LINES = 100  # passed on; more is only read
 
 Emit = Callable[[Message], None]
@@ -76,6 +79,7 @@ class Receiver:
         self._request: Request | None = None
         self._asked_at = 0.0
         self._unanswered: dict[int, CellRequest] = {}
+        self._unclimbed: dict[int, LadderRequest] = {}
         self._unresolved: set[str] = set()
         self._resolved: list[Resolved] = []
         self._awaits_hello = True
@@ -88,10 +92,12 @@ class Receiver:
         self._request = request
         self._asked_at = self._clock()
         self._unanswered = {cell.id: cell for cell in request.cells}
+        self._unclimbed = dict(enumerate(request.ladders))
         self._unresolved = set(request.names)
         self._resolved = []
         self._longest_line = HELLO_BYTES + ROUTE_BYTES * len(request.cells)
         self._budget += self._longest_line + CELL_BYTES * (len(request.cells) + len(request.names))
+        self._budget += LADDER_BYTES * len(request.ladders)
         self._awaits_hello = True
         self.has_ended = self._is_done = False
 
@@ -149,8 +155,10 @@ class Receiver:
                 self._check_resolved(message)
             case Answer():
                 self._check_answer(message)
+            case Ladder():
+                self._check_ladder(message)
             case Done():
-                if self._awaits_hello or self._unanswered or self._unresolved:
+                if self._awaits_hello or self._unanswered or self._unresolved or self._unclimbed:
                     raise self._malformed("it was done before it had answered")
                 self.has_ended = self._is_done = True
             case Crash():
@@ -172,6 +180,14 @@ class Receiver:
         wrong = contradiction(answer, cell, self._request, self._clock() - self._asked_at)
         if wrong is not None:
             raise self._malformed(f"answer: {wrong}")
+
+    def _check_ladder(self, ladder: Ladder) -> None:
+        asked = None if self._awaits_hello else self._unclimbed.pop(ladder.number, None)
+        if asked is None:
+            raise self._malformed("it climbed a ladder that was not requested")
+        wrong = ladder_contradiction(ladder, asked, self._clock() - self._asked_at)
+        if wrong is not None:
+            raise self._malformed(f"ladder: {wrong}")
 
     def _noise(self, line: bytes) -> None:
         text = line[:200].decode("utf-8", "replace").rstrip()

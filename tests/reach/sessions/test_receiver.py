@@ -8,9 +8,20 @@ from typing import Any
 
 import pytest
 
-from netprobe.reach.messages import MOST_LINKS, Answer, CellRequest, Done, Hello, Message, Request, Resolved
+from netprobe.reach.messages import (
+    MOST_LINKS,
+    Answer,
+    CellRequest,
+    Done,
+    Hello,
+    Ladder,
+    LadderRequest,
+    Message,
+    Request,
+    Resolved,
+)
 from netprobe.reach.scoped_address import ScopedAddress
-from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, NOISE_LINES, ROUTE_BYTES, Receiver
+from netprobe.reach.sessions.receiver import CELL_BYTES, HELLO_BYTES, LADDER_BYTES, NOISE_LINES, ROUTE_BYTES, Receiver
 from netprobe.reach.vantage_errors import VantageError
 
 HELLO: dict[str, Any] = {"hello": {"version": 1}}
@@ -196,3 +207,53 @@ def test_a_name_before_the_hello_is_noise() -> None:
     noise: list[str] = []
     receive(lines(A), noise=noise)
     assert len(noise) == 1
+
+
+LADDERS = Request("n", 1.0, ladders=(LadderRequest("192.0.2.1", 80, "tcp"), LadderRequest("192.0.2.2", 80, "udp")))
+SILENT = [{"ttl": ttl, "came": "silence"} for ttl in range(1, 31)]
+LADDER: dict[str, Any] = {"ladder": {"number": 0, "rungs": SILENT}}
+OTHER: dict[str, Any] = {"ladder": {"number": 1, "rungs": [], "errno": "EPERM"}}
+
+
+def asked_for_ladders(*said: object) -> list[Message]:
+    messages: list[Message] = []
+    receiver = Receiver("v", messages.append)
+    receiver.expect(LADDERS)
+    receiver.feed(lines(*said))
+    return messages
+
+
+def test_every_ladder_is_told_once() -> None:
+    told = asked_for_ladders(HELLO, OTHER, {"alive": True}, LADDER, {"done": True})
+    assert [type(message) for message in told] == [Hello, Ladder, Ladder, Done]
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ((HELLO, LADDER, LADDER), "climbed a ladder that was not requested"),
+        ((HELLO, {"ladder": {**LADDER["ladder"], "number": 2}}), "climbed a ladder that was not requested"),
+        ((HELLO, LADDER, {"done": True}), "done before it had answered"),
+        ((HELLO, {"ladder": {"number": 0, "rungs": []}}), "neither rungs nor an errno"),
+        ((HELLO, {"ladder": {**LADDER["ladder"], "control": SILENT}}), "no control was asked for"),
+        ((HELLO, {"ladder": {**LADDER["ladder"], "errno": "\x1b[31m"}}), "errno is not the name"),
+        ((HELLO, {"ladder": {"number": 0, "rungs": SILENT * 1000}}), "not a list of at most 30"),
+        ((HELLO, ANSWER), "answered a cell that was not requested"),
+    ],
+)
+def test_what_is_told_of_ladders_that_nobody_asked_for_ends_the_vantage(said: tuple[object, ...], words: str) -> None:
+    with pytest.raises(VantageError, match=words):
+        asked_for_ladders(*said)
+
+
+def test_a_vantage_that_is_asked_for_cells_climbs_no_ladders() -> None:
+    with pytest.raises(VantageError, match="climbed a ladder that was not requested"):
+        receive(lines(HELLO, LADDER))
+
+
+def test_there_is_room_for_the_largest_ladder() -> None:
+    icmp = {"origin": "icmp6", "type": 3, "code": 0, "offender": "2001:db8:aaaa:bbbb:cccc:dddd:eeee:ffff",
+            "errno": "EHOSTUNREACH", "number": 113}  # fmt: skip
+    rungs = [{"ttl": ttl, "came": "icmp", "icmp": icmp, "rtt_ms": 1234.567, "mtu": 4294967295} for ttl in range(1, 31)]
+    ladder = {"number": 0, "rungs": rungs, "control": rungs, "size": 65535, "errno": None, "elapsed_ms": 1234567.891}
+    assert len(lines({"ladder": ladder})) < LADDER_BYTES
