@@ -12,9 +12,11 @@ what nothing rules out remains: a reader is told both, and no more.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from netprobe.diagnosis import ladder
+from netprobe.diagnosis.ladder import Climbed
 from netprobe.diagnosis.trace import Rule
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.kernel.net_counters import Counters
@@ -73,7 +75,7 @@ class Seen:
     did, if that was to be seen. ``errno`` is what a call of the probe
     raised, ``has_ended``: the connection ended or was reset. ``limited``: the
     other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
-    ``answered``: the other protocol, if that was answered on this path.
+    ``answered``: the other protocol, if that was answered on this path. ``climbed`` is a ladder to the destination.
     """
 
     verdict: Verdict
@@ -108,6 +110,7 @@ class Seen:
     has_ended: bool = False
     limited: bool = False
     vantages: int = 1
+    climbed: Climbed | None = None
 
 
 def blame_for(seen: Seen) -> Blame | None:
@@ -207,7 +210,7 @@ def _payload_hangs(seen: Seen) -> Blame | None:
             what="broken off in the middle of the payload",
             evidence=("The question was answered; then the connection ended.",),
         )
-    return Blame(
+    blame = Blame(
         place=None,
         layer=Layer.MTU,
         what="small packets pass, large ones do not",
@@ -215,6 +218,7 @@ def _payload_hangs(seen: Seen) -> Blame | None:
         remaining=("a link on the path with a smaller MTU, whose ICMP errors are lost", "a rule for large packets"),
         command=f"ip route get {seen.destination}",
     )
+    return _with_ladder(seen, blame)
 
 
 def _not_sent(seen: Seen) -> Blame | None:
@@ -463,7 +467,7 @@ def _never_arrived(seen: Seen) -> Blame:
         excluded.append(Excluded("no route back", f"{seen.host} has one{by}"))
     if seen.could_look and not seen.answered and not seen.same_host and not seen.moved["TcpExtIPReversePathFilter"]:
         excluded.append(Excluded("the reverse path filter", f"{seen.host} has counted none"))
-    return Blame(
+    blame = Blame(
         place=None,
         layer=Layer.UNKNOWN,
         what="never arrived",
@@ -472,6 +476,28 @@ def _never_arrived(seen: Seen) -> Blame:
         excluded=tuple(excluded),
         command=_RULES,
     )
+    return _with_ladder(seen, blame)
+
+
+def _with_ladder(seen: Seen, blame: Blame) -> Blame:
+    """What both ends know of a silence, and between which hops it began."""
+    climbed = seen.climbed
+    if climbed is None or (climbed.size is None and seen.stage == "payload"):
+        return blame
+    trace = seen.trace
+    # A listener of UDP tells what it was asked, a kernel which SYNs it has answered: else an answer may have been lost.
+    there = seen.expected == Verdict.REACHABLE and (seen.protocol == "udp" or seen.could_look)
+    innocent = trace is not None and trace.question is None and not trace.incomplete
+    found = ladder.judge(climbed, there, innocent)
+    if found is None:
+        answered = next((rung for rung in climbed.rungs if rung.is_end), None)
+        said = () if answered is None else (f"Asked once more after that, it was answered at hop {answered.ttl}.",)
+        return replace(blame, evidence=(*blame.evidence, *said))
+    if seen.stage != "payload" and climbed.protocol != seen.protocol and (found.excluded or found.certain):
+        return blame  # it is about that protocol
+    excluded = tuple(dict.fromkeys((*found.excluded, *blame.excluded)))
+    evidence = (*blame.evidence, *(f"{_capitalised(said)}." for said in found.evidence))
+    return replace(found, evidence=evidence, excluded=excluded, command=found.command or blame.command)
 
 
 _JUDGES: Final[tuple[Callable[[Seen], Blame | None], ...]] = (
@@ -490,6 +516,11 @@ _JUDGES: Final[tuple[Callable[[Seen], Blame | None], ...]] = (
 def _subject(name: str) -> str:
     """At the beginning of a sentence: names stay as they are."""
     return f"T{name[1:]}" if name.startswith("this ") else name
+
+
+def _capitalised(words: str) -> str:
+    """At the beginning of a sentence: protocols are names."""
+    return f"{words[:3].upper()}{words[3:]}" if words.startswith(("tcp ", "udp ")) else f"{words[0].upper()}{words[1:]}"
 
 
 def _packets(number: int) -> str:
@@ -513,13 +544,14 @@ def _silence_of_nobody(seen: Seen) -> Blame:
         remaining.insert(
             0, f"the host's limit of ICMP errors, if some of the {seen.vantages} vantages share an address"
         )
-    return Blame(
+    blame = Blame(
         place=None,
         layer=Layer.UNKNOWN,
         what="dropped instead of refused",
         remaining=tuple(remaining),
         command=_RULES,
     )
+    return _with_ladder(seen, blame)
 
 
 # Refusals, and what somebody says of it.
@@ -539,7 +571,7 @@ def _refusal(seen: Seen) -> Blame | None:
         remaining.append(f"another host that has {seen.destination}")
     if seen.could_look and not resets:
         excluded.append(Excluded(f"{seen.host}'s own TCP", "it has sent no reset meanwhile (OutRsts)"))
-    return Blame(
+    blame = Blame(
         place=None,
         layer=Layer.UNKNOWN,
         what="refused, although the listener is open",
@@ -548,6 +580,13 @@ def _refusal(seen: Seen) -> Blame | None:
         excluded=tuple(excluded),
         command=_RULES,
     )
+    found = ladder.judge(seen.climbed) if seen.climbed is not None and seen.climbed.protocol == seen.protocol else None
+    if found is None:
+        return blame
+    evidence = (*blame.evidence, *(f"{_capitalised(said)}." for said in found.evidence))
+    if found.certain or found.excluded:  # nearer than the server, which then has sent nothing
+        return replace(found, evidence=evidence, command=found.command or blame.command)
+    return replace(blame, evidence=evidence)
 
 
 def _reported(seen: Seen) -> Blame | None:

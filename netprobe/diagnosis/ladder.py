@@ -41,14 +41,18 @@ class Climbed:
     control: tuple[Rung, ...] = ()
 
 
-def judge(climbed: Climbed) -> Blame | None:
-    """What the ladder says of a probe that failed; None where it got through, or could not be sent."""
+def judge(climbed: Climbed, there: bool = False, innocent: bool = False) -> Blame | None:
+    """What the ladder says of a probe that failed; None where it got through, or could not be sent.
+
+    ``there``: it is known to be lost on the way there, and not its answer. ``innocent``: it is known not to have come
+    as far as the rules of the server.
+    """
     rungs = climbed.rungs
     if not rungs:
         return None
     end = next((rung for rung in rungs if rung.is_end), None)
     if end is None:
-        return _loop(climbed) or _silence(climbed)
+        return _loop(climbed) or _silence(climbed, there, innocent)
     if end.came is Came.ANSWER:
         return None
     if end.came is Came.RST:
@@ -112,13 +116,14 @@ def _reset(climbed: Climbed, end: Rung) -> Blame:
     )
 
 
-def _silence(climbed: Climbed) -> Blame:
+def _silence(climbed: Climbed, there: bool, innocent: bool) -> Blame:
     """Nothing came of the rungs above the last router that answered."""
     last = _last_router(climbed)
     following = (0 if last is None else last.ttl) + 1
     passed = [rung for rung in climbed.control if rung.ttl >= following and rung.came is not Came.SILENCE]
     server = _server(climbed)
-    next_hop = f"the server (hop {following})" if server is not None and server.ttl == following else f"hop {following}"
+    is_server = server is not None and server.ttl == following
+    next_hop = f"the server (hop {following})" if is_server else f"hop {following}"
     evidence = [f"{_asked(climbed)}: {_hops(climbed.rungs)}then silence up to a TTL of {climbed.rungs[-1].ttl}"]
     if climbed.control:
         evidence.append(_through(climbed) if passed else f"{_control_name(climbed)} is silent from there on, too")
@@ -135,18 +140,20 @@ def _silence(climbed: Climbed) -> Blame:
             ),
             excluded=(Excluded("no route, no host or no way back", _through(climbed)),),
         )
-    for_port = " for this port" if passed else ""
+    is_other = climbed.control_protocol not in (None, climbed.protocol)
+    for_port = "" if not passed else f" for {climbed.protocol}" if is_other else " for this port"
     here = "what this vantage sends" if last is None else f"what {_name(last)} forwards"
-    remaining = [
-        f"a rule{for_port} that drops {here} (" + ("output)" if last is None else "forward, output)"),
-        f"a rule{for_port} that drops what {next_hop} takes in (prerouting, input)",
-        f"a rule{for_port} that drops the answer on its way back",
-    ]
+    remaining = [f"a rule{for_port} that drops {here} (" + ("output)" if last is None else "forward, output)")]
+    if not (is_server and innocent):
+        remaining.append(f"a rule{for_port} that drops what {next_hop} takes in (prerouting, input)")
+    if not there:
+        remaining.append(f"a rule{for_port} that drops the answer on its way back")
     if passed:
         excluded: tuple[Excluded, ...] = (Excluded("no route, no host or no way back", _through(climbed)),)
     else:
         excluded = ()
-        remaining.append(f"{next_hop} is down or not there, has no route on, or none back")
+        back = "or has no route on" if there else "has no route on, or none back"
+        remaining.append(f"{next_hop} is down or not there, {back}")
     return Blame(
         place=None,
         layer=Layer.PATH,

@@ -183,6 +183,7 @@ class _Climb(Watched):
         self.errno: Optional[str] = None
         self.nonce = nonce
         self.loop = loop
+        self.tail = os.urandom(14).hex()
         self._done: Callable[[], None] = _nothing
         self._began = time.perf_counter()
         self._asked_again = False
@@ -246,6 +247,10 @@ class _Climb(Watched):
                 self._rest()
         elif ttl == self.next - 1:
             self._send_more()
+
+    def challenge(self, sent: Sent) -> str:
+        """What the question of a rung is known by."""
+        return "{:02x}{:02x}{}".format(sent[0], sent[1], self.tail)
 
     def failed(self, error: Exception) -> None:
         """This side could not send; the first reason counts."""
@@ -380,6 +385,8 @@ class _Handshake(Watched):
         returned = [entry for entry in error_queue.take_returned_errors(self.sock) if entry.error.is_icmp]
         code = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         connected = not code and not returned and _is_connected(self.sock)
+        if connected:
+            self._show_proof()
         self._climb.loop.forget(self)
         if returned:
             self._climb.heard(self.sent, "icmp", returned[-1])
@@ -389,6 +396,14 @@ class _Handshake(Watched):
             self._climb.heard(self.sent, "rst")
         elif code:
             self._climb.failed(OSError(code, os.strerror(code)))  # this host's own words: no neighbour, no route
+
+    def _show_proof(self) -> None:
+        """Or the listener would take this for a stranger, who connects and says nothing."""
+        assert self.sock is not None
+        try:
+            self.sock.send(probe_line(self._climb.nonce, self._climb.challenge(self.sent), 0))
+        except OSError:
+            pass  # it has gone again
 
 
 def _is_connected(sock: socket.socket) -> bool:
@@ -401,10 +416,6 @@ def _is_connected(sock: socket.socket) -> bool:
 
 class _UdpClimb(_Climb):
     """One socket; the challenge of each question begins with its time to live and its attempt."""
-
-    def __init__(self, loop: Loop, asked: Dict[str, Any], nonce: str) -> None:
-        super().__init__(loop, asked, nonce)
-        self._tail = os.urandom(14).hex()
 
     def open(self) -> None:
         self.sock = self.new_socket(socket.SOCK_DGRAM)
@@ -446,7 +457,7 @@ class _UdpClimb(_Climb):
 
         How long its payload is stands in it, so some sizes there are not: it has a byte less then.
         """
-        challenge = self._challenge(sent)
+        challenge = self.challenge(sent)
         line = probe_line(self.nonce, challenge, 0)
         if not self.size:
             return line
@@ -456,12 +467,9 @@ class _UdpClimb(_Climb):
             payload += 1
         return probe_line(self.nonce, challenge, payload) + b"." * payload
 
-    def _challenge(self, sent: Sent) -> str:
-        return "{:02x}{:02x}{}".format(sent[0], sent[1], self._tail)
-
     def _sent_in(self, data: bytes) -> Optional[Sent]:
         """Which rung's question, or reply, this is; None where it holds no challenge of ours."""
-        at = data.find(self._tail.encode())
+        at = data.find(self.tail.encode())
         try:
             return (int(data[at - 4 : at - 2], 16), int(data[at - 2 : at], 16)) if at >= 4 else None
         except ValueError:
@@ -487,7 +495,7 @@ class _UdpClimb(_Climb):
         Another program's answer does not say which rung it is for: it is taken for the lowest beyond all routers.
         """
         sent = self._sent_in(data)
-        if sent is not None and read_reply(self.nonce, self._challenge(sent), data.partition(b"\n")[0]):
+        if sent is not None and read_reply(self.nonce, self.challenge(sent), data.partition(b"\n")[0]):
             self.heard(sent, "answer")
         elif peer[1] == self.target[1] and packed(peer[0].partition("%")[0]) == packed(self.target[0]):
             if sent is None or not data.startswith(PROTOCOL.encode()):

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from netprobe.diagnosis.attribute import blame_for
+from netprobe.diagnosis.ladder import Climbed
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.blame import Blame
 from netprobe.outcome.failures import Outcome, diagnose
@@ -30,8 +31,9 @@ from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.facts import HostAddress, HostFacts
 from netprobe.reach.host import host_facts
 from netprobe.reach.kernel_view import Failure, KernelView, is_local, may_bind_any
+from netprobe.reach.ladders import ladders_to
 from netprobe.reach.listener import Listener
-from netprobe.reach.messages import Answer, Crash, Hello, Message, Request, Resolved
+from netprobe.reach.messages import Answer, Crash, Hello, Ladder, LadderRequest, Message, Replies, Request, Resolved
 from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
 from netprobe.reach.own_resolver import bind_addresses, resolver_words
 from netprobe.reach.plan import NamedQuestion, Plan, Question, default_binds
@@ -78,6 +80,9 @@ class Bindtest:
         self._responder = Responder(self.nonce)
         self._view = KernelView()
         self._answers: dict[int, Answer] = {}
+        self._asked_about: dict[int, bool] = {}  # by question: may a ladder follow?
+        self._climbing: dict[str, tuple[LadderRequest, ...]] = {}  # by vantage; each is one thread's to write
+        self._climbed: dict[tuple[str, str], Climbed] = {}  # by vantage and address
         self._failures: dict[str, NetprobeError] = {}
         self._ended: set[str] = set()
         self._heard: set[str] = set()  # the vantages that have answered
@@ -202,14 +207,47 @@ class Bindtest:
         """The names first, where there are some: the cells follow, with the addresses that these have there."""
         plan, settings = self._plan, self.settings
 
-        def cells(resolved: tuple[Resolved, ...] = ()) -> Request:  # runs in the session's thread, and changes nothing
+        def cells(resolved: tuple[Resolved, ...] = ()) -> Request:
             found = plan.questions(vantage, _addresses(x.of_version(plan.version) for x in resolved))
             asked = [x for x in found if isinstance(x, Question) and x.listener.is_open]
-            return build_request(asked, self.nonce, settings, self.host, self._secret)
+
+            def ladders(replies: Replies) -> Request | None:
+                return self._ladders(vantage, asked, replies)
+
+            return build_request(asked, self.nonce, settings, self.host, self._secret, ladders)
 
         if not plan.names:
             return cells()
-        return build_resolving_request(plan.names, self.nonce, settings, plan.most_cells, cells)
+        return build_resolving_request(
+            plan.names, self.nonce, settings, plan.most_cells, lambda replies: cells(replies.resolved)
+        )
+
+    def _ladders(self, vantage: str, asked: Sequence[Question], replies: Replies) -> Request | None:
+        """Where probes were lost that should have been answered, asked once more; None where there are none.
+
+        It runs in the session's thread, which must not wait for the main one: that may have ended.
+        """
+        numbers = {answer.id: answer for answer in replies.failed}
+        lost = [
+            (question, answer)
+            for question in asked
+            if (answer := numbers.get(question.id)) is not None and self._is_lost(question, answer, replies.facts)
+        ]
+        ladders = ladders_to(lost, self.settings)
+        self._climbing[vantage] = ladders
+        return Request(self.nonce, self.settings.timeout, ladders=ladders) if ladders else None
+
+    def _is_lost(self, question: Question, answer: Answer, vantage: HostFacts) -> bool:
+        """Did a probe fail on a path with routers that should not have failed?"""
+        if question.vantage == LOCAL or not (answer.is_silent or answer.is_refused):
+            return False
+        route = vantage.route_to(question.destination)
+        if route is None or route.gateway is None:
+            return False
+        situation = self._situation(question, vantage)
+        expected = None if situation.same_host else predict(situation).verdict
+        is_dropped = answer.is_silent and question.listener.protocol == "tcp"  # a port of UDP may be silent when closed
+        return expected == Verdict.REACHABLE or (is_dropped and expected == Verdict.REFUSED)
 
     def _take(self, event: Event) -> None:
         match event:
@@ -227,10 +265,14 @@ class Bindtest:
             case Answer():
                 self._answers[message.id] = message
                 self._heard.add(name)
+            case Ladder():
+                asked = self._climbing[name][message.number]
+                self._climbed[name, asked.address] = asked.climbed(message)
             case Resolved():
                 self._take_resolved(name, message)
             case Hello():
-                self.hellos[name] = message.facts
+                if name not in self._heard:  # a ladder's has no routes
+                    self.hellos[name] = message.facts
             case Crash():
                 self.crashes[name] = message.traceback
                 self._fail(name, CannotRunError(name, f"the prober crashed: {message.summary}"))
@@ -260,7 +302,14 @@ class Bindtest:
             return True
         if isinstance(question, NamedQuestion):
             return len(self.resolved[question.vantage]) == len(self._plan.names)
-        return question.id in self._answers
+        # What is lost is asked about once more, which is the last that is asked there.
+        return question.id in self._answers and not self._is_asked_about(question)
+
+    def _is_asked_about(self, question: Question) -> bool:
+        if question.id not in self._asked_about:
+            answer, facts = self._answers[question.id], self.hellos.get(question.vantage)
+            self._asked_about[question.id] = facts is not None and self._is_lost(question, answer, facts)
+        return self._asked_about[question.id]
 
     def _cell(self, question: Question | NamedQuestion, reason: str | None = None) -> Cell:
         """Prediction, observation, and what there is to say about the two; ``reason`` is why there is no answer."""
@@ -307,6 +356,7 @@ class Bindtest:
             answered=self._other_answered(question),
             vantages=len(self.sessions),
             vantage_name=_HERE if question.vantage == LOCAL else question.vantage,
+            climbed=self._climbed.get((question.vantage, question.destination.text)),
         )
         return blame_for(self._view.see(failure))
 
@@ -351,8 +401,9 @@ class Bindtest:
             return Prediction(None, "nothing is known of the vantage")
         return predict(situation)
 
-    def _situation(self, question: Question) -> Situation:
-        facts = self.hellos.get(question.vantage, self.host)
+    def _situation(self, question: Question, vantage: HostFacts | None = None) -> Situation:
+        """What is known of both ends; ``vantage`` are the facts of that one, if they are not to be looked up."""
+        facts = vantage or self.hellos.get(question.vantage, self.host)
         same = question.vantage == LOCAL or (facts.stack is not None and facts.stack == self.host.stack)
         destination = question.destination.ip
         if same and self.host.has(destination) and not facts.has(destination):

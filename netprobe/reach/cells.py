@@ -17,7 +17,7 @@ from netprobe.outcome.failures import LIMITED_PORT, Outcome
 from netprobe.prober.facts import ANY_ZONE
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.host_name import HostName
-from netprobe.reach.messages import Answer, CellRequest, Request, Resolved
+from netprobe.reach.messages import Answer, CellRequest, Replies, Request
 from netprobe.reach.plan import NamedQuestion, Question
 from netprobe.reach.predict import Prediction
 from netprobe.reach.proof import challenge_of
@@ -71,14 +71,19 @@ def build_request(
     settings: Settings,
     host: HostFacts = _NOTHING_KNOWN,
     secret: str | None = None,
+    follow_up: Callable[[Replies], Request | None] | None = None,
 ) -> Request:
-    """What one vantage is asked; ``host`` is the one under test, ``secret`` what its challenges begin with."""
+    """What one vantage is asked; ``host`` is the one under test, ``secret`` what its challenges begin with.
+
+    ``follow_up`` makes the request that comes after it.
+    """
     return Request(
         nonce=nonce,
         timeout=settings.timeout,
         patience=settings.patience,
         payload_size=settings.payload_size,
         cells=tuple(_cell_request(question, settings.source, host, secret) for question in questions),
+        follow_up=follow_up,
     )
 
 
@@ -87,7 +92,7 @@ def build_resolving_request(
     nonce: str,
     settings: Settings,
     most_cells: int,
-    follow_up: Callable[[tuple[Resolved, ...]], Request],
+    follow_up: Callable[[Replies], Request],
 ) -> Request:
     """What a vantage is asked first where destinations are named: ``follow_up`` asks for the cells, then."""
     return Request(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter, Trace
+from netprobe.diagnosis.ladder import Climbed
 from netprobe.diagnosis.trace import Packets, Rule, rule_of
 from netprobe.kernel import rtnetlink, sock_diag
 from netprobe.kernel.net_counters import Counters, read_counters
@@ -61,6 +62,7 @@ class Failure:
     vantage_name: str
     answered: str | None = None
     vantages: int = 1
+    climbed: Climbed | None = None
 
 
 @dataclass(slots=True)
@@ -140,6 +142,7 @@ class KernelView:
             has_ended=answer.result != "timeout",
             limited=answer.limited,
             vantages=failure.vantages,
+            climbed=failure.climbed,
             offender_is_vantage=offender is not None and offender in failure.vantage.texts,
         )
 

@@ -62,6 +62,7 @@ Check = Callable[[object], T]
 HEARTBEAT_S = 1.0
 STAY_S = 8.0  # how much longer than its request needs a prober may live at a vantage; we give it up before
 SOCKETS_ANYWHERE = 192  # open at once at any vantage: the smallest usual limit, macOS's 256, without a reserve of 64
+MOST_FAILED = 1000
 MOST_LADDERS = 20
 LEAST_SIZE = 576  # bytes of a datagram that every host takes (RFC 791 section 3.1): enough for a question, too
 MOST_SIZE = 65535
@@ -142,8 +143,8 @@ class LadderRequest:
 class Request:
     """What one vantage is asked at a time. Times are in seconds.
 
-    ``names`` (ASCII) are to be resolved there, within ``resolve`` seconds. What is asked after that depends on it:
-    ``follow_up`` makes that request of what came, and it has at most ``cells_to_follow`` cells.
+    ``names`` (ASCII) are to be resolved there, within ``resolve`` seconds. What is asked next depends on what came:
+    ``follow_up`` makes that request of it (None: nothing more), and it has at most ``cells_to_follow`` cells.
 
     ``ladders`` are climbed after the cells, one for each destination: a further one would use up the ICMP errors that
     its routers send to this vantage, and what they no longer send would look like a drop.
@@ -163,7 +164,7 @@ class Request:
     names: tuple[str, ...] = ()
     resolve: float = RESOLVE_S
     cells_to_follow: int = 0
-    follow_up: Callable[[tuple[Resolved, ...]], Request] | None = field(default=None, repr=False, compare=False)
+    follow_up: Callable[[Replies], Request | None] | None = field(default=None, repr=False, compare=False)
     ladders: tuple[LadderRequest, ...] = ()
 
     def __post_init__(self) -> None:
@@ -171,6 +172,11 @@ class Request:
             raise ValueError(f"more than {MOST_LADDERS} ladders")
         if len({(ladder.address, ladder.zone) for ladder in self.ladders}) != len(self.ladders):
             raise ValueError("two ladders to one destination")
+
+    @property
+    def only_adds(self) -> bool:
+        """Are there only ladders in it? All cells have their answers then, and keep them if nothing comes any more."""
+        return bool(self.ladders) and not self.cells and not self.names
 
     @property
     def most_cells(self) -> int:
@@ -294,6 +300,16 @@ class Answer:
     limited_by: str | None = None
 
     @property
+    def is_silent(self) -> bool:
+        """Did its time run out?"""
+        return self.result == "timeout"
+
+    @property
+    def is_refused(self) -> bool:
+        """Was it reset, by whomever?"""
+        return self.errno == "ECONNREFUSED" and self.icmp is None
+
+    @property
     def names_a_listener(self) -> bool:
         """Does it say that a listener of this run answered, whether or not the payload came back?"""
         return self.listener is not None
@@ -338,6 +354,18 @@ class Ladder:
     def every_rung(self) -> tuple[Rung, ...]:
         """Its own and the control's."""
         return (*self.rungs, *self.control)
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """What came of a request that decides what is asked next: who runs there, what names stand for, what failed.
+
+    ``failed`` are the answers of cells that stayed silent or were refused, the first ``MOST_FAILED`` of them.
+    """
+
+    facts: HostFacts
+    resolved: tuple[Resolved, ...] = ()
+    failed: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ import pytest
 
 from netprobe.prober import engine
 from netprobe.reach.listener import ListenerOptions, Protocol
-from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Request, Resolved
+from netprobe.reach.messages import Answer, CellRequest, Crash, Done, Hello, Message, Replies, Request, Resolved
 from netprobe.reach.responder import Responder
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.sessions import deadline
@@ -239,8 +239,8 @@ def test_what_is_asked_second_depends_on_what_a_name_stands_for_there(place: Pla
     listening = responder.open([ScopedAddress.parse("0.0.0.0")], ("tcp",), ListenerOptions())
     responder.start()
 
-    def cells_there(resolved: tuple[Resolved, ...]) -> Request:
-        (name,) = resolved
+    def cells_there(replies: Replies) -> Request:
+        (name,) = replies.resolved
         assert name.name == "localhost"
         asked = [str(address) for address in name.addresses if address.version == 4]
         return Request(NONCE, 10.0, tuple(CellRequest(i, "tcp", x, listening[0].port) for i, x in enumerate(asked)))

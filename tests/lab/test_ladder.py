@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from netprobe.prober.ladder import MOST_HOPS, WAVE
 from netprobe.reach.listener import Protocol
 from netprobe.reach.messages import Done, Hello, Ladder, LadderRequest, Message, Request
 from netprobe.reach.sessions.receiver import Receiver
+from tests.conftest import NETPROBE
 from tests.lab import misbehaving
 from tests.lab.asking import wait_until
 from tests.lab.conftest import BuildLab
@@ -324,3 +327,49 @@ def test_ladders_leave_room_in_a_router_s_icmp_budget(chain: Lab, version: int) 
     assert [picture(ladder.rungs) for ladder in ladders] == ["r1 r2 r3 -"] * count
     protocol = "Icmp" if version == 4 else "Icmp6"
     assert [counted(chain[router], protocol, "OutTimeExcds") for router in ("r1", "r2", "r3")] == [count] * 3
+
+
+def cells_of(lab: Lab, *options: str) -> dict[str, Any]:
+    """A run on the server, asked from the client: what came of the server's address, by protocol."""
+    argv = [str(NETPROBE), "bindtest", "--addr", SERVER[4], "--json", "--timeout", "0.7", *options]
+    ran = lab["server"].run(*argv, "--from", f"client=netns:{lab['client'].network}", check=False)
+    assert not ran.stderr
+    cells = [cell for cell in json.loads(ran.stdout)["results"] if cell["vantage"] == "client"]
+    return {cell["protocol"]: cell for cell in cells if cell["destination"] == SERVER[4]}
+
+
+def test_a_run_names_the_hop_behind_which_its_probe_is_lost(chain: Lab) -> None:
+    rule(chain, "r2", "forward", "meta l4proto tcp drop")
+    cells = cells_of(chain)
+    blame = cells["tcp"]["blame"]
+    assert blame["what"].startswith("silent behind 10.2.0.2 (hop 2), where udp port ")
+    assert blame["layer"] == "path" and not blame["certain"] and blame["place"] is None
+    assert not any("answer" in cause for cause in blame["remaining"])  # the server's kernel has seen no connection
+    assert cells["udp"]["observed"] == "reachable" and cells["udp"]["blame"] is None
+
+
+def test_a_run_in_which_nothing_fails_sends_no_packet_more(chain: Lab) -> None:
+    cells = cells_of(chain)
+    assert {cell["observed"] for cell in cells.values()} == {"reachable"}
+    assert [counted(chain[router], "Icmp", "OutTimeExcds") for router in ("r1", "r2", "r3")] == [0, 0, 0]
+
+
+def test_an_answer_that_is_lost_is_not_blamed_on_the_path_there(chain: Lab) -> None:
+    rule(chain, "r1", "forward", "ip saddr 10.4.0.2 tcp sport 1-65535 drop")
+    blame = cells_of(chain, "--tcp")["tcp"]["blame"]
+    assert blame["what"] == "the answer was lost on the way back"
+
+
+def test_a_run_names_the_router_before_a_narrow_link(chain: Lab) -> None:
+    """Of a black hole: the ICMP errors that tell of it do not come."""
+    rule(chain, "r2", "forward", "ip daddr 10.4.0.2 meta length > 1000 drop")
+    blame = cells_of(chain, "--payload", "20000")["tcp"]["blame"]
+    assert blame["what"] == "black hole for 1500 bytes behind 10.2.0.2 (hop 2); small packets get through"
+    assert blame["layer"] == "mtu"
+
+
+def test_a_reset_that_is_nearer_than_the_server_is_not_its_own(chain: Lab) -> None:
+    rule(chain, "r2", "prerouting", "meta l4proto tcp ip daddr 10.4.0.2 reject with tcp reset")
+    cells = cells_of(chain)
+    assert cells["tcp"]["observed"] == "refused"
+    assert cells["tcp"]["blame"]["what"] == "reset behind 10.1.0.2 (hop 1), nearer than the server"

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from netprobe.reach.messages import Message, Request, Resolved
+from netprobe.reach.messages import Message, Replies, Request, Resolved
 from netprobe.reach.sessions.choice import session_for
 from netprobe.reach.vantages import parse_vantage
 from tests.conftest import NETPROBE
@@ -150,8 +150,8 @@ def test_a_resolver_that_says_nothing_is_given_up_and_the_vantage_goes_on(lab: B
     emitted: list[Message] = []
     follows: list[tuple[Resolved, ...]] = []
 
-    def nothing_more(resolved: tuple[Resolved, ...]) -> Request:
-        follows.append(resolved)
+    def nothing_more(replies: Replies) -> Request:
+        follows.append(replies.resolved)
         return Request("n", 1.0)
 
     names = ("localhost", "no.invalid")

@@ -14,6 +14,7 @@ import pytest
 
 from netprobe.kernel.error_queue import ask_for_errors, take_errors, take_returned_errors
 from netprobe.prober import bundle, ladder
+from netprobe.prober.loop import Loop
 from netprobe.prober.wire import read_probe, reply_line
 from netprobe.reach.listener import Protocol
 from netprobe.reach.messages import Done, Hello, Ladder, LadderRequest, Message, Request
@@ -89,7 +90,7 @@ def test_a_listener_of_this_run_is_asked_in_its_own_words(address: str) -> None:
 @each_address
 def test_a_datagram_is_as_large_as_it_was_asked_for_or_a_byte_less(address: str, size: int) -> None:
     asked = {"address": address, "port": 9, "protocol": "udp", "size": size}
-    climbing = ladder._UdpClimb(ladder.Loop(), asked, NONCE)
+    climbing = ladder._UdpClimb(Loop(), asked, NONCE)
     question = climbing._question((1, 0))
     headers = 48 if ":" in address else 28
     line, _, payload = question.partition(b"\n")

@@ -160,34 +160,34 @@ def rung(
     return Rung(ttl, Came.ICMP, QueuedError(origin, kind, code, offender, "EHOSTUNREACH", 113), 1.0, **more)
 
 
-TRUE = Ladder(0, (rung(1), Rung(2, Came.SILENCE), Rung(3, Came.ANSWER, rtt_ms=2.0)), elapsed_ms=2.0)
+CLIMBED = Ladder(0, (rung(1), Rung(2, Came.SILENCE), Rung(3, Came.ANSWER, rtt_ms=2.0)), elapsed_ms=2.0)
 TRUE_LARGE = Ladder(0, (rung(1), rung(2, 3, 4, mtu=1300)), (Rung(1, Came.ANSWER, rtt_ms=1.0),), 1400, elapsed_ms=9.0)
 
 # What is said (part of a row of the table), the ladder, what was asked for
 LADDER_EXAMPLES: list[tuple[str, Ladder, LadderRequest]] = [
-    ("neither rungs nor an errno", replace(TRUE, rungs=()), CLIMB),
-    ("lowest rung is missing", replace(TRUE, rungs=(rung(2),)), CLIMB),
-    ("lowest rung is missing", replace(TRUE, rungs=(rung(1), rung(3))), CLIMB),
-    ("rung of the control is missing", replace(TRUE, control=(rung(2), rung(4))), CLIMB),
-    ("beyond its end", replace(TRUE, rungs=(rung(1, 3, 13), rung(2))), CLIMB),
-    ("beyond its end", replace(TRUE, control=(Rung(1, Came.RST, rtt_ms=0.0), rung(2))), CLIMB),
-    ("no control was asked for", replace(TRUE, control=(rung(1),)), CLIMB_6),
-    ("size is not", TRUE, BIG),
-    ("size is not", replace(TRUE, size=1500), CLIMB),
+    ("neither rungs nor an errno", replace(CLIMBED, rungs=()), CLIMB),
+    ("lowest rung is missing", replace(CLIMBED, rungs=(rung(2),)), CLIMB),
+    ("lowest rung is missing", replace(CLIMBED, rungs=(rung(1), rung(3))), CLIMB),
+    ("rung of the control is missing", replace(CLIMBED, control=(rung(2), rung(4))), CLIMB),
+    ("beyond its end", replace(CLIMBED, rungs=(rung(1, 3, 13), rung(2))), CLIMB),
+    ("beyond its end", replace(CLIMBED, control=(Rung(1, Came.RST, rtt_ms=0.0), rung(2))), CLIMB),
+    ("no control was asked for", replace(CLIMBED, control=(rung(1),)), CLIMB_6),
+    ("size is not", CLIMBED, BIG),
+    ("size is not", replace(CLIMBED, size=1500), CLIMB),
     ("size is not", replace(TRUE_LARGE, size=1501), BIG),
-    ("icmp belongs", replace(TRUE, rungs=(Rung(1, Came.ICMP, rtt_ms=0.0),)), CLIMB),
-    ("icmp belongs", replace(TRUE, rungs=(replace(rung(1), came=Came.ANSWER),)), CLIMB),
-    ("this host's own error", replace(TRUE, rungs=(rung(1, origin="local"),)), CLIMB),
-    ("has no sender", replace(TRUE, rungs=(rung(1, offender=None),)), CLIMB),
-    ("silence has no rtt_ms", replace(TRUE, rungs=(Rung(1, Came.SILENCE, rtt_ms=1.0),)), CLIMB),
-    ("silence has no rtt_ms", replace(TRUE, rungs=(Rung(1, Came.ANSWER),)), CLIMB),
-    ("mtu belongs", replace(TRUE, rungs=(rung(1, mtu=1300),)), CLIMB),
-    ("not reset", replace(TRUE, rungs=(Rung(1, Came.RST, rtt_ms=0.0),)), CLIMB_6),
-    ("not reset", replace(TRUE, control=(Rung(1, Came.RST, rtt_ms=0.0),)), replace(CLIMB, control_protocol="udp")),
-    ("rtt_ms is longer", replace(TRUE, rungs=(replace(rung(1), rtt_ms=50.0),)), CLIMB),
-    ("error of that family", replace(TRUE, rungs=(rung(1, 8),)), CLIMB),
-    ("error of that family", replace(TRUE, rungs=(rung(1),)), CLIMB_6),
-    ("offender of another", replace(TRUE, rungs=(rung(1, offender="2001:db8::9"),)), CLIMB),
+    ("icmp belongs", replace(CLIMBED, rungs=(Rung(1, Came.ICMP, rtt_ms=0.0),)), CLIMB),
+    ("icmp belongs", replace(CLIMBED, rungs=(replace(rung(1), came=Came.ANSWER),)), CLIMB),
+    ("this host's own error", replace(CLIMBED, rungs=(rung(1, origin="local"),)), CLIMB),
+    ("has no sender", replace(CLIMBED, rungs=(rung(1, offender=None),)), CLIMB),
+    ("silence has no rtt_ms", replace(CLIMBED, rungs=(Rung(1, Came.SILENCE, rtt_ms=1.0),)), CLIMB),
+    ("silence has no rtt_ms", replace(CLIMBED, rungs=(Rung(1, Came.ANSWER),)), CLIMB),
+    ("mtu belongs", replace(CLIMBED, rungs=(rung(1, mtu=1300),)), CLIMB),
+    ("not reset", replace(CLIMBED, rungs=(Rung(1, Came.RST, rtt_ms=0.0),)), CLIMB_6),
+    ("not reset", replace(CLIMBED, control=(Rung(1, Came.RST, rtt_ms=0.0),)), replace(CLIMB, control_protocol="udp")),
+    ("rtt_ms is longer", replace(CLIMBED, rungs=(replace(rung(1), rtt_ms=50.0),)), CLIMB),
+    ("error of that family", replace(CLIMBED, rungs=(rung(1, 8),)), CLIMB),
+    ("error of that family", replace(CLIMBED, rungs=(rung(1),)), CLIMB_6),
+    ("offender of another", replace(CLIMBED, rungs=(rung(1, offender="2001:db8::9"),)), CLIMB),
 ]
 
 
@@ -205,11 +205,11 @@ def test_each_row_about_ladders_has_an_example() -> None:
 @pytest.mark.parametrize(
     ("ladder", "asked"),
     [
-        (TRUE, CLIMB),
-        (replace(TRUE, control=(Rung(3, Came.RST, rtt_ms=0.0),)), CLIMB),
-        (replace(TRUE, rungs=(), errno="EPERM"), BIG),
+        (CLIMBED, CLIMB),
+        (replace(CLIMBED, control=(Rung(3, Came.RST, rtt_ms=0.0),)), CLIMB),
+        (replace(CLIMBED, rungs=(), errno="EPERM"), BIG),
         (TRUE_LARGE, BIG),
-        (TRUE, MAPPED_CLIMB),
+        (CLIMBED, MAPPED_CLIMB),
     ],
 )
 def test_a_true_ladder_says_none_of_it(ladder: Ladder, asked: LadderRequest) -> None:
@@ -217,6 +217,6 @@ def test_a_true_ladder_says_none_of_it(ladder: Ladder, asked: LadderRequest) -> 
 
 
 def test_a_ladder_takes_no_longer_than_it_can() -> None:
-    late = replace(TRUE, elapsed_ms=1000 * (LADDER_S + 3))
+    late = replace(CLIMBED, elapsed_ms=1000 * (LADDER_S + 3))
     assert ladder_contradiction(late, CLIMB, 0.0) == "elapsed_ms is longer than it can have taken"
     assert ladder_contradiction(late, CLIMB, LADDER_S + 2) is None

@@ -120,7 +120,8 @@ def test_another_failure_and_a_reply_begin_a_line(capsys: pytest.CaptureFixture[
 def test_a_percentile_needs_its_samples(samples: int, names: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert [name for name, _ in percentiles(samples, (1.0, 2.0, 3.0))] == names
     times = Samples(sent=samples)
-    times.rtts_ms.extend([1.0] * samples)
+    for _ in range(samples):
+        times.rtts_ms.append(1.0)
     statistics = summarise(times)
     assert f"\nrtt {'/'.join(['p50', *names])} " in summary_lines(statistics)
     PingScreen(ASKED, terminal()).end(Head(statistics))

@@ -10,6 +10,9 @@ The grace is for what is not waiting: routes and addresses that are looked up, a
 back of the answers. It is 6 s, so that together with the second or two in which a process is ended no session lasts
 longer than 10 s beyond what its request needs.
 
+A request that only adds to answers that are there, such as one for ladders, moves no end either: it has what is left of
+the time for the cells, of which a normal vantage needs a third.
+
 A wait for a place in a queue comes before all this and does not count. It is bounded all the same, because those who
 hold the places are sessions with an end (:mod:`netprobe.reach.sessions.start_queue`).
 """
@@ -36,7 +39,13 @@ class Deadline:
     it raises ``error()``.
     """
 
-    def __init__(self, name: str, request: Request, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str,
+        request: Request,
+        clock: Callable[[], float] = time.monotonic,
+        before: Deadline | None = None,
+    ) -> None:
         self._name = name
         self._clock = clock
         self._needed_s = request.longest_s + GRACE_S
@@ -44,6 +53,8 @@ class Deadline:
         self._heard_at = clock()
         self._ends_at = self._heard_at + HELLO_S
         self._has_hello = False
+        if request.only_adds and before is not None:
+            self._ends_at, self._has_hello = before._ends_at, before._has_hello
 
     def heard(self) -> None:
         """Something came: the link lives. It moves no end."""

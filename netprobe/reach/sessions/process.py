@@ -72,7 +72,7 @@ class ProcessSession:
                     asked = receiver.follow_up()
                 conversation.close_stdin()
                 status = program.status(0.0 if self._stopped.is_set() else ENDING_S)
-                if not receiver.has_ended and not self._stopped.is_set():
+                if not receiver.has_ended and not receiver.only_adds and not self._stopped.is_set():
                     raise self._early_end(program, conversation.last_words, status, receiver)
         finally:
             program.end()
@@ -107,6 +107,7 @@ class _Conversation:
         self._stopped = stopped
         self._unsent = bytearray(bundle.program())
         self._last_words = b""
+        self._deadline: Deadline | None = None
         self._selector = selectors.DefaultSelector()
         for stream in (self._stdin, self._stdout, self._stderr):
             os.set_blocking(stream.fileno(), False)
@@ -134,16 +135,21 @@ class _Conversation:
             self._stdin.close()
 
     def ask(self, request: Request) -> None:
-        """Send a request and read until it is done, the process says no more, or we are stopped."""
+        """Send a request and read until it is done, the process says no more, or we are stopped.
+
+        The end of the time is no error where the request only adds to what is there.
+        """
         receiver = self._receiver
         receiver.expect(request)
         self._send(bundle.question(request.for_a_far_prober().to_json()))
-        deadline = Deadline(receiver.name, request)
+        deadline = self._deadline = Deadline(receiver.name, request, before=self._deadline)
         while not self._stopped.is_set() and not receiver.has_ended:
             # With no time left it is still looked at what has come: to read it took this side's time, and while that
             # went by the other side was not silent. The absolute ends hold all the same.
             ready = self._selector.select(deadline.rest())
             if not deadline.rest() and (not ready or deadline.is_over()):
+                if request.only_adds:
+                    return
                 raise deadline.error()
             for key, _ in ready:
                 if key.fileobj is self._stdin:

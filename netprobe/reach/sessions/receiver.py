@@ -16,7 +16,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from netprobe.reach.contradictions import contradiction, ladder_contradiction
+from netprobe.reach.facts import HostFacts
 from netprobe.reach.messages import (
+    MOST_FAILED,
     Answer,
     CellRequest,
     Crash,
@@ -27,6 +29,7 @@ from netprobe.reach.messages import (
     LadderRequest,
     MalformedMessageError,
     Message,
+    Replies,
     Request,
     Resolved,
     parse_message,
@@ -82,6 +85,8 @@ class Receiver:
         self._unclimbed: dict[int, LadderRequest] = {}
         self._unresolved: set[str] = set()
         self._resolved: list[Resolved] = []
+        self._failed: list[Answer] = []
+        self._facts = HostFacts()
         self._awaits_hello = True
         self._budget = 0
         self._longest_line = 0
@@ -95,6 +100,7 @@ class Receiver:
         self._unclimbed = dict(enumerate(request.ladders))
         self._unresolved = set(request.names)
         self._resolved = []
+        self._failed = []
         self._longest_line = HELLO_BYTES + ROUTE_BYTES * len(request.cells)
         self._budget += self._longest_line + CELL_BYTES * (len(request.cells) + len(request.names))
         self._budget += LADDER_BYTES * len(request.ladders)
@@ -102,11 +108,17 @@ class Receiver:
         self.has_ended = self._is_done = False
 
     def follow_up(self) -> Request | None:
-        """What to ask next, once a request with names is answered; None when there is nothing."""
+        """What to ask next, once a request is answered; None when there is nothing."""
         request = self._request
         if request is None or request.follow_up is None or not self._is_done:
             return None
-        return replace(request.follow_up(tuple(self._resolved)), sockets=request.sockets)
+        following = request.follow_up(Replies(self._facts, tuple(self._resolved), tuple(self._failed)))
+        return None if following is None else replace(following, sockets=request.sockets)
+
+    @property
+    def only_adds(self) -> bool:
+        """May the session end now, as every cell has its answer?"""
+        return self._request is not None and self._request.only_adds
 
     def feed(self, data: bytes) -> None:
         """Bytes as they come, cut anywhere."""
@@ -151,6 +163,7 @@ class Receiver:
                     raise self._malformed("it sent hello twice")
                 self.has_hello = True
                 self._awaits_hello = False
+                self._facts = message.facts
             case Resolved():
                 self._check_resolved(message)
             case Answer():
@@ -180,6 +193,8 @@ class Receiver:
         wrong = contradiction(answer, cell, self._request, self._clock() - self._asked_at)
         if wrong is not None:
             raise self._malformed(f"answer: {wrong}")
+        if (answer.is_silent or answer.is_refused) and len(self._failed) < MOST_FAILED:
+            self._failed.append(answer)
 
     def _check_ladder(self, ladder: Ladder) -> None:
         asked = None if self._awaits_hello else self._unclimbed.pop(ladder.number, None)

@@ -307,14 +307,14 @@ def test_a_handshake_now_and_then_does_not_put_the_start_off(monkeypatch: pytest
         clock[0] += 0.9  # of the time-out, which is 1 s
         right(self, connection)
 
-    class OneAtATime(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    class OneAtATime(selectors.DefaultSelector):
         def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
             found: list[tuple[selectors.SelectorKey, int]] = super().select(timeout)
             return [one for one in found if not one[0].data.connected][:1]
 
     right = Load._finish_connect
     monkeypatch.setattr(Load, "_finish_connect", finish_connect)
-    monkeypatch.setattr(load.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(selectors, "DefaultSelector", OneAtATime)
     with socket.create_server(("127.0.0.1", 0), backlog=128) as listener:
         running = Load("127.0.0.1", listener.getsockname()[1], LoadPlan(connections=50, count=1, timeout_s=1.0))

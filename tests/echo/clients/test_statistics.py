@@ -11,6 +11,7 @@ import pytest
 from netprobe.echo.clients import statistics
 from netprobe.echo.clients.ping import Ping, RoundTrip, Stray
 from netprobe.echo.clients.statistics import KEPT, Samples, Times, percentile, summarise
+from netprobe.echo.clients.trials import Trials
 
 
 def test_percentiles_are_by_nearest_rank_and_exact() -> None:
@@ -61,6 +62,7 @@ class Instant:
     protocol = "udp"
 
     def __init__(self) -> None:
+        self.trials = Trials()
         self._random = random.Random(1)
 
     def round_trip(self, sequence: int) -> RoundTrip:
@@ -90,7 +92,7 @@ def test_a_ping_without_an_end_takes_constant_memory(monkeypatch: pytest.MonkeyP
             sizes.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
-        replies.close()  # type: ignore[attr-defined]
+        replies.close()
     assert sizes[-1] - sizes[1] < 20_000 * 8  # less than one kind of time needs to be kept, and there are four
     assert ping.statistics().received == 40_000
     assert KEPT >= 10_000  # what a person waits for is exact

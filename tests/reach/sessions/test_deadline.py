@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from netprobe.reach.messages import SOCKETS_ANYWHERE, CellRequest, Request
+from netprobe.reach.messages import SOCKETS_ANYWHERE, CellRequest, LadderRequest, Request
 from netprobe.reach.sessions.deadline import GRACE_S, HELLO_S, Deadline
 from netprobe.reach.vantages import KEEP_ALIVE_S
 
@@ -101,3 +101,12 @@ def test_a_silence_is_no_absolute_end(clock: Clock) -> None:
     clock.now = 100.0 + request.longest_s + GRACE_S
     deadline.heard()
     assert deadline.rest() == 0 and deadline.is_over()
+
+
+def test_what_only_adds_gets_no_time_of_its_own(clock: Clock) -> None:
+    before = Deadline("v", REQUEST, clock)
+    before.said_hello()
+    clock.now += 3.0
+    ladders = Deadline("v", Request("n", 2.0, ladders=(LadderRequest("192.0.2.1", 80, "tcp"),)), clock, before)
+    ladders.said_hello()
+    assert trickle(ladders, clock) == 2.0 + 5.0 + GRACE_S - 3.0

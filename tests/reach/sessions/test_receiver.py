@@ -154,7 +154,7 @@ def test_a_line_that_comes_byte_by_byte_is_not_copied_for_each() -> None:
         receiver.feed(b"x")
 
 
-NAMES = Request("n", 1.0, names=("a", "b"), sockets=5, follow_up=lambda resolved: replace(REQUEST, nonce=str(resolved)))
+NAMES = Request("n", 1.0, names=("a", "b"), sockets=5, follow_up=lambda x: replace(REQUEST, nonce=str(x.resolved)))
 A: dict[str, Any] = {"name": "a", "addresses": ["192.0.2.1"]}
 B: dict[str, Any] = {"name": "b", "addresses": [], "error": "EAI_NONAME"}
 
