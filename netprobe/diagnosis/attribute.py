@@ -323,7 +323,7 @@ def _half_open(seen: Seen) -> Blame | None:
             evidence=(f"The connection is {seen.connection} on {seen.host}.",),
             remaining=(f"the last packets of the handshake were lost on the way to {seen.vantage}",),
         )
-    evidence = f"The SYN arrived and was answered: the connection is in {HALF_OPEN} on {seen.host}."
+    evidence = f"The SYN arrived and was answered: the connection was in {HALF_OPEN} on {seen.host}."
     return _lost_on_the_way_back(seen, (evidence,))
 
 

@@ -17,7 +17,7 @@ from typing import Final
 
 from netprobe.kernel.netlink import attributes, dump
 
-__all__ = ["ESTABLISHED", "LISTEN", "SYN_RECV", "DiagSocket", "sockets_at"]
+__all__ = ["ESTABLISHED", "LISTEN", "SYN_RECV", "DiagSocket", "half_open", "sockets_at"]
 
 NETLINK_SOCK_DIAG: Final = 4  # linux/netlink.h
 SOCK_DIAG_BY_FAMILY: Final = 20  # linux/sock_diag.h
@@ -58,15 +58,24 @@ def sockets_at(family: int, protocol: int, port: int) -> list[DiagSocket]:
 
     Raises OSError where the kernel does not answer; a protocol without sock_diag (a module that is not there) has none.
     """
+    return [each for each in _sockets(family, protocol, port, _ALL_STATES) if each.local_port == port]
+
+
+def half_open(family: int) -> list[DiagSocket]:
+    """The connections of TCP that wait for the end of their handshake, at any port. Raises as sockets_at does."""
+    found = _sockets(family, socket.IPPROTO_TCP, 0, 1 << SYN_RECV | 1 << NEW_SYN_RECV)
+    return [each for each in found if each.state == SYN_RECV]
+
+
+def _sockets(family: int, protocol: int, port: int, states: int) -> list[DiagSocket]:
     ident = _ID.pack(port, 0, bytes(16), bytes(16)) + _REST
-    body = _REQUEST.pack(family, protocol, 1 << (_INET_DIAG_SKMEMINFO - 1), _ALL_STATES) + ident
+    body = _REQUEST.pack(family, protocol, 1 << (_INET_DIAG_SKMEMINFO - 1), states) + ident
     try:
-        found = dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, body)
+        return [_socket(each) for each in dump(NETLINK_SOCK_DIAG, SOCK_DIAG_BY_FAMILY, body)]
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.EPROTONOSUPPORT):
             return []
         raise
-    return [each for each in map(_socket, found) if each.local_port == port]
 
 
 def _socket(body: bytes) -> DiagSocket:

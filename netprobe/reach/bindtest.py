@@ -104,7 +104,7 @@ class Bindtest:
                 failed = [x for x in self.listening if not x.is_open]
                 self.errors += listener_errors(failed, self.settings.options, self.host)
             self._responder.start()
-            self._view.begin()
+            self._view.begin(self.listening)
             if self.settings.trace:
                 self._begin_trace()
             vantages = [session.name for session in self.sessions]
@@ -165,6 +165,7 @@ class Bindtest:
         try:
             with closing(ask(self._requests(), self._events)) as events:
                 for event in events:
+                    self._view.watch()
                     self._view.follow()
                     if on_wait is not None:
                         on_wait(position + len(self._answers), len(self.questions))

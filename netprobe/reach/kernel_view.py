@@ -36,6 +36,9 @@ from netprobe.verdicts import Verdict
 __all__ = ["Failure", "KernelView", "is_local", "may_bind_any"]
 
 FRESH_S: Final = 0.2  # how old what was read may be: many cells fail at the same moment
+WATCH_S: Final = 0.4  # how often half-open connections are looked at, which last a second
+WATCH_SHARE: Final = 0.02  # of the time, at most, where there are very many
+MOST_WATCHED: Final = 100_000
 _SYS: Final = Path("/proc/sys/net")
 _CONF: Final = _SYS / "ipv4" / "conf"
 _STATES: Final = {sock_diag.SYN_RECV: HALF_OPEN, sock_diag.ESTABLISHED: "ESTABLISHED"}
@@ -73,15 +76,20 @@ class KernelView:
     _now: Counters = field(default_factory=Counters)
     _read_at: float = -1.0
     _sockets: dict[tuple[int, int, int], tuple[float, list[DiagSocket] | None]] = field(default_factory=dict)
+    _ports: frozenset[int] = frozenset()  # of TCP
+    _half_open: set[tuple[int, int]] = field(default_factory=set)  # by both ports
+    _watch_at: float = 0.0
     _tracer: Tracer | None = None
     _packets: Packets = field(default_factory=Packets)
     _rules: dict[TraceRow, Rule] = field(default_factory=dict)
     _filters: dict[tuple[str, str], tuple[StrictFilter, ...]] = field(default_factory=dict)
     _routes: dict[tuple[str, str], RouteBack | None] = field(default_factory=dict)
 
-    def begin(self) -> None:
+    def begin(self, listeners: Iterable[Listener]) -> None:
         """Before the first probe."""
         self._before = read_counters()
+        self._ports = frozenset(x.port for x in listeners if x.is_open and x.protocol == "tcp")
+        self._watch_at = time.monotonic() + WATCH_S
 
     def trace(self, listeners: Iterable[Listener]) -> None:
         """Follow the packets to and from these through the rules. Raises OSError where that is not allowed."""
@@ -89,6 +97,28 @@ class KernelView:
         tracer = Tracer(tuple(marks))
         tracer.__enter__()
         self._tracer, self._packets = tracer, Packets()
+
+    def watch(self) -> None:
+        """Note which connections are half open, if it is time; to be called several times a second.
+
+        Where a rule of this host drops the SYN-ACK, the kernel is told so when it sends it again, a second later, and
+        forgets the connection: measured, 1.0 s after each SYN (net/ipv4/inet_connection_sock.c, reqsk_timer_handler).
+        Looked at after a probe had failed, it was as if no SYN had come. A run that is over before WATCH_S has nothing
+        that waits.
+        """
+        began = time.monotonic()
+        if began < self._watch_at or not self._ports:
+            return
+        for family in (socket.AF_INET, socket.AF_INET6):
+            try:
+                found = sock_diag.half_open(family)
+            except OSError:
+                continue
+            for each in found:
+                if each.local_port in self._ports and len(self._half_open) < MOST_WATCHED:
+                    self._half_open.add((each.local_port, each.remote_port))
+        now = time.monotonic()
+        self._watch_at = now + max(WATCH_S, (now - began) / WATCH_SHARE)
 
     def follow(self) -> None:
         """Take what the trace has, so that there is room for more."""
@@ -127,7 +157,7 @@ class KernelView:
             handshake_ms=answer.connect_ms,
             arrived_from=arrival.peer if arrival is not None else None,
             send_error=arrival.send_error if arrival is not None else None,
-            connection=_state_of(sockets or (), answer, source),
+            connection=_state_of(sockets or (), answer, source) or self._was_half_open(question, answer),
             could_look=sockets is not None,
             moved=self._moved(),
             drops=(listening.drops or 0) if listening is not None else 0,
@@ -145,6 +175,11 @@ class KernelView:
             climbed=failure.climbed,
             offender_is_vantage=offender is not None and offender in failure.vantage.texts,
         )
+
+    def _was_half_open(self, question: Question, answer: Answer) -> str | None:
+        """The ports tell: the address may have been translated on its way."""
+        is_tcp = question.listener.protocol == "tcp" and answer.source_port is not None
+        return HALF_OPEN if is_tcp and (question.listener.port, answer.source_port) in self._half_open else None
 
     def _traced(self, question: Question, answer: Answer, source: str | None) -> Trace | None:
         """The packets of one probe, and the rule that stopped one of them."""
