@@ -66,6 +66,7 @@ class ProcessSession:
         program = self._start()
         try:
             with _Conversation(program, receiver, waker, self._stopped) as conversation:
+                conversation.send(bundle.program(traces=request.trace is not None))
                 asked: Request | None = request
                 while asked is not None:
                     conversation.ask(asked)
@@ -105,7 +106,7 @@ class _Conversation:
         self._stdin, self._stdout, self._stderr = program.stdin, program.stdout, program.stderr
         self._receiver = receiver
         self._stopped = stopped
-        self._unsent = bytearray(bundle.program())
+        self._unsent = bytearray()
         self._last_words = b""
         self._selector = selectors.DefaultSelector()
         for stream in (self._stdin, self._stdout, self._stderr):
@@ -137,7 +138,7 @@ class _Conversation:
         """Send a request and read until it is done, the process says no more, or we are stopped."""
         receiver = self._receiver
         receiver.expect(request)
-        self._send(bundle.question(request.for_a_far_prober().to_json()))
+        self.send(bundle.question(request.for_a_far_prober().to_json()))
         deadline = Deadline(receiver.name, request)
         while not self._stopped.is_set() and not receiver.has_ended:
             # With no time left it is still looked at what has come: to read it took this side's time, and while that
@@ -160,7 +161,7 @@ class _Conversation:
             if receiver.has_hello:
                 deadline.said_hello()
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Have ``data`` written as the process reads it."""
         self._unsent += data
         if self._stdin not in self._selector.get_map():

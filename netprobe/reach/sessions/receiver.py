@@ -23,10 +23,13 @@ from netprobe.reach.messages import (
     Done,
     Heartbeat,
     Hello,
+    Looked,
     MalformedMessageError,
     Message,
     Request,
     Resolved,
+    ToldPacket,
+    Tracing,
     parse_message,
 )
 from netprobe.reach.untrusted_json import parse_untrusted
@@ -37,6 +40,7 @@ __all__ = ["Emit", "OnNoise", "Receiver", "ignore_noise"]
 HELLO_BYTES = 2 << 20  # for a hello without its routes: 20,000 addresses with room to spare
 ROUTE_BYTES = 256  # for a cell's route in it
 CELL_BYTES = 4096  # what a cell's answer may take, on average, and a name's; a real one has a few hundred
+LOOK_BYTES = 8 << 20  # for the packets of a trace: MOST_TOLD of them, of 4 KiB each
 NOISE_LINES = 100  # passed on; more is only read
 
 Emit = Callable[[Message], None]
@@ -78,6 +82,7 @@ class Receiver:
         self._unanswered: dict[int, CellRequest] = {}
         self._unresolved: set[str] = set()
         self._resolved: list[Resolved] = []
+        self._of_a_trace: set[type[Message]] = set()  # what of a trace is still to come
         self._awaits_hello = True
         self._budget = 0
         self._longest_line = 0
@@ -90,8 +95,10 @@ class Receiver:
         self._unanswered = {cell.id: cell for cell in request.cells}
         self._unresolved = set(request.names)
         self._resolved = []
+        self._of_a_trace = {*([Tracing] if request.trace is not None else []), *([Looked] if request.look else [])}
         self._longest_line = HELLO_BYTES + ROUTE_BYTES * len(request.cells)
         self._budget += self._longest_line + CELL_BYTES * (len(request.cells) + len(request.names))
+        self._budget += LOOK_BYTES if request.look else 0
         self._awaits_hello = True
         self.has_ended = self._is_done = False
 
@@ -100,7 +107,8 @@ class Receiver:
         request = self._request
         if request is None or request.follow_up is None or not self._is_done:
             return None
-        return replace(request.follow_up(tuple(self._resolved)), sockets=request.sockets)
+        asked = request.follow_up(tuple(self._resolved))
+        return None if asked is None else replace(asked, sockets=request.sockets)
 
     def feed(self, data: bytes) -> None:
         """Bytes as they come, cut anywhere."""
@@ -150,9 +158,11 @@ class Receiver:
             case Answer():
                 self._check_answer(message)
             case Done():
-                if self._awaits_hello or self._unanswered or self._unresolved:
+                if self._awaits_hello or self._unanswered or self._unresolved or self._of_a_trace:
                     raise self._malformed("it was done before it had answered")
                 self.has_ended = self._is_done = True
+            case Tracing() | ToldPacket() | Looked():
+                self._check_traced(message)
             case Crash():
                 self.has_ended = True
             case Heartbeat():
@@ -172,6 +182,13 @@ class Receiver:
         wrong = contradiction(answer, cell, self._request, self._clock() - self._asked_at)
         if wrong is not None:
             raise self._malformed(f"answer: {wrong}")
+
+    def _check_traced(self, message: Tracing | ToldPacket | Looked) -> None:
+        kind = Looked if isinstance(message, ToldPacket) else type(message)
+        if self._awaits_hello or kind not in self._of_a_trace:
+            raise self._malformed("it told of a trace that was not requested")
+        if type(message) is kind:
+            self._of_a_trace.remove(kind)
 
     def _noise(self, line: bytes) -> None:
         text = line[:200].decode("utf-8", "replace").rstrip()
