@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from netprobe.diagnosis.legacy_counters import Legacy
 from netprobe.diagnosis.trace import Trace
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.kernel.net_counters import Counters
@@ -59,8 +60,9 @@ class Seen:
     there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
     kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
     not fit into this listener's buffer or queue. ``trace`` is what the rules there
-    did, if that was to be seen, ``elsewhere`` the same of those vantages where it was, the probe's own first. ``errno``
-    is what a call of the probe raised, ``has_ended``: the connection ended or was reset. ``limited``: the
+    did, if that was to be seen, ``elsewhere`` the same of those vantages where it was, the probe's own first.
+    ``legacy`` is what iptables-legacy has counted at the listener's host, where a packet was lost between the rules that
+    can be traced. ``errno`` is what a call of the probe raised, ``has_ended``: the connection ended or was reset. ``limited``: the
     other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
     ``answered``: the other protocol, if that was answered on this path.
     """
@@ -98,6 +100,7 @@ class Seen:
     limited: bool = False
     vantages: int = 1
     elsewhere: tuple[Trace, ...] = ()
+    legacy: Legacy | None = None
 
     @property
     def traces(self) -> tuple[Trace, ...]:
@@ -112,7 +115,7 @@ class Seen:
 
 def blame_for(seen: Seen) -> Blame | None:
     """Who stopped it; None where there is nothing to blame anybody for."""
-    traced = _by_rule(seen) or _translated(seen)
+    traced = _by_rule(seen) or _by_legacy_rule(seen) or _translated(seen)
     if traced is not None:
         return traced
     match seen.verdict:
@@ -160,6 +163,30 @@ def _stopped(trace: Trace, row: TraceRow, *, is_question: bool) -> Blame:
         certain=not trace.passed_later,
         remaining=("what lost the packets that passed this rule later",) if trace.passed_later else (),
         command=command,
+    )
+
+
+def _by_legacy_rule(seen: Seen) -> Blame | None:
+    """iptables-legacy tells no trace anything, and counts."""
+    legacy, trace = seen.legacy, seen.trace
+    if legacy is None or trace is None or legacy.culprit is None or seen.verdict == Verdict.REACHABLE:
+        return None
+    culprit, question = legacy.culprit, trace.question
+    is_question = question is not None and question.end is End.BETWEEN
+    did = Verdict.REJECTED if culprit.rejects else "dropped"
+    lost = "question" if is_question else "answer"
+    return Blame(
+        place=seen.host,
+        layer=Layer.IPTABLES,
+        what=f"{did} by a rule" if is_question else f"the answer was {did} by a rule",
+        text=culprit.text,
+        evidence=(
+            f"The kernel's trace saw the {lost} at the rules of {seen.host}, and none of nf_tables stop it.",
+            f"Of iptables-legacy one counter moved meanwhile that can be of it, by just what was lost: "
+            f"{_packets(culprit.packets)}.",
+        ),
+        certain=True,
+        command=f"sudo {culprit.program}-legacy-save -c -t {culprit.table}",
     )
 
 
@@ -484,7 +511,11 @@ def _where_it_may_be(seen: Seen) -> tuple[tuple[str, ...], list[Excluded], str]:
         return ("packets lost", *_no_routes(seen)), excluded, ""
     if question is not None:
         excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw none stop it"))
-        return (_between(question, seen.host),), excluded, ""
+        legacy = seen.legacy
+        if legacy is None or question.end is not End.BETWEEN:
+            return (_between(question, seen.host, may_be_legacy=False),), excluded, ""
+        rules = tuple(f"{x.program}-legacy: {x.text}" for x in legacy.moved)
+        return (*rules, _between(question, seen.host, may_be_legacy=not rules)), excluded, ""
     if seen.same_host:
         return (f"a rule of {seen.host}: what it sends to its own address does not leave it",), excluded, ""
     for each in seen.elsewhere:
@@ -508,12 +539,13 @@ def _where_it_may_be(seen: Seen) -> tuple[tuple[str, ...], list[Excluded], str]:
     return tuple(remaining), excluded, "; no packet of it reached its rules"
 
 
-def _between(packet: TracedPacket, place: str) -> str:
+def _between(packet: TracedPacket, place: str, *, may_be_legacy: bool = True) -> str:
     """What loses a packet that no traced rule has stopped."""
     if packet.end is End.BEFORE_IP:
         by = f" on {packet.incoming}" if packet.incoming else ""
         return f"what {place} does before its rules{by}: another MAC address, a wrong header, IPv6 switched off"
-    return f"what {place} does between its rules: routes, filters of addresses, iptables-legacy"
+    legacy = ", iptables-legacy" if may_be_legacy else ""
+    return f"what {place} does between its rules: routes, filters of addresses{legacy}"
 
 
 def _no_routes(seen: Seen) -> tuple[str, ...]:

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Final
 
 from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter
+from netprobe.diagnosis.legacy_counters import Legacy, LegacyCounters, read_legacy_counters
 from netprobe.diagnosis.trace import Trace, trace_of, with_text
 from netprobe.kernel import rtnetlink, sock_diag
 from netprobe.kernel.net_counters import Counters, read_counters
 from netprobe.kernel.nf_trace import Mark, Tracer
 from netprobe.kernel.sock_diag import DiagSocket
-from netprobe.outcome.trace import TracedPacket, TraceRow
+from netprobe.outcome.trace import End, TracedPacket, TraceRow
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer
@@ -74,6 +75,7 @@ class KernelView:
     _sockets: dict[tuple[int, int, int], tuple[float, list[DiagSocket] | None]] = field(default_factory=dict)
     _tracer: Tracer | None = None
     untraced: tuple[str, ...] = ()  # why there is no trace, or what is not traced
+    _legacy: LegacyCounters = field(default_factory=LegacyCounters)
     _texts: dict[TraceRow, TraceRow] = field(default_factory=dict)
     _filters: dict[tuple[str, str], tuple[StrictFilter, ...]] = field(default_factory=dict)
     _routes: dict[tuple[str, str], RouteBack | None] = field(default_factory=dict)
@@ -92,6 +94,8 @@ class KernelView:
         why = tracer.why_not()
         self.untraced = (f"{why}; no rule is named",) if why is not None else tracer.remarks
         self._tracer = tracer if why is None else None
+        if why is None:
+            self._legacy = read_legacy_counters()
 
     def follow(self) -> None:
         """Take what the trace has, so that there is room for more."""
@@ -113,6 +117,7 @@ class KernelView:
         listening = next((x for x in sockets or () if x.state in (sock_diag.LISTEN, sock_diag.CLOSE)), None)
         offender = answer.icmp.offender if answer.icmp is not None else None
         elsewhere = source is not None and not failure.same_host
+        trace = self._traced(question, answer, source)
         return Seen(
             verdict=failure.observed,
             expected=failure.expected,
@@ -140,7 +145,8 @@ class KernelView:
             icmp=answer.icmp,
             offender_is_host=offender is not None and offender in failure.host.texts,
             answered=failure.answered,
-            trace=self._traced(question, answer, source),
+            trace=trace,
+            legacy=None if trace is None else self._legacy_of(trace),
             errno=answer.errno,
             has_ended=answer.result != "timeout",
             limited=answer.limited,
@@ -159,6 +165,21 @@ class KernelView:
             question=self._with_text(trace.question),
             answer=self._with_text(trace.answer),
         )
+
+    def _legacy_of(self, trace: Trace) -> Legacy | None:
+        """What iptables-legacy counted, where it is there and a packet was lost between the hooks."""
+        lost = next((x for x in (trace.question, trace.answer) if x is not None and x.end is End.BETWEEN), None)
+        if lost is None or not self._legacy or self._tracer is None:
+            return None
+        now = read_legacy_counters()  # before the packets: one more that is lost meanwhile only takes certainty away
+        moved = [
+            x
+            for x in now.since(self._legacy)
+            if x.stops and x.can_be_of(lost.protocol, lost.source_port, lost.destination_port)
+        ]
+        packets = [TracedPacket.of(packet) for packet in self._tracer.packets()]
+        same = [x for x in packets if x.direction == lost.direction and x.end is End.BETWEEN]
+        return Legacy(tuple(moved), len(same), now.why_not)
 
     def _with_text(self, packet: TracedPacket | None) -> TracedPacket | None:
         """The rule that stopped it in its own words; each is asked for once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 
 from tests.conftest import NETPROBE
 from tests.lab.conftest import BuildLab, StartSshd
+from tests.lab.leftovers import ROUTED, killed_at_random, left_in
 from tests.lab.network import Lab
 
 pytestmark = pytest.mark.lab
@@ -158,27 +160,6 @@ def test_nothing_stays_behind(number: signal.Signals, lab: BuildLab) -> None:
 
 # At the vantages.
 
-ROUTED: Mapping[str, Any] = {
-    "hosts": {
-        "pc": {"routes": ["default via 10.1.0.1"]},
-        "router": {"sysctl": {"net.ipv4.ip_forward": 1}},
-        "server": {"routes": ["default via 10.2.0.1"]},
-    },
-    "links": [
-        {
-            "ends": [
-                {"host": "pc", "name": "e0", "addresses": ["10.1.0.2/24"]},
-                {"host": "router", "name": "r1", "addresses": ["10.1.0.1/24"]},
-            ]
-        },
-        {
-            "ends": [
-                {"host": "router", "name": "r2", "addresses": ["10.2.0.1/24"]},
-                {"host": "server", "name": "e0", "addresses": ["10.2.0.2/24"]},
-            ]
-        },
-    ],
-}
 DROP = "tcp dport 41234 drop"
 AT_A_VANTAGE = {
     "its own output": ("pc", table(DROP, "output"), "dropped by a rule", DROP),
@@ -221,8 +202,7 @@ def test_a_rule_of_a_vantage_is_named_there(place: str, rules: str, what: str, t
     blame = cell["blame"]
     assert (blame["place"], blame["what"], blame["text"], blame["certain"]) == (place, what, text, True)
     assert "--trace" not in errors
-    for host in ("pc", "router", "server"):
-        assert "netprobe_" not in network[host].run("nft", "list", "tables").stdout
+    assert left_in(network) == []
 
 
 def test_what_a_traced_vantage_has_sent_is_none_of_its_rules(lab: BuildLab) -> None:
@@ -278,3 +258,123 @@ def test_a_run_without_a_failure_asks_no_vantage_what_it_saw(lab: BuildLab, tmp_
     said = log.read_text("utf-8")
     assert '"trace": [["tcp", "127.0.0.1", 41234], ["tcp", "10.2.0.2", 41234]]' in said
     assert '"look": true' not in said
+
+
+def test_runs_that_are_killed_leave_nothing_anywhere(lab: BuildLab) -> None:
+    """A hundred of them: ``tests.bench.killed``."""
+    for what, left in killed_at_random(lab(ROUTED), seed=19, runs=6):
+        assert left == [], what
+
+
+# Bridges, iptables, firewalls.
+
+BRIDGED: Mapping[str, Any] = {
+    "hosts": {
+        "pc": {},
+        "switch": {
+            "run": [
+                "ip link add br0 type bridge && ip link set br0 up",
+                "ip link set p1 master br0 && ip link set p2 master br0",
+            ]
+        },
+        "server": {},
+    },
+    "links": [
+        {"ends": [{"host": "pc", "name": "e0", "addresses": ["10.2.0.3/24"]}, {"host": "switch", "name": "p1"}]},
+        {"ends": [{"host": "switch", "name": "p2"}, {"host": "server", "name": "e0", "addresses": ["10.2.0.2/24"]}]},
+    ],
+}
+
+
+@pytest.mark.parametrize("hook", ["forward", "prerouting", "postrouting"])
+def test_a_rule_of_a_bridge_that_is_a_vantage_is_named(hook: str, lab: BuildLab) -> None:
+    network = lab(BRIDGED)
+    network["switch"].run("nft", "-f", "-", input=table(DROP, hook).replace("table inet", "table bridge"))
+    cell, _ = asked(network, "--trace", *from_netns(network, "pc", "switch"))
+    blame = cell["blame"]
+    assert (blame["place"], blame["text"], blame["certain"]) == ("switch", DROP, True)
+    assert blame["command"] == "sudo nft -a list chain bridge f c"
+
+
+def test_a_bridge_that_only_forwards_is_innocent(lab: BuildLab) -> None:
+    network = lab(BRIDGED)
+    network["server"].run("ip", "neigh", "replace", "10.2.0.3", "lladdr", NOBODY, "dev", "e0", "nud", "permanent")
+    cell, _ = asked(network, "--trace", *from_netns(network, "pc", "switch"))
+    assert cell["blame"]["what"] == "the answer was lost on the way back"
+    assert cell["blame"]["certain"] is False
+
+
+def test_a_rule_of_the_bridge_that_the_host_listens_on_is_named(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    network["pc1"].prepare(
+        [
+            "ip addr flush dev e0 && ip link add br0 type bridge && ip link set br0 up && ip link set e0 master br0",
+            "ip addr add 192.168.0.1/24 dev br0",
+        ]
+    )
+    network["pc1"].run("nft", "-f", "-", input=table(DROP).replace("table inet", "table bridge"))
+    blame = traced(network, "--trace")["blame"]
+    assert (blame["place"], blame["text"], blame["certain"]) == ("this host", DROP, True)
+
+
+def iptables(lab: Lab, kind: str, *rules: str) -> None:
+    """Rules of pc1; skips where the program, or what the kernel has for it, is not there."""
+    program = f"iptables-{kind}"
+    if shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    for rule in rules:
+        ran = lab["pc1"].run(program, *rule.split(), check=False)
+        if ran.returncode:
+            pytest.skip(f"{program} {rule}: {ran.stderr.strip()}")
+
+
+CHATTER = """
+import socket, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+print("ready", flush=True)
+while True:
+    sock.sendto(b"x", ("192.168.0.1", 7))
+    time.sleep(0.02)
+"""
+LEGACY = {
+    "drop": ("INPUT -p tcp -m tcp --dport 41234 -j DROP", "dropped by a rule"),
+    "reject": ("INPUT -p tcp -m tcp --dport 41234 -j REJECT", "rejected by a rule"),
+    "answer": ("OUTPUT -p tcp -m tcp --sport 41234 -j DROP", "the answer was dropped by a rule"),
+}
+
+
+@pytest.mark.parametrize(("rule", "what"), LEGACY.values(), ids=LEGACY)
+def test_a_rule_of_iptables_legacy_is_known_by_its_counter(rule: str, what: str, lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    iptables(network, "legacy", "-A INPUT -p tcp --dport 1 -j DROP", f"-A {rule}")
+    blame = traced(network, "--trace")["blame"]
+    assert (blame["place"], blame["layer"], blame["what"]) == ("this host", "iptables", what)
+    assert blame["text"].startswith(f"-A {rule}")
+    assert blame["certain"] is True
+
+
+def test_a_policy_of_iptables_legacy_that_counts_more_is_only_what_remains(lab: BuildLab) -> None:
+    """What others send does not come in either, so its counter is not ours alone."""
+    network = lab("pc1-pc2")
+    iptables(network, "legacy", "-P INPUT DROP")
+    network.start("pc2", sys.executable, "-c", CHATTER, ready="ready")
+    blame = traced(network, "--trace")["blame"]
+    assert blame["certain"] is False
+    assert "iptables-legacy: policy DROP of INPUT" in blame["remaining"]
+
+
+def test_a_host_without_iptables_legacy_is_told_nothing_of_it(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    network["pc1"].run("ip", "route", "add", "blackhole", "192.168.0.2/32")
+    blame = traced(network, "--trace")["blame"]
+    assert "legacy" not in str(blame)
+
+
+def test_what_iptables_nft_made_is_told_in_its_words(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    rule = "INPUT -p tcp -m tcp --dport 41234 -m conntrack --ctstate NEW -j REJECT"
+    iptables(network, "nft", "-A INPUT -s 192.0.2.1/32 -j DROP", f"-A {rule}")
+    blame = traced(network, "--trace")["blame"]
+    assert (blame["layer"], blame["what"]) == ("iptables", "rejected by a rule")
+    assert blame["text"].startswith(f"-A {rule}")
+    assert blame["command"] == "sudo iptables -t filter -S INPUT"
