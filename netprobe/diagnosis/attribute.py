@@ -59,11 +59,11 @@ class Seen:
     waited, ``handshake_ms`` what its handshake took. ``arrived_from``: the listening program got the question from
     there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
     kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
-    not fit into this listener's buffer or queue. ``trace`` is what the rules there
-    did, if that was to be seen, ``elsewhere`` the same of those vantages where it was, the probe's own first.
-    ``legacy`` is what iptables-legacy has counted at the listener's host, where a packet was lost between the rules that
-    can be traced. ``errno`` is what a call of the probe raised, ``has_ended``: the connection ended or was reset. ``limited``: the
-    other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
+    not fit into this listener's buffer or queue. ``trace`` is what the rules there did, if that was to be seen,
+    ``elsewhere`` the same of those vantages where it was, the probe's own first. ``legacy`` is what iptables-legacy has
+    counted at the listener's host, where a packet was lost between the rules that can be traced. ``errno`` is what a
+    call of the probe raised, ``has_ended``: the connection ended or was reset. ``limited``: the other host is known to
+    limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
     ``answered``: the other protocol, if that was answered on this path.
     """
 

@@ -2,8 +2,9 @@
 
 Each of its rules and policies counts. Where the trace saw some packets vanish between the hooks, and exactly one of the
 rules that could have stopped them moved, by as many packets, that is the one. On a busy host others move as well, or it
-moves by more; then they are what there is to look at, and no more. Read with ``iptables-legacy-save -c`` only: ``-S`` and ``-L`` would make the table that they look for, and
-with it its hook. Nothing is run where no table is there (``/proc/net/ip_tables_names``).
+moves by more; then they are what there is to look at, and no more. Read with ``iptables-legacy-save -c`` only: ``-S``
+and ``-L`` would make the table that they look for, and with it its hook. Nothing is run where no table is there
+(``/proc/net/ip_tables_names``).
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ _TIME_S = 3.0
 _PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"))
 _HANDLE = re.compile(r"^\s*(.*?)\s*# handle ([0-9]+)$")
 _XTABLES = {"ip": "iptables", "ip6": "ip6tables"}
+_BUILT_IN = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
 _TABLES = ("filter", "nat", "mangle", "raw", "security")  # iptables(8)
 
 
@@ -39,7 +40,7 @@ def rule_text(family: str, table: str, chain: str, handle: Optional[int] = None)
     lines = _output(["nft", "-a", "list", "chain", family, table, chain])
     if lines is None:
         return RuleText(why_not="nft is not installed")
-    is_iptables = family in _XTABLES and table in _TABLES and _is_managed(lines)
+    is_iptables = family in _XTABLES and table in _TABLES and (chain in _BUILT_IN or _is_managed(lines))
     place = 0
     for line in lines:
         if handle is None:

@@ -378,3 +378,60 @@ def test_what_iptables_nft_made_is_told_in_its_words(lab: BuildLab) -> None:
     assert (blame["layer"], blame["what"]) == ("iptables", "rejected by a rule")
     assert blame["text"].startswith(f"-A {rule}")
     assert blame["command"] == "sudo iptables -t filter -S INPUT"
+
+
+def test_what_iptables_nft_has_as_a_policy_is_iptables(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    iptables(network, "nft", "-A INPUT -i lo -j ACCEPT", "-P INPUT DROP")
+    blame = traced(network, "--trace")["blame"]
+    assert (blame["layer"], blame["text"]) == ("iptables", "policy drop")
+    assert blame["command"] == "sudo iptables -t filter -S INPUT"
+
+
+def test_a_rule_in_chains_as_ufw_makes_them_is_named(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    rule = "ufw-user-input -p tcp -m tcp --dport 41234 -j REJECT --reject-with tcp-reset"
+    iptables(
+        network,
+        "nft",
+        "-N ufw-before-input",
+        "-N ufw-user-input",
+        "-A INPUT -j ufw-before-input",
+        "-A ufw-before-input -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "-A ufw-before-input -j ufw-user-input",
+        f"-A {rule}",
+        "-P INPUT DROP",
+    )
+    blame = traced(network, "--trace")["blame"]
+    assert (blame["text"], blame["what"], blame["certain"]) == (f"-A {rule}", "rejected by a rule", True)
+
+
+def test_a_rule_in_chains_as_firewalld_makes_them_is_named(lab: BuildLab) -> None:
+    network = lab("pc1-pc2")
+    rules = """table inet firewalld {
+ chain filter_INPUT {
+  type filter hook input priority filter + 10; policy accept;
+  ct state { established, related } accept
+  jump filter_INPUT_ZONES
+  reject with icmpx admin-prohibited
+ }
+ chain filter_INPUT_ZONES {
+  iifname "e1" goto filter_IN_trusted
+  goto filter_IN_public
+ }
+ chain filter_IN_trusted {
+  accept
+ }
+ chain filter_IN_public {
+  jump filter_IN_public_allow
+  reject with icmpx admin-prohibited
+ }
+ chain filter_IN_public_allow {
+  tcp dport 22 ct state new accept
+ }
+}
+"""
+    network["pc1"].run("nft", "-f", "-", input=rules)
+    blame = traced(network, "--trace")["blame"]
+    assert (blame["text"], blame["certain"]) == ("reject with icmpx admin-prohibited", True)
+    assert "table inet firewalld, chain filter_IN_public, handle" in blame["evidence"][0]
