@@ -17,18 +17,21 @@ from typing import Final
 
 from netprobe.diagnosis import ladder
 from netprobe.diagnosis.ladder import Climbed
-from netprobe.diagnosis.trace import Rule
+from netprobe.diagnosis.legacy_counters import Legacy
+from netprobe.diagnosis.trace import Trace
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.kernel.net_counters import Counters
 from netprobe.outcome.blame import Blame, Excluded, Layer
 from netprobe.outcome.evidence import HOST_UNREACHABLE, ICMP_WORDS, NET_UNREACHABLE, PROHIBITED
-from netprobe.outcome.trace import TracedPacket
+from netprobe.outcome.trace import End, TracedPacket, TraceRow
 from netprobe.verdicts import Verdict
 
-__all__ = ["HALF_OPEN", "RouteBack", "Seen", "StrictFilter", "Trace", "blame_for"]
+__all__ = ["HALF_OPEN", "RouteBack", "Seen", "StrictFilter", "blame_for"]
 
 HALF_OPEN: Final = "SYN-RECV"
 _RULES: Final = "sudo nft -a list ruleset"
+_DID: Final = {"stolen": "taken", "queue": "handed to a program"}
+_PROGRAMS: Final = {"ip": "iptables", "ip6": "ip6tables"}
 _SLOW_SHARE: Final = 0.4  # of the time-out: a handshake that took so much of it left too little for the answer
 
 
@@ -50,19 +53,6 @@ class StrictFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Trace:
-    """What the rules of the listener's host did with the question and with its answer; None: no packet of it was seen.
-
-    ``rule`` is the one that stopped either of them.
-    """
-
-    question: TracedPacket | None = None
-    answer: TracedPacket | None = None
-    rule: Rule | None = None
-    incomplete: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Seen:
     """All that is known of one failed probe.
 
@@ -71,10 +61,11 @@ class Seen:
     waited, ``handshake_ms`` what its handshake took. ``arrived_from``: the listening program got the question from
     there; ``send_error``: what sending the answer raised. ``connection``: the state of its connection in the listener's
     kernel; ``could_look``: that kernel was asked. ``moved`` is what it counted since the run began, ``drops`` what did
-    not fit into this listener's buffer or queue. ``trace`` is what the rules there
-    did, if that was to be seen. ``errno`` is what a call of the probe
-    raised, ``has_ended``: the connection ended or was reset. ``limited``: the
-    other host is known to limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
+    not fit into this listener's buffer or queue. ``trace`` is what the rules there did, if that was to be seen,
+    ``elsewhere`` the same of those vantages where it was, the probe's own first. ``legacy`` is what iptables-legacy has
+    counted at the listener's host, where a packet was lost between the rules that can be traced. ``errno`` is what a
+    call of the probe raised, ``has_ended``: the connection ended or was reset. ``limited``: the other host is known to
+    limit its ICMP errors; ``vantages`` took part, and may share an address that it counts.
     ``answered``: the other protocol, if that was answered on this path. ``climbed`` is a ladder to the destination.
     """
 
@@ -111,11 +102,23 @@ class Seen:
     limited: bool = False
     vantages: int = 1
     climbed: Climbed | None = None
+    elsewhere: tuple[Trace, ...] = ()
+    legacy: Legacy | None = None
+
+    @property
+    def traces(self) -> tuple[Trace, ...]:
+        """In the order in which a question comes by; what lies between is in no order that anybody knows."""
+        return self.elsewhere if self.trace is None else (*self.elsewhere, self.trace)
+
+    @property
+    def vantage_trace(self) -> Trace | None:
+        """That of where the probe came from, if it was traced."""
+        return next((trace for trace in self.elsewhere if trace.place == self.vantage), None)
 
 
 def blame_for(seen: Seen) -> Blame | None:
     """Who stopped it; None where there is nothing to blame anybody for."""
-    traced = _by_rule(seen) or _translated(seen)
+    traced = _by_rule(seen) or _by_legacy_rule(seen) or _translated(seen)
     if traced is not None:
         return traced
     match seen.verdict:
@@ -133,26 +136,60 @@ def blame_for(seen: Seen) -> Blame | None:
 
 
 def _by_rule(seen: Seen) -> Blame | None:
-    """A rule of the listener's host stopped the question, or the answer."""
-    trace = seen.trace
-    if trace is None or trace.rule is None or seen.verdict == Verdict.REACHABLE:
+    """A rule stopped the question, or the answer: of the listener's host, of the vantage, or of one on the way."""
+    if seen.verdict == Verdict.REACHABLE:
         return None
-    rule, question = trace.rule, trace.question
-    stops_question = question is not None and question.stopped_by is not None
-    did = Verdict.REJECTED if rule.rejects else "dropped"
-    evidence = [f"The kernel's trace saw it: {rule.place}."]
-    if question is not None:
-        came = f"The question came from {question.source}"
-        evidence.append(f"{came}, by {question.incoming}." if question.incoming else f"{came}.")
-    row = rule.row
+    for trace in seen.traces:
+        if trace.question is not None and trace.question.stopped_by is not None:
+            return _stopped(trace, trace.question.stopped_by, is_question=True)
+    for trace in reversed(seen.traces):
+        if trace.answer is not None and trace.answer.stopped_by is not None:
+            return _stopped(trace, trace.answer.stopped_by, is_question=False)
+    return None
+
+
+def _stopped(trace: Trace, row: TraceRow, *, is_question: bool) -> Blame:
+    did = Verdict.REJECTED if row.rejects else _DID.get(row.verdict, "dropped")
+    evidence = [f"The kernel's trace saw it: {row.place}."]
+    question = trace.question
+    if question is not None and question.incoming is not None:
+        evidence.append(f"The question came from {question.source}, by {question.incoming}.")
+    command = f"sudo nft -a list chain {row.family} {row.table} {row.chain}"
+    if row.is_iptables:
+        command = f"sudo {_PROGRAMS.get(row.family, 'iptables')} -t {row.table} -S {row.chain}"
+    return Blame(
+        place=trace.place,
+        layer=Layer.IPTABLES if row.is_iptables else Layer.NFTABLES,
+        what=f"{did} by a rule" if is_question else f"the answer was {did} by a rule",
+        text=row.text or row.place,
+        evidence=tuple(evidence),
+        certain=not trace.passed_later,
+        remaining=("what lost the packets that passed this rule later",) if trace.passed_later else (),
+        command=command,
+    )
+
+
+def _by_legacy_rule(seen: Seen) -> Blame | None:
+    """iptables-legacy tells no trace anything, and counts."""
+    legacy, trace = seen.legacy, seen.trace
+    if legacy is None or trace is None or legacy.culprit is None or seen.verdict == Verdict.REACHABLE:
+        return None
+    culprit, question = legacy.culprit, trace.question
+    is_question = question is not None and question.end is End.BETWEEN
+    did = Verdict.REJECTED if culprit.rejects else "dropped"
+    lost = "question" if is_question else "answer"
     return Blame(
         place=seen.host,
-        layer=Layer.IPTABLES if rule.is_iptables else Layer.NFTABLES,
-        what=f"{did} by a rule" if stops_question else f"the answer was {did} by a rule",
-        text=rule.text or rule.place,
-        evidence=tuple(evidence),
+        layer=Layer.IPTABLES,
+        what=f"{did} by a rule" if is_question else f"the answer was {did} by a rule",
+        text=culprit.text,
+        evidence=(
+            f"The kernel's trace saw the {lost} at the rules of {seen.host}, and none of nf_tables stop it.",
+            f"Of iptables-legacy one counter moved meanwhile that can be of it, by just what was lost: "
+            f"{_packets(culprit.packets)}.",
+        ),
         certain=True,
-        command=f"sudo nft -a list chain {row.family} {row.table} {row.chain}",
+        command=f"sudo {culprit.program}-legacy-save -c -t {culprit.table}",
     )
 
 
@@ -332,17 +369,24 @@ def _lost_on_the_way_back(seen: Seen, evidence: tuple[str, ...]) -> Blame:
     if back is not None and back.errno is not None:
         return _without_route(seen, back.errno, evidence)
     by = "" if back is None or back.interface is None else f" (it leaves by {back.interface})"
+    remaining = ["another way back than the way there, or a rule on it"]
+    excluded = [Excluded("all that stops a question", "it arrived")]
+    here, there = seen.trace, seen.vantage_trace
+    if here is not None and here.answer is not None and here.answer.end is End.LEFT:
+        excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw the answer leave"))
+    else:
+        remaining.insert(0, f"a rule for what {seen.host} sends{by}")
+    if there is not None and there.answer is not None and there.answer.end is End.SOCKET:
+        excluded.append(Excluded(f"the rules of {seen.vantage}", "the trace saw the answer pass them"))
+    else:
+        remaining.append(f"a rule at {seen.vantage} for what comes in")
     return Blame(
         place=None,
         layer=Layer.PATH,
         what="the answer was lost on the way back",
         evidence=evidence,
-        remaining=(
-            f"a rule for what {seen.host} sends{by}",
-            "another way back than the way there, or a rule on it",
-            f"a rule at {seen.vantage} for what comes in",
-        ),
-        excluded=(Excluded("all that stops a question", "it arrived"),),
+        remaining=tuple(remaining),
+        excluded=tuple(excluded),
         command=_RULES,
     )
 
@@ -437,29 +481,8 @@ def _never_arrived(seen: Seen) -> Blame:
         evidence += f": {seen.host} has no connection of it"
     if seen.answered:
         evidence += f"; {seen.answered} on that path was answered"
-    if seen.same_host:
-        remaining: tuple[str, ...] = (f"a rule of {seen.host}: what it sends to its own address does not leave it",)
-    else:
-        rule = f"a rule for {seen.protocol}" if seen.answered else "a rule"
-        # A SYN whose answer was lost leaves a half-open connection behind; where nobody could look, it may be that.
-        back = " there or back" if seen.protocol == "tcp" and not seen.could_look else ""
-        remaining = (f"{rule} at {seen.vantage}, on the path{back}, or on {seen.host}",)
-        if not seen.answered:
-            remaining = (*remaining, f"no route{back or ' there'}")
-        remaining = (*remaining, "packets lost")
-    excluded = []
-    if seen.trace is not None and not seen.trace.incomplete:
-        question = seen.trace.question
-        if question is None and not seen.same_host:
-            evidence += "; no packet of it reached its rules"
-            remaining = (f"a rule at {seen.vantage} or on the path", *remaining[1:], f"tc or XDP on {seen.host}")
-            excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw no packet of it"))
-        elif question is not None and question.passed("input"):
-            remaining = tuple(each for each in remaining if not each.startswith("a rule"))
-            excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw the question pass them"))
-        elif question is not None:
-            remaining = (f"what {seen.host} does between its rules: routes, filters of addresses, iptables-legacy",)
-            excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw none stop it"))
+    remaining, excluded, told = _where_it_may_be(seen)
+    evidence += told
     if seen.answered:
         excluded.append(Excluded("the routes", f"{seen.answered} was answered"))
     elif seen.route_back is not None and seen.route_back.errno is None:
@@ -497,7 +520,66 @@ def _with_ladder(seen: Seen, blame: Blame) -> Blame:
         return blame  # it is about that protocol
     excluded = tuple(dict.fromkeys((*found.excluded, *blame.excluded)))
     evidence = (*blame.evidence, *(f"{_capitalised(said)}." for said in found.evidence))
-    return replace(found, evidence=evidence, excluded=excluded, command=found.command or blame.command)
+    if any(x.question is not None and (x.place != seen.vantage or x.question.end is not End.LEFT) for x in seen.traces):
+        return replace(blame, evidence=evidence)  # which tells more than between which hops it was
+    remaining = found.remaining if found.certain else (*found.remaining, *(x for x in blame.remaining if "XDP" in x))
+    command = found.command or blame.command
+    return replace(found, evidence=evidence, remaining=remaining, excluded=excluded, command=command)
+
+
+def _where_it_may_be(seen: Seen) -> tuple[tuple[str, ...], list[Excluded], str]:
+    """What may have stopped a question that nobody saw; what did not; and how a sentence about it goes on."""
+    trace, left = seen.trace, seen.vantage_trace
+    question = trace.question if trace is not None else None
+    excluded = []
+    if left is not None and left.question is not None and left.question.end is End.LEFT:
+        excluded.append(Excluded(f"the rules of {seen.vantage}", "the trace saw the question leave"))
+    came_by = [x for x in seen.elsewhere if x is not left and x.question is not None and x.question.end is End.LEFT]
+    excluded += [Excluded(f"the rules of {each.place}", "the trace saw the question leave") for each in came_by]
+    if question is not None and question.end is End.SOCKET:
+        excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw the question pass them"))
+        return ("packets lost", *_no_routes(seen)), excluded, ""
+    if question is not None:
+        excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw none stop it"))
+        legacy = seen.legacy
+        if legacy is None or question.end is not End.BETWEEN:
+            return (_between(question, seen.host, may_be_legacy=False),), excluded, ""
+        rules = tuple(f"{x.program}-legacy: {x.text}" for x in legacy.moved)
+        return (*rules, _between(question, seen.host, may_be_legacy=not rules)), excluded, ""
+    if seen.same_host:
+        return (f"a rule of {seen.host}: what it sends to its own address does not leave it",), excluded, ""
+    for each in seen.elsewhere:
+        if each.question is not None and each.question.end in (End.BETWEEN, End.BEFORE_IP):
+            excluded.append(Excluded(f"the rules of {each.place}", "the trace saw none stop it"))
+            return (_between(each.question, each.place), "packets lost"), excluded, ""
+    unseen = trace is not None and not trace.incomplete
+    # A SYN whose answer was lost leaves a half-open connection behind; where nobody could look, it may be that.
+    back = " there or back" if seen.protocol == "tcp" and not seen.could_look else ""
+    places = [] if any(x.what == f"the rules of {seen.vantage}" for x in excluded) else [f"at {seen.vantage}"]
+    places.append("on the path" if unseen else f"on the path{back}")
+    places += [] if unseen else [f"on {seen.host}"]
+    where = f"{', '.join(places[:-1])}, or {places[-1]}" if len(places) > 2 else " or ".join(places)
+    remaining = [f"a rule for {seen.protocol} {where}" if seen.answered and not unseen else f"a rule {where}"]
+    remaining += [] if seen.answered else [f"no route{back or ' there'}"]
+    remaining.append("packets lost")
+    if not unseen:
+        return tuple(remaining), excluded, ""
+    remaining.append(f"tc or XDP on {seen.host}")
+    excluded.append(Excluded(f"the rules of {seen.host}", "the trace saw no packet of it"))
+    return tuple(remaining), excluded, "; no packet of it reached its rules"
+
+
+def _between(packet: TracedPacket, place: str, *, may_be_legacy: bool = True) -> str:
+    """What loses a packet that no traced rule has stopped."""
+    if packet.end is End.BEFORE_IP:
+        by = f" on {packet.incoming}" if packet.incoming else ""
+        return f"what {place} does before its rules{by}: another MAC address, a wrong header, IPv6 switched off"
+    legacy = ", iptables-legacy" if may_be_legacy else ""
+    return f"what {place} does between its rules: routes, filters of addresses{legacy}"
+
+
+def _no_routes(seen: Seen) -> tuple[str, ...]:
+    return () if seen.answered else ("no route back",)
 
 
 _JUDGES: Final[tuple[Callable[[Seen], Blame | None], ...]] = (

@@ -145,7 +145,8 @@ def _silence(climbed: Climbed, there: bool, innocent: bool) -> Blame:
     here = "what this vantage sends" if last is None else f"what {_name(last)} forwards"
     remaining = [f"a rule{for_port} that drops {here} (" + ("output)" if last is None else "forward, output)")]
     if not (is_server and innocent):
-        remaining.append(f"a rule{for_port} that drops what {next_hop} takes in (prerouting, input)")
+        unless = ", unless that is the server" if innocent else ""
+        remaining.append(f"a rule{for_port} that drops what {next_hop} takes in (prerouting, input){unless}")
     if not there:
         remaining.append(f"a rule{for_port} that drops the answer on its way back")
     if passed:

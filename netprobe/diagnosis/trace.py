@@ -1,110 +1,64 @@
-"""The packets of a run as the kernel's own trace tells them (:mod:`netprobe.kernel.nf_trace`), and their rules.
+"""What the rules of one place did with one question and its answers, out of all the packets that were traced there.
 
-Messages of many packets come mixed, and only the first one of each base chain has addresses. Here they become packets
-again, of which the latest ones are kept.
+Several packets belong to a probe (a handshake, repetitions); the one that was stopped speaks, and certainly so if none
+of its kind passed later. Pure but for :func:`with_text`, which asks for a rule's words.
 """
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Final
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from netprobe.kernel.nf_trace import TraceMessage
-from netprobe.outcome.trace import TracedPacket, TraceRow
+from netprobe.kernel.rule_text import rule_text
+from netprobe.outcome.trace import End, Mark, TracedPacket, TraceRow
 
-__all__ = ["Packets", "Rule", "rule_of"]
-
-_MOST_PACKETS: Final = 20_000
-_NFT_S: Final = 5.0
-_MOST_TEXT: Final = 400  # characters of a rule
-
-
-@dataclass(slots=True)
-class Packets:
-    """What was traced, the oldest first."""
-
-    _all: dict[int, TracedPacket] = field(default_factory=dict)
-    _current: dict[int, int] = field(default_factory=dict)  # by the kernel's number: ours
-    _count: int = 0
-
-    def __iter__(self) -> Iterator[TracedPacket]:
-        return iter(self._all.values())
-
-    def add(self, messages: Iterable[TraceMessage]) -> None:
-        """Put each message where it belongs."""
-        for message in messages:
-            self._add(message)
-
-    def _add(self, message: TraceMessage) -> None:
-        row = TraceRow(
-            message.family, message.table, message.chain, message.kind, message.verdict, message.handle, message.is_own
-        )
-        number = self._current.get(message.number)
-        packet = None if number is None else self._all.get(number)
-        if packet is None or self._begins(message, packet):
-            if message.flow is None:
-                return
-            number, packet = self._new(message), TracedPacket(*message.flow, message.incoming)
-        assert number is not None
-        there = packet.destinations
-        if message.flow is not None and message.flow[3:] not in there:
-            there = (*there, message.flow[3:])
-        incoming = packet.incoming or message.incoming
-        self._all[number] = replace(packet, rows=(*packet.rows, row), destinations=there, incoming=incoming)
-
-    @staticmethod
-    def _begins(message: TraceMessage, packet: TracedPacket) -> bool:
-        """Is it the rule that marks? What a device has marked already is marked once more, and is no other packet."""
-        is_mark = message.is_own and message.handle is not None
-        return is_mark and not all(row.family == "netdev" for row in packet.rows)
-
-    def _new(self, message: TraceMessage) -> int:
-        self._count += 1
-        self._current[message.number] = self._count
-        if len(self._all) >= _MOST_PACKETS:
-            del self._all[next(iter(self._all))]
-        self._all[self._count] = TracedPacket("", "", 0, "", 0, None)
-        return self._count
+__all__ = ["Trace", "trace_of", "with_text"]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """A rule or a policy in its own words (None where those cannot be had), and whose it is."""
+class Trace:
+    """The way of a question and of its answer through ``place``; None: no packet of it was seen there.
 
-    row: TraceRow
-    text: str | None
-    is_iptables: bool = False
+    Each is the first packet that was stopped, or else the last one. ``incomplete``: not all was told, so that not to
+    have seen a packet says nothing. ``passed_later``: what was stopped was followed by packets that were not.
+    """
+
+    question: TracedPacket | None = None
+    answer: TracedPacket | None = None
+    incomplete: bool = False
+    passed_later: bool = False
+    place: str = "this host"
 
     @property
-    def place(self) -> str:
-        """``table inet filter, chain input, handle 14``."""
-        handle = "" if self.row.handle is None else f", handle {self.row.handle}"
-        return f"table {self.row.family} {self.row.table}, chain {self.row.chain}{handle}"
-
-    @property
-    def rejects(self) -> bool:
-        """It sends a refusal, and does not only drop."""
-        return self.text is not None and "reject" in self.text.lower()
+    def rule(self) -> TraceRow | None:
+        """The one that stopped either of them."""
+        return next((x.stopped_by for x in (self.question, self.answer) if x is not None and x.stopped_by), None)
 
 
-def rule_of(row: TraceRow) -> Rule:
-    """The rule of a row, as ``nft -a list chain`` prints it."""
-    program = shutil.which("nft")
-    if program is None:
-        return Rule(row, None)
-    argv = [program, "-a", "list", "chain", row.family, row.table, row.chain]
-    try:
-        ran = subprocess.run(
-            argv, capture_output=True, text=True, timeout=_NFT_S, check=False, stdin=subprocess.DEVNULL
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeError):
-        return Rule(row, None)
-    is_iptables = "managed by iptables-nft" in ran.stdout + ran.stderr
-    if row.kind == "policy":
-        return Rule(row, f"policy {row.verdict}", is_iptables)
-    found = re.search(rf"^\s*(.*?) # handle {row.handle}$", ran.stdout, re.MULTILINE)
-    return Rule(row, found[1][:_MOST_TEXT] if found else None, is_iptables)
+def trace_of(packets: Iterable[TracedPacket], question: Mark, place: str, *, incomplete: bool = False) -> Trace:
+    """What was seen of one question at ``place``."""
+    traced = list(packets)
+    both: dict[str, list[TracedPacket]] = {"question": [], "answer": []}
+    # An address that was translated on the way is another one here; the port is rarely changed.
+    for mark in (question, question._replace(source=None)):
+        for packet in traced:
+            if packet.is_of(mark):
+                both[packet.direction].append(packet)
+        if any(both.values()) or question.source_port is None:
+            break
+    chosen, later = {}, False
+    for direction, found in both.items():
+        number = next((n for n, x in enumerate(found) if x.stopped_by is not None), None)
+        chosen[direction] = found[-1 if number is None else number] if found else None
+        if number is not None:
+            later = later or any(x.end in (End.SOCKET, End.LEFT) for x in found[number + 1 :])
+    return Trace(chosen["question"], chosen["answer"], incomplete, later, place)
+
+
+def with_text(row: TraceRow) -> TraceRow:
+    """The same, with the rule's words where the row has none: as nft or iptables-nft prints it here."""
+    if row.text is not None:
+        return row
+    found = rule_text(row.family, row.table, row.chain, row.handle if row.kind == "rule" else None)
+    text = f"policy {row.verdict}" if row.kind == "policy" else found.text
+    return replace(row, text=text, is_iptables=found.is_iptables)

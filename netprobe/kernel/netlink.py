@@ -16,7 +16,7 @@ from typing import Dict, FrozenSet, Iterator, List, NamedTuple, Tuple
 
 from netprobe.kernel.constants import AF_NETLINK
 
-__all__ = ["Message", "attribute", "attributes", "dump", "messages", "request"]
+__all__ = ["Message", "attribute", "attributes", "dump", "each_attribute", "framed", "messages", "request"]
 
 NLMSG_NOOP, NLMSG_ERROR, NLMSG_DONE, NLMSG_OVERRUN = 1, 2, 3, 4  # netlink(7)
 NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
@@ -97,6 +97,21 @@ def attributes(data: bytes, wanted: FrozenSet[int], start: int = 0) -> Dict[int,
     return found
 
 
+def each_attribute(data: bytes, start: int = 0) -> Iterator[Tuple[int, bytes]]:
+    """Every attribute in its order: those of a list are all of one type."""
+    while start + 4 <= len(data):
+        length, kind = _ATTRIBUTE.unpack_from(data, start)
+        if length < 4 or start + length > len(data):
+            return
+        yield kind & NLA_TYPE_MASK, data[start + 4 : start + length]
+        start += (length + 3) & ~3
+
+
+def framed(kind: int, flags: int, sequence: int, body: bytes) -> bytes:
+    """One message as it is sent."""
+    return _HEADER.pack(_HEADER.size + len(body), kind, flags, sequence, 0) + body + bytes(-len(body) % 4)
+
+
 def attribute(kind: int, value: bytes) -> bytes:
     """One attribute of a request, padded."""
     length = _ATTRIBUTE.size + len(value)
@@ -113,7 +128,7 @@ def _exchange(protocol: int, kind: int, flags: int, body: bytes) -> Tuple[List[b
     with socket.socket(AF_NETLINK, socket.SOCK_RAW, protocol) as sock:
         sock.settimeout(_TIMEOUT_S)
         sock.bind((0, 0))
-        sock.send(_HEADER.pack(_HEADER.size + len(body), kind, NLM_F_REQUEST | flags, _SEQUENCE, 0) + body)
+        sock.send(framed(kind, NLM_F_REQUEST | flags, _SEQUENCE, body))
         while True:
             length = sock.recv_into(buffer)
             if not length:

@@ -38,6 +38,9 @@ MODULES = (
     "netprobe.kernel.error_queue",
     "netprobe.kernel.netlink",
     "netprobe.kernel.rtnetlink",
+    "netprobe.kernel.nf_tables",
+    "netprobe.kernel.nf_trace",
+    "netprobe.kernel.rule_text",
     "netprobe.prober.wire",
     "netprobe.prober.sockets",
     "netprobe.prober.names",
@@ -49,14 +52,17 @@ MODULES = (
     "netprobe.prober.udp",
     "netprobe.prober.ladder",
     "netprobe.prober.engine",
+    "netprobe.prober.tracing",
     "netprobe.prober.session",
 )
+# Only for a request that traces: they are a third of it all.
+_OF_A_TRACE = ("netprobe.kernel.nf_tables", "netprobe.kernel.nf_trace", "netprobe.kernel.rule_text", MODULES[-2])
 
 
 @cache
-def program() -> bytes:
+def program(*, traces: bool = False) -> bytes:
     """What stdin gets first: how much to read, and the program. Questions follow it. All of it is ASCII."""
-    sources = [(name, _source(name)) for name in MODULES]
+    sources = [(name, _source(name)) for name in MODULES if traces or name not in _OF_A_TRACE]
     text = f"{_source('netprobe.prober.unpack')}\nunpack({sources!a})\nfrom {MODULES[-1]} import converse\nconverse()\n"
     return f"import sys; exec(sys.stdin.read({len(text)}))\n{text}".encode("ascii")
 

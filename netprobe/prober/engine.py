@@ -25,16 +25,24 @@ STOP_CHECK_S = 0.1  # how often a run that can be stopped looks whether it was
 Emit = Callable[[Dict[str, Any]], None]
 
 
-def run(request: Dict[str, Any], emit: Emit, stopped: Optional[Callable[[], bool]] = None) -> None:
+def run(
+    request: Dict[str, Any],
+    emit: Emit,
+    stopped: Optional[Callable[[], bool]] = None,
+    trace: Optional[Callable[[Dict[str, Any], Emit], None]] = None,
+) -> None:
     """Probe all cells of ``request``: a hello, a report for each cell, and ``done`` go to ``emit`` as they come.
 
     Names of the request are resolved before that, each with a report of its own; cells are asked for with addresses.
     Its ladders come last: they use up ICMP errors, which hosts and routers send at a limited rate.
+    ``trace`` answers what it asks of the trace (:mod:`netprobe.prober.tracing`).
 
     ``stopped`` is asked several times a second; once it says True, the run ends without the cells that are left, and
     without ``done``, which says that there are none.
     """
     emit({"hello": facts.hello(request["cells"])})
+    if trace is not None:
+        trace(request, emit)
     asked = request.get("names")
     if asked and not names.look_up(asked, float(request["resolve"]), emit, stopped):
         return

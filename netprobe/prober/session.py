@@ -2,8 +2,9 @@
 
 There is one kind of question, ``{"probe": {...}}``. It is answered with ``hello``, a ``name`` for each of its names, a
 ``cell`` for each of its cells, a ``ladder`` for each of its ladders, ``alive`` now and then, and ``done``; or with
-``crash`` and the traceback, after which the prober ends. After ``done`` the next question may come, so what is asked
-next can depend on what was answered: what a name stands for here, to begin with, or how far a silent probe comes.
+``crash`` and the traceback, after which the prober ends. One that asks of the trace (:mod:`netprobe.prober.tracing`,
+which does not travel otherwise) is answered in the same way. After ``done`` the next question may come, so what is
+asked next can depend on what was answered: what a name stands for here, to begin with, or how far a silent probe comes.
 
 Nothing may stay behind at a vantage. So the end of stdin ends the prober at once, in the middle of anything: whatever
 carries the session (ssh, docker, kubectl, a pipe) closes it when netprobe ends, killed or not. Should a carrier keep it
@@ -46,6 +47,7 @@ class Conversation:
         self._answers = answers
         self._writing = threading.Lock()
         self._beating = False
+        self._tracing: Any = None  # there is a type for it only where it has travelled
         self._questions: "queue.Queue[Union[str, Exception]]" = queue.Queue()
 
     def run(self) -> None:
@@ -69,6 +71,8 @@ class Conversation:
         except Exception as error:  # no text in the encoding of this place, a stdin that cannot be read (EIO)
             self._questions.put(error)  # nobody but the main thread can tell of it
         else:
+            if self._tracing is not None:
+                self._tracing.close()
             os._exit(0)
 
     def _next_question(self) -> Dict[str, Any]:
@@ -84,7 +88,14 @@ class Conversation:
         if request.get("heartbeat") and not self._beating:
             self._beating = True
             threading.Thread(target=self._beat, args=(float(request["heartbeat"]),), daemon=True).start()
-        engine.run(request, self._emit)
+        trace = None
+        if "trace" in request or "look" in request:
+            if self._tracing is None:
+                from netprobe.prober.tracing import Tracing
+
+                self._tracing = Tracing()
+            trace = self._tracing.answer
+        engine.run(request, self._emit, trace=trace)
 
     def _emit(self, message: Dict[str, Any]) -> None:
         with self._writing:

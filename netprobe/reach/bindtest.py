@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import queue
 import secrets
 import time
@@ -18,6 +17,7 @@ from netprobe.diagnosis.ladder import Climbed
 from netprobe.errors import CannotRunError, NetprobeError
 from netprobe.outcome.blame import Blame
 from netprobe.outcome.failures import Outcome, diagnose
+from netprobe.prober.pacing import PATIENCE_S
 from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.cells import (
     Cell,
@@ -30,10 +30,21 @@ from netprobe.reach.cells import (
 from netprobe.reach.explain import Context, changes, difference
 from netprobe.reach.facts import HostAddress, HostFacts
 from netprobe.reach.host import host_facts
-from netprobe.reach.kernel_view import Failure, KernelView, is_local, may_bind_any
+from netprobe.reach.kernel_view import Failure, KernelView, is_local, may_bind_any, with_vantages
 from netprobe.reach.ladders import ladders_to
 from netprobe.reach.listener import Listener
-from netprobe.reach.messages import Answer, Crash, Hello, Ladder, LadderRequest, Message, Replies, Request, Resolved
+from netprobe.reach.messages import (
+    Answer,
+    Crash,
+    Hello,
+    Ladder,
+    LadderRequest,
+    Message,
+    Replies,
+    Request,
+    Resolved,
+    TraceMark,
+)
 from netprobe.reach.name_remarks import NameRemark, name_details, name_remarks
 from netprobe.reach.own_resolver import bind_addresses, resolver_words
 from netprobe.reach.plan import NamedQuestion, Plan, Question, default_binds
@@ -41,16 +52,19 @@ from netprobe.reach.predict import Prediction, Situation, predict
 from netprobe.reach.proof import UNPROVEN, Sighting, challenge_of, weigh
 from netprobe.reach.responder import Responder, ResponderError, listener_error, listener_errors
 from netprobe.reach.scoped_address import ScopedAddress
+from netprobe.reach.sessions.deadline import GRACE_S, HELLO_S
 from netprobe.reach.sessions.local import LocalSession
 from netprobe.reach.sessions.session import Ended, Event, Events, Failed, Interrupted, Received, Session, ask
 from netprobe.reach.settings import Settings
 from netprobe.reach.vantages import LOCAL
 from netprobe.reach.visitors import Arrival, Visitors
+from netprobe.reach.watches import Watches
 from netprobe.verdicts import Verdict
 
 __all__ = ["Bindtest"]
 
 _HERE = "this host"
+_LOOPBACK = {4: "127.0.0.1", 6: "::1"}
 _Path = tuple[str, ScopedAddress, str]  # from which vantage, to which address, by which protocol
 FACTS_S = 0.2  # how old this host's facts may be that a difference is explained with
 
@@ -61,9 +75,12 @@ class Bindtest:
     ``errors`` are the listeners that were asked for and could not be opened, and the vantages that could not be used.
     ``hellos`` are the facts of the vantages that could, ``crashes`` the tracebacks of those whose prober failed,
     ``resolved`` is what the resolver at each vantage made of the names among the destinations.
+    ``watchers`` are sessions of their own, to those vantages whose rules are to be traced.
     """
 
-    def __init__(self, settings: Settings, sessions: Sequence[Session] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, sessions: Sequence[Session] | None = None, watchers: Sequence[Session] = ()
+    ) -> None:
         self.settings = settings
         self.sessions = list(sessions) if sessions is not None else [LocalSession()]
         self.nonce = settings.nonce or secrets.token_hex(16)
@@ -75,10 +92,12 @@ class Bindtest:
         self.questions: list[Question | NamedQuestion] = []
         self.hellos: dict[str, HostFacts] = {}
         self.crashes: dict[str, str] = {}
-        self.untraced: str | None = None  # why there is no trace, where there should be
         self.resolved: dict[str, list[Resolved]] = {session.name: [] for session in self.sessions}
         self._responder = Responder(self.nonce)
         self._view = KernelView()
+        self._watchers = watchers
+        self._watches = Watches()
+        self._answered_at: dict[int, float] = {}
         self._answers: dict[int, Answer] = {}
         self._asked_about: dict[int, bool] = {}  # by question: may a ladder follow?
         self._climbing: dict[str, tuple[LadderRequest, ...]] = {}  # by vantage; each is one thread's to write
@@ -105,31 +124,46 @@ class Bindtest:
                 self.errors += listener_errors(failed, self.settings.options, self.host)
             self._responder.start()
             self._view.begin(self.listening)
-            if self.settings.trace:
-                self._begin_trace()
             vantages = [session.name for session in self.sessions]
             self._plan = Plan(self.listening, vantages, self.host, self.settings.to, version)
             self._responder.visitors.expect(self._plan.most_cells * len(vantages))
             self._questions = {vantage: list(self._plan.questions(vantage)) for vantage in vantages}
             self.questions = list(chain.from_iterable(self._questions.values()))
+            if self.settings.trace:
+                self._begin_trace()
         except BaseException:
+            self._watches.close()
             self._view.close()
             self._responder.close()
             raise
         return self
 
     def _begin_trace(self) -> None:
-        """Where it is not allowed, or this kernel cannot, there is all else."""
-        try:
-            self._view.trace(self.listening)
-        except OSError as error:
-            forbidden = error.errno in (errno.EPERM, errno.EACCES)
-            why = "needs root (CAP_NET_ADMIN)" if forbidden else f"not on this kernel: {error.strerror or error}"
-            self.untraced = f"{why}; no rule is named"
+        """Here and at the vantages. Where it is not allowed, or a kernel cannot, there is all else."""
+        lasts = self._longest_s()
+        self._view.trace(self.listening, lasts)
+        marks: dict[TraceMark, None] = {}
+        for question in self.questions:
+            if question.listener.is_open:
+                marks[_mark(question)] = None
+        if marks:
+            self._watches.start(self._watchers, tuple(marks), lasts, self.host.stack)
+
+    def _longest_s(self) -> float:
+        """How long the whole run may take: a watching prober ends by itself then, whatever has become of this side."""
+        turns = 1 + len(self.sessions) // 8
+        each = max((self._request(name).longest_s for name in self._questions), default=0.0)
+        return turns * (HELLO_S + GRACE_S + PATIENCE_S + 2 * each)
+
+    def untraced(self) -> Iterator[str]:
+        """Where rules are not traced although they should be, and why; what is known of it once the cells are."""
+        yield from (f"{_HERE}: {why}" for why in self._view.untraced)
+        yield from (f"{name}: {why}" for name, why in self._watches.untraced())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._watches.close()
         self._view.close()
         self._responder.__exit__(kind, error, trace)
 
@@ -176,6 +210,7 @@ class Bindtest:
                         question = self.questions[position]
                         position += 1
                         yield self._cell(question)
+                self._watches.release()
         except KeyboardInterrupt as error:
             interrupted = error
         ended = self._responder.end
@@ -202,7 +237,7 @@ class Bindtest:
 
     def _requests(self) -> list[tuple[Session, Request]]:
         """What each session is asked: only listeners that are open."""
-        return [(session, self._request(session.name)) for session in self.sessions]
+        return [(session, self._request_after_the_watches(session.name)) for session in self.sessions]
 
     def _request(self, vantage: str) -> Request:
         """The names first, where there are some: the cells follow, with the addresses that these have there."""
@@ -250,9 +285,25 @@ class Bindtest:
         is_dropped = answer.is_silent and question.listener.protocol == "tcp"  # a port of UDP may be silent when closed
         return expected == Verdict.REACHABLE or (is_dropped and expected == Verdict.REFUSED)
 
+    def _request_after_the_watches(self, vantage: str) -> Request:
+        """The same, not before the traces are open: meanwhile the prober starts, and says hello."""
+        request = self._request(vantage)
+        if not self._watches:
+            return request
+
+        def go_on(_: Replies) -> Request:  # in the session's thread
+            self._watches.wait()
+            return request
+
+        most = max(len(request.cells), request.cells_to_follow)
+        first = Request(self.nonce, request.timeout, patience=0.0, cells_to_follow=most, follow_up=go_on)
+        return replace(first, stays=HELLO_S + GRACE_S)
+
     def _take(self, event: Event) -> None:
         match event:
-            case Received(name, message):
+            case Received(name, message, at):
+                if isinstance(message, Answer):
+                    self._answered_at[message.id] = at
                 self._take_message(name, message)
             case Failed(name, error):
                 self._fail(name, error)
@@ -359,7 +410,11 @@ class Bindtest:
             vantage_name=_HERE if question.vantage == LOCAL else question.vantage,
             climbed=self._climbed.get((question.vantage, question.destination.text)),
         )
-        return blame_for(self._view.see(failure))
+        seen = self._view.see(failure)
+        if not self._watches or observed.verdict == Verdict.REACHABLE:
+            return blame_for(seen)
+        looks = self._watches.look(self._answered_at.get(question.id, time.monotonic()))
+        return blame_for(with_vantages(seen, failure, looks))
 
     def _unresolved_cell(self, question: NamedQuestion, reason: str | None) -> Cell:
         """Of a name without an address at its vantage. What would be to expect of one is not known."""
@@ -474,6 +529,16 @@ class Bindtest:
         )
         is_receipt = self._responder.has_seen(challenge, claimed, answer.receipt or "")
         return Sighting(challenge_of(self._secret, question.id), is_receipt, self.arrivals.get(challenge))
+
+
+def _mark(question: Question | NamedQuestion) -> TraceMark:
+    """What a vantage is to trace of it. The unspecified address is the loopback there; a name's are not known yet."""
+    listener = question.listener
+    if isinstance(question, NamedQuestion):
+        return TraceMark(listener.protocol, None, listener.port)
+    to = question.destination
+    address = _LOOPBACK[to.version] if to.is_wildcard else str(to.mapped or to.ip)
+    return TraceMark(listener.protocol, address, listener.port)
 
 
 def _with_local(host: HostFacts, binds: Iterable[ScopedAddress]) -> HostFacts:

@@ -11,29 +11,31 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Final
 
-from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter, Trace
+from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter
 from netprobe.diagnosis.ladder import Climbed
-from netprobe.diagnosis.trace import Packets, Rule, rule_of
+from netprobe.diagnosis.legacy_counters import Legacy, LegacyCounters, read_legacy_counters
+from netprobe.diagnosis.trace import Trace, trace_of, with_text
 from netprobe.kernel import rtnetlink, sock_diag
 from netprobe.kernel.net_counters import Counters, read_counters
 from netprobe.kernel.nf_trace import Mark, Tracer
 from netprobe.kernel.sock_diag import DiagSocket
-from netprobe.outcome.trace import TraceRow
+from netprobe.outcome.trace import End, TracedPacket, TraceRow
 from netprobe.reach.facts import HostFacts
 from netprobe.reach.listener import Listener
 from netprobe.reach.messages import Answer
 from netprobe.reach.plan import Question
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.visitors import Arrival
+from netprobe.reach.watches import Seen as SeenThere
 from netprobe.verdicts import Verdict
 
-__all__ = ["Failure", "KernelView", "is_local", "may_bind_any"]
+__all__ = ["Failure", "KernelView", "is_local", "may_bind_any", "with_vantages"]
 
 FRESH_S: Final = 0.2  # how old what was read may be: many cells fail at the same moment
 WATCH_S: Final = 0.4  # how often half-open connections are looked at, which last a second
@@ -80,8 +82,9 @@ class KernelView:
     _half_open: set[tuple[int, int]] = field(default_factory=set)  # by both ports
     _watch_at: float = 0.0
     _tracer: Tracer | None = None
-    _packets: Packets = field(default_factory=Packets)
-    _rules: dict[TraceRow, Rule] = field(default_factory=dict)
+    untraced: tuple[str, ...] = ()  # why there is no trace, or what is not traced
+    _legacy: LegacyCounters = field(default_factory=LegacyCounters)
+    _texts: dict[TraceRow, TraceRow] = field(default_factory=dict)
     _filters: dict[tuple[str, str], tuple[StrictFilter, ...]] = field(default_factory=dict)
     _routes: dict[tuple[str, str], RouteBack | None] = field(default_factory=dict)
 
@@ -91,12 +94,18 @@ class KernelView:
         self._ports = frozenset(x.port for x in listeners if x.is_open and x.protocol == "tcp")
         self._watch_at = time.monotonic() + WATCH_S
 
-    def trace(self, listeners: Iterable[Listener]) -> None:
-        """Follow the packets to and from these through the rules. Raises OSError where that is not allowed."""
-        marks = dict.fromkeys(Mark(x.protocol, x.port) for x in listeners if x.is_open)
-        tracer = Tracer(tuple(marks))
+    def trace(self, listeners: Iterable[Listener], lasts_s: float) -> None:
+        """Follow the packets to and from these through the rules, as far as that is allowed, for so long at most."""
+        marks = dict.fromkeys(Mark(x.protocol, None, None, None, x.port) for x in listeners if x.is_open)
+        if not marks:
+            return
+        tracer = Tracer(tuple(marks), lasts_s)
         tracer.__enter__()
-        self._tracer, self._packets = tracer, Packets()
+        why = tracer.why_not()
+        self.untraced = (f"{why}; no rule is named",) if why is not None else tracer.remarks
+        self._tracer = tracer if why is None else None
+        if why is None:
+            self._legacy = read_legacy_counters()
 
     def watch(self) -> None:
         """Note which connections are half open, if it is time; to be called several times a second.
@@ -123,7 +132,7 @@ class KernelView:
     def follow(self) -> None:
         """Take what the trace has, so that there is room for more."""
         if self._tracer is not None:
-            self._packets.add(self._tracer.messages())
+            self._tracer.read()
 
     def close(self) -> None:
         """Stop the trace; nothing of it stays behind."""
@@ -140,6 +149,7 @@ class KernelView:
         listening = next((x for x in sockets or () if x.state in (sock_diag.LISTEN, sock_diag.CLOSE)), None)
         offender = answer.icmp.offender if answer.icmp is not None else None
         elsewhere = source is not None and not failure.same_host
+        trace = self._traced(question, answer, source)
         return Seen(
             verdict=failure.observed,
             expected=failure.expected,
@@ -167,7 +177,8 @@ class KernelView:
             icmp=answer.icmp,
             offender_is_host=offender is not None and offender in failure.host.texts,
             answered=failure.answered,
-            trace=self._traced(question, answer, source),
+            trace=trace,
+            legacy=None if trace is None else self._legacy_of(trace),
             errno=answer.errno,
             has_ended=answer.result != "timeout",
             limited=answer.limited,
@@ -185,27 +196,37 @@ class KernelView:
         """The packets of one probe, and the rule that stopped one of them."""
         if self._tracer is None:
             return None
-        self.follow()
-        listener, there = question.listener, _plain(question.destination)
-        protocol, port, own = listener.protocol, listener.port, answer.source_port
-        asked, replied = [], []
-        for packet in self._packets:
-            if packet.protocol != protocol:
-                continue
-            if packet.destination_port == port and packet.destination == there and own in (None, packet.source_port):
-                asked.append(packet)
-            elif packet.source_port == port and own in (None, packet.destination_port) and packet.destination == source:
-                replied.append(packet)
-        asked = [packet for packet in asked if packet.source == source] or asked
-        first = next((x for x in asked if x.stopped_by), asked[0] if asked else None)
-        back = next((x for x in replied if x.stopped_by), replied[0] if replied else None)
-        row = next((x.stopped_by for x in (first, back) if x is not None and x.stopped_by is not None), None)
-        return Trace(first, back, None if row is None else self._rule(row), self._tracer.incomplete)
+        packets = (TracedPacket.of(packet) for packet in self._tracer.packets(answer.source_port))
+        trace = trace_of(packets, _mark(question, answer, source), "this host", incomplete=self._tracer.incomplete)
+        return replace(
+            trace,
+            question=self._with_text(trace.question),
+            answer=self._with_text(trace.answer),
+        )
 
-    def _rule(self, row: TraceRow) -> Rule:
-        if row not in self._rules:
-            self._rules[row] = rule_of(row)
-        return self._rules[row]
+    def _legacy_of(self, trace: Trace) -> Legacy | None:
+        """What iptables-legacy counted, where it is there and a packet was lost between the hooks."""
+        lost = next((x for x in (trace.question, trace.answer) if x is not None and x.end is End.BETWEEN), None)
+        if lost is None or not self._legacy or self._tracer is None:
+            return None
+        now = read_legacy_counters()  # before the packets: one more that is lost meanwhile only takes certainty away
+        moved = [
+            x
+            for x in now.since(self._legacy)
+            if x.stops and x.can_be_of(lost.protocol, lost.source_port, lost.destination_port)
+        ]
+        packets = [TracedPacket.of(packet) for packet in self._tracer.packets()]
+        same = [x for x in packets if x.direction == lost.direction and x.end is End.BETWEEN]
+        return Legacy(tuple(moved), len(same), now.why_not)
+
+    def _with_text(self, packet: TracedPacket | None) -> TracedPacket | None:
+        """The rule that stopped it in its own words; each is asked for once."""
+        stop = None if packet is None else packet.stopped_by
+        if packet is None or stop is None:
+            return packet
+        if stop not in self._texts:
+            self._texts[stop] = with_text(stop)
+        return replace(packet, rows=tuple(self._texts[row] if row is stop else row for row in packet.rows))
 
     def _moved(self) -> Counters:
         now = time.monotonic()
@@ -252,6 +273,24 @@ class KernelView:
                 if _is_strict(link.name) and _is_dropped(destination, source, link.index)
             )
         return self._filters[key]
+
+
+def with_vantages(seen: Seen, failure: Failure, looks: Sequence[SeenThere]) -> Seen:
+    """The same, with what the rules of vantages did with the question and its answer: its own first."""
+    own = failure.question.vantage
+    mark = _mark(failure.question, failure.answer, _source(failure))
+    found = [
+        trace_of(x.packets, mark, x.vantage, incomplete=x.incomplete)
+        for x in sorted(looks, key=lambda look: look.vantage != own)
+    ]
+    return replace(seen, elsewhere=tuple(found))
+
+
+def _mark(question: Question, answer: Answer, source: str | None) -> Mark:
+    """The packets of one probe. To the unspecified address it goes to the vantage itself, by one of its addresses."""
+    listener, asked = question.listener, question.destination
+    there = None if asked.is_wildcard else _plain(asked)
+    return Mark(listener.protocol, source, answer.source_port, there, listener.port)
 
 
 def is_local(address: str) -> bool:

@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 from netprobe.diagnosis.ladder import Climbed
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.outcome.rung import Came, Rung
+from netprobe.outcome.trace import TracedPacket, TraceRow
 from netprobe.prober import ladder as ladders
 from netprobe.prober.facts import REQUEST_VERSION
 from netprobe.prober.ladder import MOST_HOPS
@@ -46,10 +47,14 @@ __all__ = [
     "Hello",
     "Ladder",
     "LadderRequest",
+    "Looked",
     "MalformedMessageError",
     "Message",
     "Request",
     "Resolved",
+    "ToldPacket",
+    "TraceMark",
+    "Tracing",
     "parse_facts",
     "parse_message",
 ]
@@ -140,6 +145,15 @@ class LadderRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class TraceMark:
+    """Packets that a vantage is to trace: those of questions to a port, at an address or at any, and their answers."""
+
+    protocol: Protocol
+    address: str | None
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What one vantage is asked at a time. Times are in seconds.
 
@@ -151,6 +165,9 @@ class Request:
 
     ``sockets`` limits how many are open at once, ``heartbeat`` is the interval of the prober's signs of life, and
     ``life`` is how long it may run before it ends itself; without them the prober decides, is quiet, and has no end.
+    ``stays`` is how much longer it is to wait for what is asked next.
+
+    ``trace`` are the packets to follow through the rules there from now on, ``look`` asks for what was seen of them.
     """
 
     nonce: str
@@ -166,6 +183,9 @@ class Request:
     cells_to_follow: int = 0
     follow_up: Callable[[Replies], Request | None] | None = field(default=None, repr=False, compare=False)
     ladders: tuple[LadderRequest, ...] = ()
+    stays: float = 0.0
+    trace: tuple[TraceMark, ...] | None = None
+    look: bool = False
 
     def __post_init__(self) -> None:
         if len(self.ladders) > MOST_LADDERS:
@@ -204,7 +224,7 @@ class Request:
 
     def for_a_far_prober(self) -> Request:
         """The same with a heartbeat and an end, for a prober that only its own clock can stop when the link is gone."""
-        return replace(self, heartbeat=HEARTBEAT_S, life=self.longest_s + STAY_S)
+        return replace(self, heartbeat=HEARTBEAT_S, life=self.longest_s + STAY_S + self.stays)
 
     def to_json(self) -> dict[str, Any]:
         """The object that the prober reads; what is not set is left out."""
@@ -216,6 +236,8 @@ class Request:
             "payload": self.payload_size,
             **({"names": list(self.names), "resolve": self.resolve} if self.names else {}),
             **_set(sockets=self.sockets, heartbeat=self.heartbeat, life=self.life),
+            **({"trace": [[x.protocol, x.address, x.port] for x in self.trace]} if self.trace is not None else {}),
+            **({"look": True} if self.look else {}),
             "cells": [
                 {
                     "id": cell.id,
@@ -390,7 +412,30 @@ class Done:
     """Every name, every cell and every ladder of a request has been answered."""
 
 
-Message = Hello | Resolved | Answer | Ladder | Heartbeat | Crash | Done
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """The trace there is open, or ``why_not``. ``remarks``: what is not as it should be, although it is."""
+
+    why_not: str | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToldPacket:
+    """What was seen there of a packet; one with a ``number`` that was told before says more of the same."""
+
+    number: int
+    packet: TracedPacket
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """All packets of a look have been told. ``incomplete``: there were more than could be followed."""
+
+    incomplete: bool
+
+
+Message = Hello | Resolved | Answer | Ladder | Heartbeat | Crash | Done | Tracing | ToldPacket | Looked
 
 
 class MalformedMessageError(ValueError):
@@ -413,6 +458,13 @@ def parse_message(value: object) -> Message:
         return _ladder(fields.required("ladder", lambda ladder: _Object(ladder, "ladder")))
     if "crash" in fields:
         return Crash(fields.required("crash", _traceback))
+    if "tracing" in fields:
+        tracing = _Object(fields.required("tracing", _same), "tracing")
+        return Tracing(tracing.optional("why_not", _text(200)), tracing.given("remarks", _remarks, ()))
+    if "packet" in fields:
+        return _told_packet(_Object(fields.required("packet", _same), "packet"))
+    if "looked" in fields:
+        return Looked(_Object(fields.required("looked", _same), "looked").required("incomplete", _boolean))
     if "done" in fields:
         fields.required("done", _true)
         return Done()
@@ -429,7 +481,7 @@ def parse_facts(hello: object) -> HostFacts:
 
 # The messages, field by field.
 
-_KINDS = ("hello", "name", "cell", "ladder", "crash", "done", "alive")
+_KINDS = ("hello", "name", "cell", "ladder", "tracing", "packet", "looked", "crash", "done", "alive")
 RESULTS = frozenset({"proof", "timeout", "closed", "foreign", "corrupt", "self", "error"})
 STAGES = frozenset({"socket", "bind", "connect", "answer", "payload"})
 
@@ -442,6 +494,15 @@ MOST_LINKS = 20_000
 MOST_ROUTES = 200_000  # one for each destination: as many as a plan may have cells
 MOST_MS = 1e12
 MOST_BYTES = 64 << 20  # of payload: the limit of --payload
+MOST_ROWS = 64  # of one packet: its own, one for each hook, and the one that stopped it
+MOST_ENDS = 8  # addresses that one packet had
+FAMILIES = frozenset({"inet", "ip", "ip6", "arp", "netdev", "bridge"})
+VERDICTS = frozenset(
+    {"drop", "accept", "stolen", "queue", "repeat", "continue", "break", "jump", "goto", "return", "?"}
+)
+DIRECTIONS = frozenset({"question", "answer"})
+PROTOCOLS = frozenset({"tcp", "udp"})
+HOOKS = frozenset({"prerouting", "input", "forward", "output", "postrouting", "ingress", "egress"})
 SAMPLE_LENGTH = 60  # characters, one for each byte that was received
 
 
@@ -582,6 +643,54 @@ def _rung(rung: _Object) -> Rung:
     )
 
 
+def _told_packet(packet: _Object) -> ToldPacket:
+    return ToldPacket(
+        packet.required("number", _integer(0, 2**31 - 1)),
+        TracedPacket(
+            direction=packet.required("direction", _one_of(DIRECTIONS)),
+            protocol=packet.required("protocol", _one_of(PROTOCOLS)),
+            source=packet.required("source", _address),
+            source_port=packet.required("source_port", _port),
+            destination=packet.required("destination", _address),
+            destination_port=packet.required("destination_port", _port),
+            incoming=packet.optional("incoming", _text(64)),
+            outgoing=packet.optional("outgoing", _text(64)),
+            rows=packet.each("rows", MOST_ROWS, _trace_row),
+            sources=packet.given("sources", _ends, ()),
+            destinations=packet.given("destinations", _ends, ()),
+        ),
+    )
+
+
+def _trace_row(row: _Object) -> TraceRow:
+    return TraceRow(
+        family=row.required("family", _one_of(FAMILIES)),
+        table=row.required("table", _text(255)),
+        chain=row.required("chain", _text(255)),
+        kind=row.required("kind", _one_of(frozenset({"rule", "return", "policy"}))),
+        verdict=row.required("verdict", _one_of(VERDICTS)),
+        handle=row.optional("handle", _integer(0, 2**63)),
+        hook=row.optional("hook", _one_of(HOOKS)),
+        is_own=row.given("is_own", _boolean, False),
+        text=row.optional("text", _text(400)),
+        is_iptables=row.given("is_iptables", _boolean, False),
+    )
+
+
+def _ends(value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, list) or len(value) > MOST_ENDS:
+        raise ValueError(f"not a list of at most {MOST_ENDS}")
+    if any(not isinstance(end, list) or len(end) != 2 for end in value):
+        raise ValueError("not a list of addresses with their ports")
+    return tuple((_address(address), _port(port)) for address, port in value)
+
+
+def _remarks(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or len(value) > MOST_ENDS:
+        raise ValueError(f"not a list of at most {MOST_ENDS}")
+    return tuple(_text(200)(remark) for remark in value)
+
+
 def _queued_error(error: _Object) -> QueuedError:
     return QueuedError(
         origin=error.required("origin", _origin),
@@ -647,6 +756,11 @@ _ORIGIN = re.compile(r"local|icmp|icmp6|[0-9]{1,3}", re.ASCII)  # a number: newe
 def _version(value: object) -> int:
     if type(value) is not int or value != REQUEST_VERSION:
         raise ValueError(f"not {REQUEST_VERSION}")
+    return value
+
+
+def _same(value: object) -> object:
+    """Checked by who takes it apart."""
     return value
 
 

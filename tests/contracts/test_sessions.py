@@ -314,6 +314,21 @@ def test_an_answer_that_nobody_asked_for_ends_the_session(place: Place) -> None:
         place.says(HELLO, messages.ANSWER).run(Request(NONCE, PATIENT_S), lambda message: None)
 
 
+TOLD = ({"tracing": {"why_not": None}}, {"packet": messages.PACKET}, {"looked": {"incomplete": False}})
+
+
+@pytest.mark.parametrize("told", TOLD, ids=["tracing", "packet", "looked"])
+def test_a_trace_that_nobody_asked_for_ends_the_session(place: Place, told: object) -> None:
+    with pytest.raises(VantageError, match="trace that was not requested"):
+        place.says(HELLO, told).run(Request(NONCE, PATIENT_S), lambda message: None)
+
+
+@pytest.mark.parametrize("asked", [{"trace": ()}, {"look": True}], ids=["tracing", "looked"])
+def test_a_trace_that_is_not_told_is_not_done(place: Place, asked: dict[str, Any]) -> None:
+    with pytest.raises(VantageError, match="done before it had answered"):
+        place.says(HELLO, {"done": True}).run(Request(NONCE, PATIENT_S, **asked), lambda message: None)
+
+
 def test_a_crash_is_the_last_message(place: Place) -> None:
     emitted = run(place.says(HELLO, {"crash": "Traceback …\nTypeError: no"}), Request(NONCE, PATIENT_S))
     assert [type(message) for message in emitted] == [Hello, Crash]

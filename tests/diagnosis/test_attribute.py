@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 
 from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter, blame_for
+from netprobe.diagnosis.legacy_counters import Legacy, Moved
+from netprobe.diagnosis.trace import Trace
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.kernel.net_counters import Counters
 from netprobe.outcome.blame import Blame, Excluded, Layer
+from netprobe.outcome.trace import TracedPacket, TraceRow
 from netprobe.verdicts import Verdict
 
 SILENT = Seen(
@@ -190,3 +193,37 @@ def test_silence_instead_of_a_refusal() -> None:
 def test_what_answered_is_nobodys_fault() -> None:
     assert blame_for(replace(SILENT, verdict=Verdict.REACHABLE)) is None
     assert blame_for(replace(SILENT, verdict=Verdict.REFUSED, expected=Verdict.NO_ANSWER)) is None
+
+
+MARKED = TraceRow("inet", "netprobe_1_1", "prerouting", "rule", "accept", 2, "prerouting", True)
+STOP = TraceRow("inet", "f", "c", "rule", "drop", 4, "output", text="tcp dport 80 drop")
+LEFT = TraceRow("inet", "netprobe_1_1", "late_postrouting", "policy", "accept", None, "postrouting", True)
+PACKET = TracedPacket("question", "tcp", "10.0.0.2", 40000, "10.0.0.1", 80, rows=(MARKED,))
+
+
+def way(*rows: TraceRow) -> TracedPacket:
+    return replace(PACKET, rows=(MARKED, *rows))
+
+
+def test_a_rule_is_named_where_it_is() -> None:
+    found = blamed(trace=Trace(), elsewhere=(Trace(way(LEFT), place="pc2"), Trace(way(STOP), place="router")))
+    assert (found.place, found.layer, found.text, found.certain) == ("router", Layer.NFTABLES, STOP.text, True)
+
+
+def test_a_rule_that_others_of_the_same_probe_passed_later_is_not_certain() -> None:
+    found = blamed(elsewhere=(Trace(way(STOP), place="pc2", passed_later=True),))
+    assert (found.place, found.certain, len(found.remaining)) == ("pc2", False, 1)
+
+
+def test_an_incomplete_trace_excludes_nothing() -> None:
+    found = blamed(trace=Trace(incomplete=True))
+    assert "the rules of this host" not in [each.what for each in found.excluded]
+    assert "on this host" in found.remaining[0]
+
+
+def test_iptables_legacy_is_only_blamed_by_a_counter_that_is_ours_alone() -> None:
+    rule = Moved("iptables", "filter", "-A INPUT -p tcp -m tcp --dport 80 -j DROP", 2)
+    found = blamed(trace=Trace(PACKET), legacy=Legacy((rule,), 2))
+    assert (found.layer, found.text, found.certain) == (Layer.IPTABLES, rule.text, True)
+    found = blamed(trace=Trace(PACKET), legacy=Legacy((rule,), 3))
+    assert (found.certain, found.remaining[0]) == (False, f"iptables-legacy: {rule.text}")

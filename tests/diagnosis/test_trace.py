@@ -1,65 +1,77 @@
-"""Messages of the kernel's trace become packets: each begins where it was marked, and the latest ones are kept."""
+"""Of all packets that were traced at a place those of one question, and which of them speaks for it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
+from netprobe.diagnosis.trace import trace_of
+from netprobe.outcome.trace import End, Mark, TracedPacket, TraceRow
 
-from netprobe.diagnosis import trace
-from netprobe.diagnosis.trace import Packets
-from netprobe.kernel.nf_trace import TraceMessage
-
-FLOW = ("tcp", "10.0.0.2", 40000, "10.0.0.1", 80)
-MARK = TraceMessage(7, "inet", "netprobe_1", "prerouting", "rule", "continue", 2, True, FLOW, "eth0")
-DROP = TraceMessage(7, "inet", "f", "input", "rule", "drop", 14, False, FLOW, "eth0")
-PASSED = TraceMessage(7, "inet", "netprobe_1", "late_input", "policy", "accept", None, True, FLOW, None)
-
-
-def packets(*messages: TraceMessage) -> Packets:
-    found = Packets()
-    found.add(messages)
-    return found
+MARKED = TraceRow("inet", "netprobe_1_1", "prerouting", "rule", "accept", 2, "prerouting", True)
+DROP = TraceRow("inet", "f", "input", "rule", "drop", 14, "input")
+PASSED = TraceRow("inet", "netprobe_1_1", "late_input", "policy", "accept", None, "input", True)
+LEFT = TraceRow("inet", "netprobe_1_1", "late_postrouting", "policy", "accept", None, "postrouting", True)
+QUESTION = TracedPacket("question", "tcp", "10.0.0.2", 40000, "10.0.0.1", 80, "eth0", rows=(MARKED,))
+ANSWER = TracedPacket("answer", "tcp", "10.0.0.1", 80, "10.0.0.2", 40000, rows=(MARKED,))
+ASKED = Mark("tcp", "10.0.0.2", 40000, "10.0.0.1", 80)
 
 
-def test_a_packet_is_what_one_mark_began() -> None:
-    (first,) = packets(MARK, DROP)
-    assert (first.protocol, first.source, first.source_port, first.incoming) == ("tcp", "10.0.0.2", 40000, "eth0")
-    assert first.stopped_by is not None
-    assert (first.stopped_by.chain, first.stopped_by.handle) == ("input", 14)
-    assert not first.passed("input")
+def ended(packet: TracedPacket, *rows: TraceRow) -> TracedPacket:
+    return replace(packet, rows=(MARKED, *rows))
 
 
-def test_a_number_that_is_used_again_is_another_packet() -> None:
-    one, two = packets(MARK, DROP, MARK, PASSED)
-    assert one.stopped_by is not None
-    assert two.stopped_by is None
-    assert two.passed("input")
+def test_where_a_way_ended() -> None:
+    assert ended(QUESTION, DROP).end is End.STOPPED
+    assert ended(QUESTION, PASSED).end is End.SOCKET
+    assert ended(ANSWER, LEFT).end is End.LEFT
+    assert QUESTION.end is End.BETWEEN
+    assert replace(QUESTION, rows=(replace(MARKED, family="netdev", chain="ingress"),)).end is End.BEFORE_IP
 
 
-def test_what_a_device_has_marked_goes_on_with_the_next_mark() -> None:
-    device = replace(MARK, family="netdev", chain="ingress_eth0")
-    (only,) = packets(device, replace(device, kind="policy", verdict="accept", handle=None), MARK, DROP)
-    assert only.stopped_by is not None
+def test_a_bridge_hands_a_frame_on_and_its_input_is_not_a_socket() -> None:
+    bridge = [replace(row, family="bridge") for row in (PASSED, LEFT)]
+    assert ended(QUESTION, bridge[0]).end is End.BETWEEN
+    assert ended(QUESTION, bridge[1]).end is End.LEFT
 
 
-def test_another_destination_in_a_later_chain_is_a_translation() -> None:
-    elsewhere = replace(PASSED, flow=(*FLOW[:3], "172.17.0.2", 8080))
-    (only,) = packets(MARK, elsewhere)
-    assert only.translated_to == ("172.17.0.2", 8080)
-    (only,) = packets(MARK, PASSED)
-    assert only.translated_to is None
+def test_the_packet_that_was_stopped_speaks() -> None:
+    trace = trace_of([ended(QUESTION, PASSED), ended(QUESTION, DROP)], ASKED, "pc2")
+    assert (trace.place, trace.rule, trace.passed_later) == ("pc2", DROP, False)
 
 
-def test_mixed_messages_are_told_apart_by_their_numbers() -> None:
-    other = replace(MARK, number=8, flow=(*FLOW[:2], 40001, *FLOW[3:]))
-    one, two = packets(MARK, other, replace(DROP, number=8), PASSED)
-    assert (one.stopped_by, two.stopped_by is not None) == (None, True)
+def test_one_that_passed_later_takes_the_certainty_away() -> None:
+    assert trace_of([ended(QUESTION, DROP), ended(QUESTION, PASSED)], ASKED, "pc2").passed_later
 
 
-def test_the_latest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trace, "_MOST_PACKETS", 3)
-    found = packets(*(replace(MARK, number=n, flow=(*FLOW[:2], n, *FLOW[3:])) for n in range(9)))
-    assert [packet.source_port for packet in found] == [6, 7, 8]
-    found.add([replace(DROP, number=0, flow=None)])  # of one that is gone, and without addresses
-    assert [packet.source_port for packet in found] == [6, 7, 8]
+def test_both_directions_are_told_apart() -> None:
+    trace = trace_of([ended(QUESTION, PASSED), ended(ANSWER, DROP)], ASKED, "pc2")
+    assert trace.question is not None
+    assert trace.question.stopped_by is None
+    assert trace.answer is not None
+    assert trace.rule == DROP
+
+
+def test_other_questions_packets_are_not_its() -> None:
+    others = [
+        replace(QUESTION, source_port=40001),
+        replace(QUESTION, destination_port=81),
+        replace(QUESTION, destination="10.0.0.3"),
+        replace(QUESTION, protocol="udp"),
+        replace(ANSWER, direction="question"),
+    ]
+    trace = trace_of(others, ASKED, "pc2")
+    assert (trace.question, trace.answer) == (None, None)
+
+
+def test_a_source_that_was_translated_is_known_by_its_port() -> None:
+    masked = replace(QUESTION, source="192.0.2.1")
+    assert trace_of([masked], ASKED, "pc2").question == masked
+    assert trace_of([masked, QUESTION], ASKED, "pc2").question == QUESTION
+    assert trace_of([masked], ASKED._replace(source_port=None), "pc2").question is None
+
+
+def test_a_destination_that_was_translated_is_still_the_questions() -> None:
+    there = replace(QUESTION, destinations=(("10.0.0.1", 80), ("172.17.0.2", 8080)))
+    trace = trace_of([there], ASKED, "pc2")
+    assert trace.question is not None
+    assert trace.question.translated_to == ("172.17.0.2", 8080)

@@ -10,6 +10,7 @@ import pytest
 
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.outcome.rung import Came, Rung
+from netprobe.outcome.trace import TracedPacket, TraceRow
 from netprobe.prober import engine
 from netprobe.prober.ladder import LADDER_S
 from netprobe.prober.pacing import PATIENCE_S
@@ -24,9 +25,13 @@ from netprobe.reach.messages import (
     Hello,
     Ladder,
     LadderRequest,
+    Looked,
     MalformedMessageError,
     Request,
     Resolved,
+    ToldPacket,
+    TraceMark,
+    Tracing,
     parse_message,
 )
 from netprobe.reach.scoped_address import ScopedAddress
@@ -103,6 +108,25 @@ def test_the_short_messages() -> None:
     assert parse_message({"done": True}) == Done()
     assert parse_message({"crash": "Traceback:\n  …\nTypeError: no\n"}) == Crash("Traceback:\n  …\nTypeError: no\n")
     assert Crash("Traceback:\n  …\nTypeError: no\n").summary == "TypeError: no"
+
+
+def test_what_a_vantage_tells_of_a_trace() -> None:
+    assert parse_message({"tracing": {"why_not": None, "remarks": ["a"]}}) == Tracing(None, ("a",))
+    assert parse_message({"tracing": {"why_not": "needs root"}}) == Tracing("needs root")
+    assert parse_message({"looked": {"incomplete": True}}) == Looked(True)
+    row = TraceRow("inet", "filter", "input", "rule", "drop", 14, "input", False, "tcp dport 80 drop")
+    ends = (("10.0.0.2", 40000),), (("10.0.0.1", 80), ("172.17.0.2", 8080))
+    flow = ("question", "tcp", "10.0.0.2", 40000, "10.0.0.1", 80)
+    assert parse_message({"packet": PACKET}) == ToldPacket(3, TracedPacket(*flow, "eth0", None, (row,), *ends))
+
+
+def test_a_request_of_a_trace_has_its_marks() -> None:
+    marks = (TraceMark("tcp", "10.0.0.1", 80), TraceMark("udp", None, 53))
+    asked = Request("", 3.0, stays=100.0, trace=marks).for_a_far_prober().to_json()
+    assert asked["trace"] == [["tcp", "10.0.0.1", 80], ["udp", None, 53]]
+    assert asked["life"] > 100
+    assert "look" not in asked
+    assert Request("", 3.0, look=True).to_json()["look"] is True
 
 
 def test_this_hosts_own_prober_says_what_is_read() -> None:
@@ -212,6 +236,43 @@ WRONG_IN_A_ROUTE: dict[str, Values] = {
 }
 
 
+ROW: dict[str, Any] = {
+    "family": "inet", "table": "filter", "chain": "input", "kind": "rule", "verdict": "drop", "handle": 14,
+    "hook": "input", "is_own": False, "text": "tcp dport 80 drop", "is_iptables": False,
+}  # fmt: skip
+PACKET: dict[str, Any] = {
+    "number": 3, "direction": "question", "protocol": "tcp", "source": "10.0.0.2", "source_port": 40000,
+    "destination": "10.0.0.1", "destination_port": 80, "incoming": "eth0", "outgoing": None, "rows": [ROW],
+    "sources": [["10.0.0.2", 40000]], "destinations": [["10.0.0.1", 80], ["172.17.0.2", 8080]],
+}  # fmt: skip
+LINE: Values = (5, True, [], {}, "line\nfeed", "\x1b[31m", "\u202egnp", "\ud800", "x" * 401)
+ENDS: Values = (5, None, True, {}, "x", [5], [[]], [["10.0.0.1"]], [["x", 1]], [["10.0.0.1", 65536]], [["::1", 1]] * 9)
+WRONG_IN_A_PACKET: dict[str, Values] = {
+    "number": NUMBER,
+    "direction": WORD,
+    "protocol": (*WORD, "icmp"),
+    "source": (*ADDRESSES, None),
+    "source_port": (*PORT, None),
+    "destination": (*ADDRESSES, None),
+    "destination_port": (*PORT, None),
+    "incoming": LINE,
+    "outgoing": LINE,
+    "rows": (5, None, True, {}, "x", [5], [None], [[]], [{}], [ROW] * 65),
+    "sources": ENDS,
+    "destinations": ENDS,
+}
+WRONG_IN_A_ROW: dict[str, Values] = {
+    "family": (*WORD, "inet6"),
+    "table": (*LINE, None),
+    "chain": (*LINE, None),
+    "kind": (*WORD, "jump"),
+    "verdict": WORD,
+    "handle": ("1", True, [], {}, -1, 2**64, 1.0),
+    "hook": but_null(WORD),
+    "is_own": FLAG,
+    "text": LINE,
+    "is_iptables": FLAG,
+}
 NAMED: dict[str, Any] = {"name": "web.internal", "addresses": ["::1", "fe80::1%eth0"], "left_out": 0, "error": None}
 MANY = [f"192.0.2.{number}" for number in range(17)]
 WRONG_IN_A_NAME: dict[str, Values] = {
@@ -250,6 +311,9 @@ WRONG_MESSAGES: dict[str, Values] = {
     "crash": (5, None, True, [], "\x1b", "x" * 100_001),
     "done": (1, None, False, "true"),
     "alive": (1, None, False, "true"),
+    "tracing": (5, None, True, [], {"why_not": 5}, {"why_not": "x" * 201}, {"remarks": "x"}, {"remarks": ["a\nb"]}),
+    "packet": (5, None, True, [], {}),
+    "looked": (5, None, True, [], {}, {"incomplete": 0}),
 }
 NO_MESSAGES: Values = ({}, {"hallo": 1}, [], None, 5, "x")
 
@@ -290,6 +354,10 @@ def every_wrong_message() -> list[tuple[str, object]]:
         (f"missing {missing}", {"ladder": {**LADDER, "rungs": [{key: RUNG[key] for key in RUNG if key != missing}]}})
         for missing in ("ttl", "came")
     ]
+    for name, values in WRONG_IN_A_PACKET.items():
+        found += [(f"packet {name}", {"packet": {**PACKET, name: value}}) for value in values]
+    for name, values in WRONG_IN_A_ROW.items():
+        found += [(f"row {name}", {"packet": {**PACKET, "rows": [{**ROW, name: value}]}}) for value in values]
     found += [
         (f"missing {missing}", {key: ANSWER[key] for key in ANSWER if key != missing})
         for missing in ("result", "stage")
@@ -313,6 +381,8 @@ def test_every_field_of_an_answer_has_its_wrong_values() -> None:
     assert WRONG_IN_AN_ANSWER.keys() == ANSWER.keys()
     assert {name if name != "id" else "cell" for name in Answer.__slots__} == ANSWER.keys()
     assert WRONG_IN_A_HELLO.keys() == HELLO.keys()
+    assert WRONG_IN_A_PACKET.keys() == PACKET.keys()
+    assert WRONG_IN_A_ROW.keys() == ROW.keys()
 
 
 def test_every_field_of_a_ladder_has_its_wrong_values() -> None:

@@ -163,7 +163,7 @@ _VERSION = "IPv4 or IPv6 only"
     "--trace",
     is_flag=True,
     group=_ASK,
-    help="Name the rule of this host that stopped a probe, from the kernel's own trace (root).",
+    help="Name the rule, here or at a vantage, that stopped a probe, from the kernel's own trace (root there).",
     brief="name the rule that stopped a probe (root)",
 )
 @option(

@@ -169,7 +169,9 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         inventory = read_inventory(Path(options.inventory)) if options.inventory else None
         vantages = select_vantages(options.vantages or (LOCAL,), options.python, inventory)
         sessions = _sessions(output, vantages)
-        test = Bindtest(_settings(options), sessions)
+        # Their noise is told once, by the sessions that ask.
+        watchers = [session_for(x) for x in vantages if x.kind != LOCAL] if options.trace else []
+        test = Bindtest(_settings(options), sessions, watchers)
         strangers = StrangersLog(output, test)
         stack.callback(strangers.finish)
         stack.enter_context(test)
@@ -178,8 +180,6 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         progress = stack.enter_context(output.progress())
         report.is_about(test, vantages)
         report.listener_errors()
-        if test.untraced is not None:
-            output.say(f"netprobe: --trace: {test.untraced}")
 
         def meanwhile(known: int, total: int) -> None:
             strangers.tell()
@@ -200,6 +200,8 @@ def _run(output: Output, options: BindtestOptions) -> Exit:
         report.names = test.name_remarks(report.cells)
         report.vantage_errors()
         _detail_vantages(output, test)
+        for line in test.untraced():
+            output.say(f"netprobe: --trace: {line}")
         for detail in test.name_details():
             output.detail(str(detail))
         groups = inventory.all_members() if inventory else {}

@@ -66,6 +66,7 @@ class ProcessSession:
         program = self._start()
         try:
             with _Conversation(program, receiver, waker, self._stopped) as conversation:
+                conversation.send(bundle.program(traces=request.trace is not None))
                 asked: Request | None = request
                 while asked is not None:
                     conversation.ask(asked)
@@ -105,7 +106,7 @@ class _Conversation:
         self._stdin, self._stdout, self._stderr = program.stdin, program.stdout, program.stderr
         self._receiver = receiver
         self._stopped = stopped
-        self._unsent = bytearray(bundle.program())
+        self._unsent = bytearray()
         self._last_words = b""
         self._deadline: Deadline | None = None
         self._selector = selectors.DefaultSelector()
@@ -141,7 +142,7 @@ class _Conversation:
         """
         receiver = self._receiver
         receiver.expect(request)
-        self._send(bundle.question(request.for_a_far_prober().to_json()))
+        self.send(bundle.question(request.for_a_far_prober().to_json()))
         deadline = self._deadline = Deadline(receiver.name, request, before=self._deadline)
         while not self._stopped.is_set() and not receiver.has_ended:
             # With no time left it is still looked at what has come: to read it took this side's time, and while that
@@ -166,7 +167,7 @@ class _Conversation:
             if receiver.has_hello:
                 deadline.said_hello()
 
-    def _send(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         """Have ``data`` written as the process reads it."""
         self._unsent += data
         if self._stdin not in self._selector.get_map():

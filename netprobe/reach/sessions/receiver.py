@@ -27,11 +27,14 @@ from netprobe.reach.messages import (
     Hello,
     Ladder,
     LadderRequest,
+    Looked,
     MalformedMessageError,
     Message,
     Replies,
     Request,
     Resolved,
+    ToldPacket,
+    Tracing,
     parse_message,
 )
 from netprobe.reach.untrusted_json import parse_untrusted
@@ -43,6 +46,7 @@ HELLO_BYTES = 2 << 20  # for a hello without its routes: 20,000 addresses with r
 ROUTE_BYTES = 256  # for a cell's route in it
 CELL_BYTES = 4096  # what a cell's answer may take, on average, and a name's; a real one has a few hundred
 LADDER_BYTES = 32 << 10  # two times 30 rungs, each with an ICMP error, have 17,000
+LOOK_BYTES = 8 << 20  # for the packets of a trace: MOST_TOLD of them, of 4 KiB each
 NOISE_LINES = 100  # passed on; more is only read
 
 Emit = Callable[[Message], None]
@@ -87,6 +91,7 @@ class Receiver:
         self._resolved: list[Resolved] = []
         self._failed: list[Answer] = []
         self._facts = HostFacts()
+        self._of_a_trace: set[type[Message]] = set()  # what of a trace is still to come
         self._awaits_hello = True
         self._budget = 0
         self._longest_line = 0
@@ -101,9 +106,11 @@ class Receiver:
         self._unresolved = set(request.names)
         self._resolved = []
         self._failed = []
+        self._of_a_trace = {*([Tracing] if request.trace is not None else []), *([Looked] if request.look else [])}
         self._longest_line = HELLO_BYTES + ROUTE_BYTES * len(request.cells)
         self._budget += self._longest_line + CELL_BYTES * (len(request.cells) + len(request.names))
         self._budget += LADDER_BYTES * len(request.ladders)
+        self._budget += LOOK_BYTES if request.look else 0
         self._awaits_hello = True
         self.has_ended = self._is_done = False
 
@@ -171,9 +178,12 @@ class Receiver:
             case Ladder():
                 self._check_ladder(message)
             case Done():
-                if self._awaits_hello or self._unanswered or self._unresolved or self._unclimbed:
+                left = self._unanswered or self._unresolved or self._unclimbed or self._of_a_trace
+                if self._awaits_hello or left:
                     raise self._malformed("it was done before it had answered")
                 self.has_ended = self._is_done = True
+            case Tracing() | ToldPacket() | Looked():
+                self._check_traced(message)
             case Crash():
                 self.has_ended = True
             case Heartbeat():
@@ -203,6 +213,13 @@ class Receiver:
         wrong = ladder_contradiction(ladder, asked, self._clock() - self._asked_at)
         if wrong is not None:
             raise self._malformed(f"ladder: {wrong}")
+
+    def _check_traced(self, message: Tracing | ToldPacket | Looked) -> None:
+        kind = Looked if isinstance(message, ToldPacket) else type(message)
+        if self._awaits_hello or kind not in self._of_a_trace:
+            raise self._malformed("it told of a trace that was not requested")
+        if type(message) is kind:
+            self._of_a_trace.remove(kind)
 
     def _noise(self, line: bytes) -> None:
         text = line[:200].decode("utf-8", "replace").rstrip()

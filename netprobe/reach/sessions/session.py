@@ -23,7 +23,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from netprobe.errors import CannotRunError, NetprobeError
@@ -65,10 +65,11 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A message of a vantage."""
+    """A message of a vantage, and when it came (time.monotonic())."""
 
     vantage: str
     message: Message
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
