@@ -442,6 +442,8 @@ def untested_of(
     lost = [cell for cell in cells if cell.observed == Verdict.NOT_TESTED and cell.vantage not in failed]
     if lost:
         found.append(Untested(f"{len(lost)} cell{'s' if len(lost) > 1 else ''}", f"{lost[0].cause}."))
+    if cells and all(cell.observed == Verdict.NOT_BINDABLE for cell in cells):
+        return (*found, Untested("everything", "Nothing could be bound, so nothing was asked."))
     if not beyond_this_host:
         where = f"no rule for {_listed(links, 'or')}" if links else "no rule for one"
         why = f"What a host sends to itself passes no network card and {where}, so this says nothing about the network."

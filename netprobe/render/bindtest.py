@@ -470,5 +470,6 @@ def _vantage_of(cell: Cell) -> str:
 
 
 def _destination_of(cell: Cell) -> str:
-    """The destination."""
-    return str(cell.destination)
+    """The destination, and the name that led to it."""
+    name = cell.destination_name
+    return cell.destination if name in (None, cell.destination) else f"{cell.destination} ({name})"

@@ -438,8 +438,13 @@ def test_wide_has_words_and_a_row_for_each_protocol() -> None:
 def test_what_could_not_be_bound_is_said_and_has_no_matrix() -> None:
     cells = [replace(x, observed=Verdict.NOT_BINDABLE, expected=None, cause="port 80 is already in use") for x in HERE]
     assert shown(run_of(cells, beyond=False)).startswith(
-        "0.0.0.0:41234 could not be bound: port 80 is already in use\n\nNot tested:"
+        "0.0.0.0:41234 could not be bound: port 80 is already in use\n\nNot tested: everything."
     )
+
+
+def test_a_row_of_the_matrix_has_the_name_that_led_to_its_address() -> None:
+    cells = [replace(cell, destination_name="web.internal") for cell in cells_of({"pc2": "Rr-r"})]
+    assert "192.168.0.1 (web.internal)" in shown(run_of(cells), matrix=True)
 
 
 def test_an_interrupted_run_says_what_it_did_not_ask() -> None:

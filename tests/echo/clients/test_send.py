@@ -324,3 +324,14 @@ def test_how_much_came_back_before_it_stalled(sent: str, back: int, said: str, s
     assert ran.status == 1
     assert said in ran.stderr
     assert "accepted, then silence" not in ran.stderr
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:9", "[::1]:9", "192.0.2.1", "localhost:9"])
+def test_an_address_that_is_sent_as_a_text_is_told(text: str, netprobe: Run) -> None:
+    ran = netprobe("echo", "send", text, "--timeout", "0.3")
+    assert ran.stderr.startswith(f"netprobe: {text} is the text that is sent\nhint: ")
+
+
+@pytest.mark.parametrize("arguments", [("10:30",), ("Hello",), ("127.0.0.1:9", "--to", "127.0.0.1:9")])
+def test_no_other_text_is(arguments: tuple[str, ...], netprobe: Run) -> None:
+    assert "is the text that is sent" not in netprobe("echo", "send", *arguments, "--timeout", "0.3").stderr

@@ -112,8 +112,9 @@ _BACK = "What to do with the answer"
 @click.pass_context
 def send(ctx: click.Context, /, output: Output, to: str | None, port: int | None, **given: Any) -> Exit:
     """Send bytes to an echo server, half-close, and print everything that comes back."""
-    from netprobe.commands.echo.send.run import SendOptions, run_send
+    from netprobe.commands.echo.send.run import SendOptions, run_send, tell_of_an_address
     from netprobe.commands.endpoints import chosen_version, peer
 
+    tell_of_an_address(output, given["text"], is_default=to is None and port is None)
     version = chosen_version(given.pop("ipv4"), given.pop("ipv6"))
     return run_send(output, SendOptions(to=peer(ctx, None, to, port), version=version, **given))

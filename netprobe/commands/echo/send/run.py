@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from netprobe.render.view import View
 if TYPE_CHECKING:
     from netprobe.render.output import Document, Output
 
-__all__ = ["SendOptions", "run_send"]
+__all__ = ["SendOptions", "run_send", "tell_of_an_address"]
 
 _PLAIN_SERVER = "it came back unchanged, from something that echoes bytes"
 
@@ -52,6 +53,20 @@ class SendOptions:
     def prints(self) -> bool:
         """Does what comes back go to standard output?"""
         return self.output_file is None and not self.verify
+
+
+def tell_of_an_address(output: Output, text: str | None, *, is_default: bool) -> None:
+    """A text that is an address with a port, or an IP address, is rarely meant as one where no server is named."""
+    if text is None or not is_default:
+        return
+    try:
+        host, port = parse_endpoint(text, default_port=0)
+        if not (host == "localhost" and port):
+            ip_address(host.partition("%")[0])
+    except (InvalidInputError, ValueError):
+        return
+    output.say(f"netprobe: {text} is the text that is sent")
+    output.say(f"hint: to send something there: netprobe echo send --to {text} TEXT")
 
 
 def run_send(output: Output, options: SendOptions) -> Exit:
