@@ -208,7 +208,7 @@ def test_a_stderr_that_nobody_reads_costs_reports_and_nothing_else(
 
 
 def test_a_stderr_that_nobody_reads_does_not_keep_listeners_open(listening: Callable[..., Listening]) -> None:
-    there = listening("127.0.0.1", "--keep", "3", "--timeout", "0.3", "--patience", "0", narrow="yes")
+    there = listening("127.0.0.1", "--keep", "10", "--timeout", "0.3", "--patience", "0", narrow="yes")
     there.visited_by(200, each=10)
     assert there.process.wait(LONG_S) == 0
 
