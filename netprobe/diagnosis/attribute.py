@@ -502,20 +502,34 @@ def _never_arrived(seen: Seen) -> Blame:
     return _with_ladder(seen, blame)
 
 
+def _ladder_of(seen: Seen) -> Climbed | None:
+    """The ladder, if it is about this probe: to its port, and a large one only where it was large."""
+    climbed = seen.climbed
+    if climbed is None or climbed.port != seen.port or (climbed.size is not None) != (seen.stage == "payload"):
+        return None
+    return climbed
+
+
 def _with_ladder(seen: Seen, blame: Blame) -> Blame:
     """What both ends know of a silence, and between which hops it began."""
-    climbed = seen.climbed
-    if climbed is None or (climbed.size is None and seen.stage == "payload"):
+    climbed = _ladder_of(seen)
+    if climbed is None:
         return blame
     trace = seen.trace
-    # A listener of UDP tells what it was asked, a kernel which SYNs it has answered: else an answer may have been lost.
-    there = seen.expected == Verdict.REACHABLE and (seen.protocol == "udp" or seen.could_look)
+    # A listener of UDP tells what it was asked, a kernel which SYNs it has answered: else an answer may have been lost,
+    # as that to a payload, of which nobody tells.
+    told = seen.protocol == "udp" or seen.could_look
+    there = told and seen.expected == Verdict.REACHABLE and seen.stage != "payload"
     innocent = trace is not None and trace.question is None and not trace.incomplete
     found = ladder.judge(climbed, there, innocent)
     if found is None:
         answered = next((rung for rung in climbed.rungs if rung.is_end), None)
-        said = () if answered is None else (f"Asked once more after that, it was answered at hop {answered.ttl}.",)
-        return replace(blame, evidence=(*blame.evidence, *said))
+        if answered is None:
+            return blame
+        asked = f"{climbed.protocol} port {climbed.port}{f' with {climbed.size} bytes' if climbed.size else ''}"
+        return replace(
+            blame, evidence=(*blame.evidence, f"Once more after that, {asked} was answered at hop {answered.ttl}.")
+        )
     if seen.stage != "payload" and climbed.protocol != seen.protocol and (found.excluded or found.certain):
         return blame  # it is about that protocol
     excluded = tuple(dict.fromkeys((*found.excluded, *blame.excluded)))
@@ -662,7 +676,8 @@ def _refusal(seen: Seen) -> Blame | None:
         excluded=tuple(excluded),
         command=_RULES,
     )
-    found = ladder.judge(seen.climbed) if seen.climbed is not None and seen.climbed.protocol == seen.protocol else None
+    climbed = _ladder_of(seen)
+    found = ladder.judge(climbed) if climbed is not None and climbed.protocol == seen.protocol else None
     if found is None:
         return blame
     evidence = (*blame.evidence, *(f"{_capitalised(said)}." for said in found.evidence))

@@ -136,12 +136,13 @@ def _silence(climbed: Climbed, there: bool, innocent: bool) -> Blame:
             remaining=(
                 f"a link {_behind(climbed)} takes less than {climbed.size} bytes, and the ICMP error that says so"
                 " is dropped on its way, or never sent",
-                "a rule that drops large packets there",
+                "a rule that drops large packets there, or their answers, which are as large, on the way back",
             ),
-            excluded=(Excluded("no route, no host or no way back", _through(climbed)),),
+            excluded=(_has_route(climbed),),
         )
     is_other = climbed.control_protocol not in (None, climbed.protocol)
     for_port = "" if not passed else f" for {climbed.protocol}" if is_other else " for this port"
+    far = "further" if server is None else "through"
     here = "what this vantage sends" if last is None else f"what {_name(last)} forwards"
     remaining = [f"a rule{for_port} that drops {here} (" + ("output)" if last is None else "forward, output)")]
     if not (is_server and innocent):
@@ -149,20 +150,24 @@ def _silence(climbed: Climbed, there: bool, innocent: bool) -> Blame:
         remaining.append(f"a rule{for_port} that drops what {next_hop} takes in (prerouting, input){unless}")
     if not there:
         remaining.append(f"a rule{for_port} that drops the answer on its way back")
-    if passed:
-        excluded: tuple[Excluded, ...] = (Excluded("no route, no host or no way back", _through(climbed)),)
-    else:
-        excluded = ()
+    excluded = (_has_route(climbed),) if passed else ()
+    if not passed:
         back = "or has no route on" if there else "has no route on, or none back"
         remaining.append(f"{next_hop} is down or not there, {back}")
     return Blame(
         place=None,
         layer=Layer.PATH,
-        what=f"silent {_behind(climbed)}" + (f", where {_control_name(climbed)} gets through" if passed else ""),
+        what=f"silent {_behind(climbed)}" + (f", where {_control_name(climbed)} gets {far}" if passed else ""),
         evidence=tuple(evidence),
         remaining=tuple(remaining),
         excluded=excluded,
     )
+
+
+def _has_route(climbed: Climbed) -> Excluded:
+    """What a control rules out that got further: all of it if it came to the server, else only the next step."""
+    what = "no route on from there" if _server(climbed) is None else "no route, no host or no way back"
+    return Excluded(what, _through(climbed))
 
 
 def _loop(climbed: Climbed) -> Blame | None:

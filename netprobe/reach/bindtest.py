@@ -409,6 +409,7 @@ class Bindtest:
             vantages=len(self.sessions),
             vantage_name=_HERE if question.vantage == LOCAL else question.vantage,
             climbed=self._climbed.get((question.vantage, question.destination.text)),
+            others=tuple(facts for name, facts in self.hellos.items() if name != question.vantage),
         )
         seen = self._view.see(failure)
         if not self._watches or observed.verdict == Verdict.REACHABLE:

@@ -3,7 +3,8 @@
 A listening program sees what its kernel hands to it. What the kernel dropped before, and what it answered without being
 heard, only the kernel can tell; and it tells anybody: half-open connections (sock_diag(7)), the counters of /proc/net,
 its own routing of the answer (rtnetlink(7)), the settings of its filters (/proc/sys). All of it is read after a probe
-has failed, and nothing while all goes well but one reading of the counters at the beginning, about 2 ms.
+has failed. While all goes well there is one reading of the counters at the beginning, about 2 ms, and from then on only
+half-open connections are looked at, while probes wait.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -51,7 +52,8 @@ _STRICT: Final = "1"  # rp_filter: 0 off, 1 strict, 2 loose; the greater one of 
 class Failure:
     """One cell that was not as expected, and all that both sides have said of it. Names are those of a sentence.
 
-    ``answered`` is the other protocol, if it was answered on the same path; ``vantages`` take part in the run.
+    ``answered`` is the other protocol, if it was answered on the same path; ``vantages`` take part in the run, and
+    ``others`` are the facts of those elsewhere.
     """
 
     question: Question
@@ -68,6 +70,7 @@ class Failure:
     answered: str | None = None
     vantages: int = 1
     climbed: Climbed | None = None
+    others: tuple[HostFacts, ...] = ()
 
 
 @dataclass(slots=True)
@@ -79,7 +82,7 @@ class KernelView:
     _read_at: float = -1.0
     _sockets: dict[tuple[int, int, int], tuple[float, list[DiagSocket] | None]] = field(default_factory=dict)
     _ports: frozenset[int] = frozenset()  # of TCP
-    _half_open: set[tuple[int, int]] = field(default_factory=set)  # by both ports
+    _half_open: dict[tuple[int, int], set[str]] = field(default_factory=dict)  # by both ports: the other ends
     _watch_at: float = 0.0
     _tracer: Tracer | None = None
     untraced: tuple[str, ...] = ()  # why there is no trace, or what is not traced
@@ -125,7 +128,7 @@ class KernelView:
                 continue
             for each in found:
                 if each.local_port in self._ports and len(self._half_open) < MOST_WATCHED:
-                    self._half_open.add((each.local_port, each.remote_port))
+                    self._half_open.setdefault((each.local_port, each.remote_port), set()).add(each.remote)
         now = time.monotonic()
         self._watch_at = now + max(WATCH_S, (now - began) / WATCH_SHARE)
 
@@ -146,6 +149,7 @@ class KernelView:
         source = arrival.peer if arrival is not None else _source(failure)
         destination = _plain(question.destination)
         sockets = self._sockets_of(question)
+        connection, is_ambiguous = _state_of(self._other_ends(question, answer, sockets or ()), source, failure.others)
         listening = next((x for x in sockets or () if x.state in (sock_diag.LISTEN, sock_diag.CLOSE)), None)
         offender = answer.icmp.offender if answer.icmp is not None else None
         elsewhere = source is not None and not failure.same_host
@@ -167,8 +171,8 @@ class KernelView:
             handshake_ms=answer.connect_ms,
             arrived_from=arrival.peer if arrival is not None else None,
             send_error=arrival.send_error if arrival is not None else None,
-            connection=_state_of(sockets or (), answer, source) or self._was_half_open(question, answer),
-            could_look=sockets is not None,
+            connection=connection,
+            could_look=sockets is not None and not is_ambiguous,
             moved=self._moved(),
             drops=(listening.drops or 0) if listening is not None else 0,
             queue_full=listening is not None and 0 < listening.backlog < listening.queued,
@@ -187,10 +191,13 @@ class KernelView:
             offender_is_vantage=offender is not None and offender in failure.vantage.texts,
         )
 
-    def _was_half_open(self, question: Question, answer: Answer) -> str | None:
-        """The ports tell: the address may have been translated on its way."""
-        is_tcp = question.listener.protocol == "tcp" and answer.source_port is not None
-        return HALF_OPEN if is_tcp and (question.listener.port, answer.source_port) in self._half_open else None
+    def _other_ends(self, question: Question, answer: Answer, sockets: Iterable[DiagSocket]) -> dict[str, str]:
+        """Who has, or had, a connection with both ports of the probe, and in which state it is."""
+        if answer.source_port is None or question.listener.protocol != "tcp":
+            return {}
+        found = dict.fromkeys(self._half_open.get((question.listener.port, answer.source_port), ()), HALF_OPEN)
+        same = (x for x in sockets if x.remote_port == answer.source_port and x.state in _STATES)
+        return found | {each.remote: _STATES[each.state] for each in same}
 
     def _traced(self, question: Question, answer: Answer, source: str | None) -> Trace | None:
         """The packets of one probe, and the rule that stopped one of them."""
@@ -323,13 +330,16 @@ def _plain(address: ScopedAddress) -> str:
     return str(address.mapped or address.ip)
 
 
-def _state_of(sockets: list[DiagSocket] | tuple[DiagSocket, ...], answer: Answer, source: str | None) -> str | None:
-    """The state of the probe's connection: it has the probe's port, and its address unless that was translated."""
-    if answer.source_port is None:
-        return None
-    same = [x for x in sockets if x.remote_port == answer.source_port and x.state in _STATES]
-    found = next((x for x in same if x.remote == source), same[0] if same else None)
-    return None if found is None else _STATES[found.state]
+def _state_of(ends: Mapping[str, str], source: str | None, others: Sequence[HostFacts]) -> tuple[str | None, bool]:
+    """The state of the probe's connection, and whether it cannot be told which one that is.
+
+    It has the probe's address, unless that was translated. But another vantage's probe may have the same port: one
+    with an address of that vantage's may be either's, as it may be the one that translates.
+    """
+    if source is not None and source in ends:
+        return ends[source], False
+    translated = [state for end, state in ends.items() if not any(end in facts.texts for facts in others)]
+    return (translated[0], False) if translated else (None, bool(ends))
 
 
 def _ask_back(destination: str, source: str) -> RouteBack | None:

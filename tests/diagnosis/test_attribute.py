@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from netprobe.diagnosis.attribute import HALF_OPEN, RouteBack, Seen, StrictFilter, blame_for
+from netprobe.diagnosis.ladder import Climbed
 from netprobe.diagnosis.legacy_counters import Legacy, Moved
 from netprobe.diagnosis.trace import Trace
 from netprobe.kernel.error_queue import QueuedError
 from netprobe.kernel.net_counters import Counters
 from netprobe.outcome.blame import Blame, Excluded, Layer
+from netprobe.outcome.rung import Came, Rung
 from netprobe.outcome.trace import TracedPacket, TraceRow
 from netprobe.verdicts import Verdict
 
@@ -227,3 +229,31 @@ def test_iptables_legacy_is_only_blamed_by_a_counter_that_is_ours_alone() -> Non
     assert (found.layer, found.text, found.certain) == (Layer.IPTABLES, rule.text, True)
     found = blamed(trace=Trace(PACKET), legacy=Legacy((rule,), 3))
     assert (found.certain, found.remaining[0]) == (False, f"iptables-legacy: {rule.text}")
+
+
+SILENCE = tuple(Rung(ttl, Came.SILENCE) for ttl in range(1, 31))
+LADDER = Climbed("10.0.0.1", 80, "tcp", SILENCE, control_port=80, control_protocol="udp", control=SILENCE)
+LARGE = Climbed("10.0.0.1", 80, "udp", SILENCE, 1500, 80, "udp", SILENCE)
+
+
+def test_a_ladder_says_nothing_of_another_port_or_of_packets_of_another_size() -> None:
+    assert blamed(climbed=LADDER).what == "silent from the first hop on"
+    assert blamed(climbed=replace(LADDER, port=81)) == blamed()
+    assert blamed(climbed=LARGE) == blamed()
+    assert blamed(climbed=LADDER, stage="payload") == blamed(stage="payload")
+    refused = {"verdict": Verdict.REFUSED, "errno": "ECONNREFUSED"}
+    assert blamed(climbed=replace(LADDER, port=81), **refused) == blamed(**refused)
+
+
+def test_what_got_through_later_is_said_of_what_did() -> None:
+    answered = (Rung(1, Came.ANSWER, None, 1.0),)
+    found = blamed(climbed=replace(LADDER, rungs=answered), protocol="udp")
+    assert found.evidence[-1] == "Once more after that, tcp port 80 was answered at hop 1."
+    found = blamed(climbed=replace(LARGE, rungs=answered), stage="payload")
+    assert found.evidence[-1] == "Once more after that, udp port 80 with 1500 bytes was answered at hop 1."
+
+
+def test_the_answer_to_a_payload_may_be_what_is_lost() -> None:
+    small = blamed(climbed=LADDER)
+    assert not any("answer" in cause for cause in small.remaining)  # the listener's kernel has no connection of it
+    assert any("answer" in cause for cause in blamed(climbed=LARGE, stage="payload").remaining)

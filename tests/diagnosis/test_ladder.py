@@ -53,18 +53,23 @@ def test_silence_leaves_open_who_and_in_which_direction() -> None:
 
 
 @pytest.mark.parametrize(
-    ("control", "by"),
+    ("control", "far", "excluded", "by"),
     [
-        ((*hops(3), ANSWER), "tcp port 22 is answered at hop 4"),
-        ((*hops(3), RESET), "tcp port 22 is reset at hop 4"),
-        ((*hops(3), *silence(4)), "tcp port 22 gets as far as 192.0.2.3 (hop 3)"),
+        ((*hops(3), ANSWER), "through", "no route, no host or no way back", "tcp port 22 is answered at hop 4"),
+        ((*hops(3), RESET), "through", "no route, no host or no way back", "tcp port 22 is reset at hop 4"),
+        (
+            (*hops(3), *silence(4)), "further", "no route on from there",
+            "tcp port 22 gets as far as 192.0.2.3 (hop 3)",
+        ),
     ],
-)
-def test_a_control_that_gets_further_makes_it_a_matter_of_the_port(control: tuple[Rung, ...], by: str) -> None:
+)  # fmt: skip
+def test_a_control_that_gets_further_makes_it_a_matter_of_the_port(
+    control: tuple[Rung, ...], far: str, excluded: str, by: str
+) -> None:
     blame = judge(replace(SILENT, control=control))
     assert blame is not None
-    assert blame.what == "silent behind 192.0.2.2 (hop 2), where tcp port 22 gets through"
-    assert [excluded.by for excluded in blame.excluded] == [by]
+    assert blame.what == f"silent behind 192.0.2.2 (hop 2), where tcp port 22 gets {far}"
+    assert [(each.what, each.by) for each in blame.excluded] == [(excluded, by)]
     assert all("for this port" in remaining for remaining in blame.remaining)
     assert not blame.certain
 
