@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
-from netprobe.outcome.blame import Blame
+from netprobe.outcome.blame import Blame, Layer
 from netprobe.reach.cells import Cell
 from netprobe.reach.scoped_address import ScopedAddress
 from netprobe.reach.vantages import LOCAL
@@ -289,7 +289,8 @@ def _because(kind: _Kind, cells: Sequence[Cell], places: Places) -> tuple[str, .
             _seen_of(cells) if kind.observed in (Verdict.NO_ANSWER, Verdict.REFUSED) else ()
         )  # else it is the cause
         where = f", on {_called(blame.place, places)}" if blame.place is not None else ""
-        head = [_sentence(f"{blame.what}{where}")] if where and evidence else []
+        is_told = bool(where) or blame.layer in (Layer.PATH, Layer.MTU)  # else the evidence says it in the same words
+        head = [_sentence(f"{blame.what}{where}")] if is_told and evidence else []
         return (*map(_sentence, kind.said), *head, *replace(blame, evidence=evidence).sentences)
     answered = f"{kind.other} on that path was answered" if kind.other else ""
     found = [_sentence(text) for text in kind.said]

@@ -125,6 +125,15 @@ def test_a_silence_that_was_asked_again_is_no_cause_of_its_own() -> None:
     )
 
 
+def test_between_which_hops_it_was_lost_comes_first() -> None:
+    blame = replace(NEVER_ARRIVED, layer=Layer.PATH, what="silent behind 192.0.2.7 (hop 2)")
+    cells = [replace(cell, blame=blame if cell.blame else None) for cell in dropped(BOTH)]
+    (finding,) = findings_of(cells)
+    assert finding.because[0] == "Silent behind 192.0.2.7 (hop 2)."
+    (finding,) = findings_of(dropped(BOTH))
+    assert finding.because[0].startswith("The question never reached the listener")
+
+
 def test_which_vantage_a_column_is_can_be_shown() -> None:
     vantage = VantageSummary("pc2", "ssh:pc2", "linux", "6.1.0", "3.11.2", (), None)
     lost = VantageSummary("web1", "ssh:web1", None, None, None, (), "host key unknown")
