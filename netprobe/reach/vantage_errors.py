@@ -117,8 +117,8 @@ _OTHERS: Final = (
     _Symptom("no such pod", r"pods? \".*\" not found|Error from server \(NotFound\)", None, ("kubectl",)),
     _Symptom("no docker", r"Cannot connect to the Docker daemon|connect to the docker API|docker daemon is not running|docker\.sock", None, ("docker",)),
     _Symptom("no cluster", r"connection to the server .* refused|Unable to connect to the server|no configuration has been provided", None, ("kubectl",)),
-    _Symptom("no such network namespace", r"nsenter: cannot open |Cannot open network namespace", _NAMESPACES, ("netns", "exec")),
-    _Symptom("not permitted", r"reassociate to namespace .*failed: Operation not permitted|setting the network namespace .* failed: Operation not permitted", "entering a network namespace needs root (CAP_SYS_ADMIN)", ("netns", "exec")),
+    _Symptom("no such network namespace", r"(?:nsenter: cannot open|Cannot open network namespace) .*: (?:No such file or directory|Not a directory)$", _NAMESPACES, ("netns", "exec")),
+    _Symptom("not permitted", r"(?:nsenter: cannot open|Cannot open network namespace) .*: Permission denied$|reassociate to namespace .*failed: Operation not permitted|setting the network namespace .* failed: Operation not permitted", "entering a network namespace needs root (CAP_SYS_ADMIN)", ("netns", "exec")),
     _Symptom(_NO_PYTHON, r"python[0-9.]*['\"]?: (not found|command not found|No such file)|command not found: .*python|(not found|No such file).*python|python.*(not found|No such file or directory|does not exist|Unknown command)|[Uu]nknown command.*python", _NAME_ONE),
     _Symptom("Python too old there", r"SyntaxError|Unknown option: -I|unknown option -I", f"Python {_OLDEST} or later is needed: --python PATH"),
 )  # fmt: skip

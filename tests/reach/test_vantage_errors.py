@@ -37,6 +37,8 @@ from netprobe.reach.vantages import Vantage, parse_vantage, with_pythons
         ("podman", 'Error: no container with name or ID "api" found: no such container', 125, "no such container"),
         ("kubectl", 'Error from server (NotFound): pods "api" not found', 1, "no such pod"),
         ("netns", "nsenter: cannot open /run/netns/x: No such file or directory", 1, "no such network namespace"),
+        ("netns", "nsenter: cannot open /proc/1/ns/net: Permission denied", 1, "not permitted"),
+        ("netns", "nsenter: cannot open /run/netns/x: Too many open files", 1, "ended without a word"),
         ("netns", "nsenter: reassociate to namespace 'ns/net' failed: Operation not permitted", 1, "not permitted"),
         ("exec", '  File "<stdin>", line 71\nSyntaxError: invalid syntax', 1, "Python too old there"),
         ("ssh", "Timeout, server web1 not responding.", 255, "link died"),
