@@ -83,6 +83,7 @@ class KernelView:
     _sockets: dict[tuple[int, int, int], tuple[float, list[DiagSocket] | None]] = field(default_factory=dict)
     _ports: frozenset[int] = frozenset()  # of TCP
     _half_open: dict[tuple[int, int], set[str]] = field(default_factory=dict)  # by both ports: the other ends
+    _watched: int = 0  # of them; strangers may send from any address
     _watch_at: float = 0.0
     _tracer: Tracer | None = None
     untraced: tuple[str, ...] = ()  # why there is no trace, or what is not traced
@@ -127,8 +128,10 @@ class KernelView:
             except OSError:
                 continue
             for each in found:
-                if each.local_port in self._ports and len(self._half_open) < MOST_WATCHED:
-                    self._half_open.setdefault((each.local_port, each.remote_port), set()).add(each.remote)
+                if each.local_port in self._ports and self._watched < MOST_WATCHED:
+                    ends = self._half_open.setdefault((each.local_port, each.remote_port), set())
+                    self._watched += each.remote not in ends
+                    ends.add(each.remote)
         now = time.monotonic()
         self._watch_at = now + max(WATCH_S, (now - began) / WATCH_SHARE)
 
