@@ -35,8 +35,9 @@ from netprobe.bulk.filters import (
     process_block,
 )
 from netprobe.bulk.labels import is_skipped, prepare
-from netprobe.bulk.workers import available_cores, deliver_in_turn, map_in_order
+from netprobe.bulk.workers import deliver_in_turn, map_in_order
 from netprobe.errors import AddressError
+from netprobe.kernel.processors import available_cores
 
 __all__ = ["KindCount", "Progress", "Totals", "Writer", "classify_many", "label_stream", "record_stream"]
 

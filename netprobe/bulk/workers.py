@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 from netprobe.errors import CannotRunError
 
-__all__ = ["available_cores", "deliver_in_turn", "map_in_order"]
+__all__ = ["deliver_in_turn", "map_in_order"]
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -37,13 +37,6 @@ _LENGTH_SIZE = 8  # bytes before each message
 _PIPE_SIZE = 1 << 20  # bytes a pipe may hold, where that can be set (fcntl(2), F_SETPIPE_SZ)
 _F_SETPIPE_SZ = 1031
 _AHEAD = 4  # parts that a worker may prepare before an earlier one's turn, so that a slow part delays only its delivery
-
-
-def available_cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _never() -> bool:

@@ -26,12 +26,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from netprobe.kernel.processors import available_cores
 from netprobe.prober.sockets import descriptors_for
 from netprobe.reach.messages import Request
 
 __all__ = ["Room"]
 
-AT_ONCE = min(64, 16 * (os.cpu_count() or 1))
+AT_ONCE = min(64, 16 * available_cores())
 A_SESSION = 12  # descriptors, rounded up
 A_CELL = 2
 TASKS = 8  # processes and threads of a session: one here, a program and what wraps it, a prober with two threads

@@ -9,7 +9,6 @@ from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from netprobe.bulk.workers import available_cores
 from netprobe.echo.server.bind import BindSettings
 from netprobe.echo.server.busy_poll import window_s
 from netprobe.echo.server.event_sink import EventSink, SummaryLostError
@@ -19,6 +18,7 @@ from netprobe.echo.server.loop import ServerSettings
 from netprobe.echo.server.memory import default_budget
 from netprobe.echo.server.workers import serve
 from netprobe.errors import Exit
+from netprobe.kernel.processors import available_cores
 from netprobe.render.output import error_lines
 from netprobe.render.server_log import ServerScreen, event_line
 from netprobe.render.view import View
