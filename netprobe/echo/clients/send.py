@@ -10,8 +10,8 @@ without end is cut off 1 MiB after what was sent.
 
 For a stream that is all, as with ``nc -w``: nobody knows how long it is, and one that moves is not to be cut. A message
 that was given at once (a text, ``--hex``, ``--framed``) has a size, and so an end that no progress moves: the time-out
-from the connection on, and a second for each 16 KiB begun. A peer that sent 4 KiB now and then could hold a script up
-for 20 minutes.
+from the connection on, a second, and one more for each 16 KiB. A peer that sent 4 KiB now and then could hold a script
+up for 20 minutes.
 """
 
 from __future__ import annotations
